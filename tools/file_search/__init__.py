@@ -1,0 +1,1 @@
+"""Search over uploaded files: parsing, chunks with pages, embedding, citations."""
