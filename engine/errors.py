@@ -1,0 +1,143 @@
+"""Every error this product raises on purpose, in one tree.
+
+    AssistantsError
+    ├── InvalidRequest           400  the caller's mistake; says which parameter and how to mend it
+    │   ├── ThreadBusy           400  a run that is not over holds the thread
+    │   ├── IllegalTransition    400  the object's status does not take this event
+    │   └── UnsupportedFile      400  a file no tool can read
+    ├── AuthenticationFailed     401
+    ├── NotFound                 404  no object with this id
+    │   └── ModelNotFound        404
+    ├── TooLarge                 413  more bytes than a limit allows
+    ├── RateLimited              429  a local limit (queue, memory) is reached
+    └── ServerFault              500  ours: a broken part, a missing piece, a bug
+        ├── BackendFault         500  the model runtime failed or refused
+        │   └── ContextOverflow  500  the prompt does not fit the model's context window
+        ├── ToolFault            500  a tool cannot work at all (a failed call is no fault, it is output)
+        │   └── SandboxUnavailable
+        ├── StorageFault         500  the disk or the database refused
+        └── MissingDependency    500  an optional package is not installed; names the command
+
+Each class carries the API's HTTP status, type and code (contract, section 5). Foreign exceptions are mapped to
+these once, at the edge of the adapter that met them. This module knows no HTTP library and formats no response.
+"""
+
+from typing import ClassVar
+
+
+class AssistantsError(Exception):
+    """Base of the tree. `message` is for people and safe to show to a client.
+
+    Attributes:
+        status: HTTP status to answer with.
+        type: the API's error type.
+        code: the API's error code or None.
+        param: dotted path of the parameter at fault or None.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code if code is not None else self.default_code
+        self.param = param
+
+    def envelope(self) -> dict[str, dict[str, str | None]]:
+        """The API's error body with its four keys."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class InvalidRequest(AssistantsError):
+    """The request cannot be served as it stands; nothing was changed."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ThreadBusy(InvalidRequest):
+    """A run that is not over holds the thread. Answered with 400: SDKs silently retry 409."""
+
+
+class IllegalTransition(InvalidRequest):
+    """The object's status does not take this event; nothing was changed."""
+
+
+class UnsupportedFile(InvalidRequest):
+    """No parser for this kind of file."""
+
+    default_code = "unsupported_file"
+
+
+class AuthenticationFailed(AssistantsError):
+    """No key, or a wrong one."""
+
+    status = 401
+    type = "invalid_request_error"
+
+
+class NotFound(AssistantsError):
+    """No object with this id (or it belongs to another parent)."""
+
+    status = 404
+    type = "invalid_request_error"
+
+
+class ModelNotFound(NotFound):
+    """The named model is not served here."""
+
+    default_code = "model_not_found"
+
+
+class TooLarge(AssistantsError):
+    """More bytes than a limit allows; nothing was kept."""
+
+    status = 413
+    type = "invalid_request_error"
+
+
+class RateLimited(AssistantsError):
+    """A local limit is reached; trying again later helps."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+
+
+class ServerFault(AssistantsError):
+    """Ours to mend; the message says what the operator can do."""
+
+
+class BackendFault(ServerFault):
+    """The model runtime failed or refused the request."""
+
+
+class ContextOverflow(BackendFault):
+    """The prompt does not fit the model's context window."""
+
+    default_code = "context_length_exceeded"
+
+
+class ToolFault(ServerFault):
+    """A tool cannot work at all. (A call that fails is not a fault: its error text is output for the model.)"""
+
+
+class SandboxUnavailable(ToolFault):
+    """Model-written code cannot be isolated on this host, so it is not run. Says why and what mends it."""
+
+
+class StorageFault(ServerFault):
+    """The disk or the database refused; what was acknowledged before stands."""
+
+
+class MissingDependency(ServerFault):
+    """A package that this part needs is not installed; names the command that installs it."""
