@@ -1,0 +1,151 @@
+"""What all request bodies share: frozen, unknown keys refused, null read as "not given".
+
+Field types with the contract's limits stand here too. Knows no HTTP: what a mistake reads like to a client is
+decided where pydantic's errors are translated.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+
+class Body(BaseModel):
+    """Base of everything a client may send.
+
+    A key whose value is null counts as not given. In the fields named by `clearable` null is kept and means
+    "clear this"; `model_fields_set` tells it from a field that was not sent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    clearable: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_given(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {
+            key: value for key, value in data.items() if value is not None or key in cls.clearable
+        }
+
+
+def without_nulls(value: Any) -> Any:
+    """`value` with every null entry of its objects left out, at any depth."""
+    if (given := as_object(value)) is not None:
+        return {key: without_nulls(item) for key, item in given.items() if item is not None}
+    if (items := as_array(value)) is not None:
+        return [without_nulls(item) for item in items]
+    return value
+
+
+def problem(
+    kind: str | PydanticCustomError, loc: tuple[str | int, ...], value: Any, **context: Any
+) -> ValidationError:
+    """A validation error of `kind` (pydantic's, or one of ours) at `loc`, to be raised in a validator."""
+    detail = InitErrorDetails(type=kind, loc=loc, input=value, ctx=context)
+    return ValidationError.from_exception_data("request", [detail])
+
+
+def wrong_type(expected: str) -> PydanticCustomError:
+    """The value is of the wrong JSON type; `expected` with its article, as in "an object"."""
+    return PydanticCustomError("wrong_type", "expected {expected}", {"expected": expected})
+
+
+def rule(message: str) -> PydanticCustomError:
+    """A rule that no single field states; `message` is the whole text for the client."""
+    return PydanticCustomError("rule", "{message}", {"message": message})
+
+
+def choose(value: Any, kinds: Mapping[str, type[Body]]) -> Body:
+    """Validate `value` as the body that its `type` names."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True)
+    given = as_object(value)
+    if given is None:
+        raise wrong_type("an object")
+    kind = given.get("type")
+    if kind is None:
+        raise problem("missing", ("type",), value)
+    if not isinstance(kind, str):
+        raise problem("string_type", ("type",), kind)
+    if kind not in kinds:
+        raise problem("literal_error", ("type",), kind, expected=quoted(tuple(kinds)))
+    return kinds[kind].model_validate(given)
+
+
+def quoted(values: tuple[str, ...]) -> str:
+    """'a', 'b' or 'c': the way pydantic lists a literal's values."""
+    names = [repr(value) for value in values]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _attribute(value: Any) -> str | float | bool:
+    """One attribute: text up to 512 characters, a finite number or a truth value."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise problem("finite_number", (), value) from None
+        if number != number or number in (float("inf"), float("-inf")):
+            raise problem("finite_number", (), value)
+        return number
+    if not isinstance(value, str):
+        raise wrong_type("a string, number or boolean")
+    if len(value) > 512:
+        raise problem("string_too_long", (), value, max_length=512)
+    return value
+
+
+Integer = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Flag = Annotated[bool, Strict()]
+
+Key = Annotated[str, Field(max_length=64)]
+Metadata = Annotated[dict[Key, Annotated[str, Field(max_length=512)]], Field(max_length=16)]
+"""At most 16 pairs of strings, keys up to 64 characters, values up to 512."""
+
+Attributes = Annotated[
+    dict[Key, Annotated[str | float | bool, BeforeValidator(_attribute)]], Field(max_length=16)
+]
+"""Like metadata, but values may also be numbers and truth values."""
+
+Instructions = Annotated[str, Field(max_length=256_000)]
+Temperature = Annotated[Number, Field(ge=0, le=2)]
+TopP = Annotated[Number, Field(ge=0, le=1)]
+Unit = Annotated[Number, Field(ge=0, le=1)]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+__all__ = [
+    "Attributes",
+    "Body",
+    "Flag",
+    "Instructions",
+    "Integer",
+    "Metadata",
+    "Number",
+    "ReasoningEffort",
+    "Temperature",
+    "TopP",
+    "Unit",
+    "as_array",
+    "as_object",
+    "choose",
+    "problem",
+    "quoted",
+    "rule",
+    "without_nulls",
+    "wrong_type",
+]

@@ -1,0 +1,180 @@
+"""Vector stores, their files, batches and searches as a client may send them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+
+from .base import (
+    Attributes,
+    Body,
+    Flag,
+    Integer,
+    Metadata,
+    Unit,
+    as_array,
+    choose,
+    problem,
+    rule,
+    wrong_type,
+)
+from .chunking import ChunkingBody
+
+
+class ExpiresAfterBody(Body):
+    """Days after the last use."""
+
+    anchor: Literal["last_active_at"]
+    days: Annotated[Integer, Field(ge=1, le=365)]
+
+
+class CreateVectorStore(Body):
+    """POST /vector_stores. The chunking strategy applies to `file_ids`."""
+
+    file_ids: Annotated[tuple[str, ...], Field(max_length=500)] = ()
+    name: str | None = None
+    description: str | None = None
+    expires_after: ExpiresAfterBody | None = None
+    chunking_strategy: ChunkingBody | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class ModifyVectorStore(Body):
+    """POST /vector_stores/{id}. What is not in `model_fields_set` stays; None in it means clear."""
+
+    clearable: ClassVar[frozenset[str]] = frozenset({"name", "expires_after"})
+
+    name: str | None = None
+    expires_after: ExpiresAfterBody | None = None
+    metadata: Metadata | None = None
+
+
+class CreateStoreFile(Body):
+    """POST /vector_stores/{id}/files, and one entry of a batch."""
+
+    file_id: str
+    chunking_strategy: ChunkingBody | None = None
+    attributes: Attributes = Field(default_factory=dict)
+
+
+class ModifyStoreFile(Body):
+    """POST /vector_stores/{id}/files/{id}. The key must be there; null means no attributes."""
+
+    clearable: ClassVar[frozenset[str]] = frozenset({"attributes"})
+
+    attributes: Attributes | None
+
+
+class CreateBatch(Body):
+    """POST /vector_stores/{id}/file_batches: exactly one of `file_ids` and `files`."""
+
+    file_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=2000)] | None = None
+    files: Annotated[tuple[CreateStoreFile, ...], Field(min_length=1, max_length=2000)] | None = (
+        None
+    )
+    chunking_strategy: ChunkingBody | None = None
+    attributes: Attributes = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> "CreateBatch":
+        if self.file_ids is None and self.files is None:
+            raise problem("missing", ("file_ids",), None)
+        if self.file_ids is not None and self.files is not None:
+            message = "Only one of 'file_ids' and 'files' may be given."
+            raise problem(rule(message), ("files",), None)
+        return self
+
+    def entries(self) -> tuple[CreateStoreFile, ...]:
+        """One entry per file; the batch's own attributes and chunking apply to `file_ids` only."""
+        if self.files is not None:
+            return self.files
+        shared: dict[str, Any] = {
+            "chunking_strategy": self.chunking_strategy,
+            "attributes": self.attributes,
+        }
+        return tuple(CreateStoreFile(file_id=id_, **shared) for id_ in self.file_ids or ())
+
+
+# --- search ----------------------------------------------------------------------------------------
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, str | int | float | bool):
+        raise wrong_type("a string, number or boolean")
+    return value
+
+
+def _list_of_scalars(value: Any) -> Any:
+    items = as_array(value)
+    if items is None:
+        raise wrong_type("an array")
+    for index, item in enumerate(items):
+        if not isinstance(item, str | int | float | bool):
+            raise problem(wrong_type("a string, number or boolean"), (index,), item)
+    return list(items)
+
+
+class _Comparison(Body):
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte"]
+    key: str
+    value: Annotated[Any, BeforeValidator(_scalar)]
+
+
+class _Membership(Body):
+    type: Literal["in", "nin"]
+    key: str
+    value: Annotated[Any, BeforeValidator(_list_of_scalars)]
+
+
+class _Compound(Body):
+    type: Literal["and", "or"]
+    filters: tuple[
+        Annotated[dict[str, Any], BeforeValidator(lambda value: search_filter(value))], ...
+    ]
+
+
+_FILTERS: Mapping[str, type[Body]] = {
+    **dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte"), _Comparison),
+    **dict.fromkeys(("in", "nin"), _Membership),
+    **dict.fromkeys(("and", "or"), _Compound),
+}
+
+
+def search_filter(value: Any) -> dict[str, Any]:
+    """A comparison or compound filter, checked, as a plain dict (contract, 1.12)."""
+    return choose(value, _FILTERS).model_dump(mode="json")
+
+
+class RankingBody(Body):
+    """`score_threshold` cuts off worse results; scores are 0..1."""
+
+    ranker: Literal["none", "auto", "default-2024-11-15"] = "auto"
+    score_threshold: Unit = 0.0
+
+
+_QUERIES: TypeAdapter[tuple[str, ...]] = TypeAdapter(
+    Annotated[tuple[str, ...], Field(min_length=1)]
+)
+
+
+def _query(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple):
+        raise wrong_type("a string or an array of strings")
+    return _QUERIES.validate_python(value)
+
+
+class SearchStore(Body):
+    """POST /vector_stores/{id}/search."""
+
+    query: Annotated[str | tuple[str, ...], BeforeValidator(_query)]
+    rewrite_query: Flag = False
+    max_num_results: Annotated[Integer, Field(ge=1, le=50)] = 10
+    filters: Annotated[dict[str, Any], BeforeValidator(search_filter)] | None = None
+    ranking_options: RankingBody = RankingBody()
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The query or queries, always as a tuple."""
+        return (self.query,) if isinstance(self.query, str) else self.query
