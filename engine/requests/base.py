@@ -33,11 +33,20 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_not_given(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
+        given = as_object(data)
+        if given is None:
             return data
-        return {
-            key: value for key, value in data.items() if value is not None or key in cls.clearable
-        }
+        return {k: v for k, v in given.items() if v is not None or k in cls.clearable}
+
+
+def as_object(value: Any) -> Mapping[str, Any] | None:
+    """`value` if it is a JSON object."""
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else None
+
+
+def as_array(value: Any) -> Sequence[Any] | None:
+    """`value` if it is a JSON array."""
+    return cast(Sequence[Any], value) if isinstance(value, list | tuple) else None
 
 
 def without_nulls(value: Any) -> Any:
