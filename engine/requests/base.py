@@ -4,10 +4,12 @@ Field types with the contract's limits stand here too. Knows no HTTP: what a mis
 decided where pydantic's errors are translated.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -108,7 +110,7 @@ def _attribute(value: Any) -> str | float | bool:
             number = float(value)
         except OverflowError:
             raise problem("finite_number", (), value) from None
-        if number != number or number in (float("inf"), float("-inf")):
+        if not isfinite(number):
             raise problem("finite_number", (), value)
         return number
     if not isinstance(value, str):
@@ -117,6 +119,20 @@ def _attribute(value: Any) -> str | float | bool:
         raise problem("string_too_long", (), value, max_length=512)
     return value
 
+
+def finite(value: Any) -> Any:
+    """`value`, if every number in it can be written as JSON (1e400 reads as infinity and cannot)."""
+    if isinstance(value, float) and not isfinite(value):
+        raise problem("finite_number", (), value)
+    for item in (as_object(value) or {}).values():
+        finite(item)
+    for item in as_array(value) or ():
+        finite(item)
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(finite)]
+"""Any JSON object, such as a function's parameters; nulls inside it stay."""
 
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
@@ -143,6 +159,7 @@ __all__ = [
     "Flag",
     "Instructions",
     "Integer",
+    "JsonObject",
     "Metadata",
     "Number",
     "ReasoningEffort",
@@ -152,6 +169,7 @@ __all__ = [
     "as_array",
     "as_object",
     "choose",
+    "finite",
     "problem",
     "quoted",
     "rule",

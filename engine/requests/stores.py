@@ -14,6 +14,7 @@ from .base import (
     Unit,
     as_array,
     choose,
+    finite,
     problem,
     rule,
     wrong_type,
@@ -101,7 +102,7 @@ class CreateBatch(Body):
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise wrong_type("a string, number or boolean")
-    return value
+    return finite(value)
 
 
 def _list_of_scalars(value: Any) -> Any:
@@ -111,7 +112,7 @@ def _list_of_scalars(value: Any) -> Any:
     for index, item in enumerate(items):
         if not isinstance(item, str | int | float | bool):
             raise problem(wrong_type("a string, number or boolean"), (index,), item)
-    return list(items)
+    return finite(list(items))
 
 
 class _Comparison(Body):

@@ -14,6 +14,7 @@ from .base import (
     Body,
     Flag,
     Integer,
+    JsonObject,
     Metadata,
     Unit,
     as_object,
@@ -38,7 +39,7 @@ class _CodeInterpreter(Body):
 class _Ranking(Body):
     ranker: Literal["auto", "default_2024_08_21"] = "auto"
     score_threshold: Unit
-    hybrid_search: dict[str, Any] | None = None
+    hybrid_search: JsonObject | None = None
 
 
 class _SearchSettings(Body):
@@ -70,7 +71,7 @@ FunctionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Z
 class _Definition(Body):
     name: FunctionName
     description: str | None = None
-    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: JsonObject = Field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: Flag = False
 
 
@@ -156,7 +157,7 @@ class _JsonFormat(Body):
 class _NamedSchema(Body):
     name: FunctionName
     description: str | None = None
-    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    schema_: JsonObject | None = Field(default=None, alias="schema")
     strict: Flag | None = None
 
 
