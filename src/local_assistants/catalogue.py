@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,12 @@ class CatalogueEntry:
 def entries() -> tuple[CatalogueEntry, ...]:
     """All entries in the order of the file."""
     text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
-    tables = tomllib.loads(text)["model"]
-    return tuple(CatalogueEntry(**{**table, "aliases": tuple(table["aliases"])}) for table in tables)
+    return tuple(_entry(table) for table in tomllib.loads(text)["model"])
+
+
+def _entry(table: dict[str, Any]) -> CatalogueEntry:
+    values: dict[str, Any] = {**table, "aliases": tuple(table["aliases"])}
+    return CatalogueEntry(**values)
 
 
 def find(name: str) -> CatalogueEntry | None:

