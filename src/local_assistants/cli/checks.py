@@ -1,0 +1,215 @@
+"""What `doctor` looks at: one function a check, each saying what it saw and what mends it.
+
+Looks only: it installs nothing, starts no model, and leaves nothing behind but what the sandbox's own
+probe writes and removes.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from local_assistants import catalogue, model_store, paths
+
+GB = 1_000_000_000
+ROOM_WANTED = 3 * GB
+"""Free bytes for the default model while it is put together; enough for a first store beside it."""
+MEMORY_WANTED = 3 * GB
+"""Free bytes for the default model, the embedder and one kernel."""
+
+# Import name → distribution. Only asked for their version: importing torch alone takes seconds.
+PACKAGES = {
+    "chromadb": "the vector index of file search",
+    "sentence-transformers": "the embedder of file search",
+    "torch": "the embedder's arithmetic",
+    "pypdf": "reading PDF files",
+    "jupyter_client": "talking to the code interpreter's kernels",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check.
+
+    Attributes:
+        name: what was looked at.
+        ok: whether it is as it should be.
+        needed: whether the product's main job fails without it; else it is advice.
+        detail: what was seen.
+        mend: the command that mends it, empty when there is nothing to mend.
+    """
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str
+    mend: str = ""
+
+
+def every_check() -> Iterator[Check]:
+    """All checks, in the order in which one would mend them; a later one may depend on an earlier."""
+    yield python()
+    llama = llama_cpp()
+    yield llama
+    yield compiler(needed=not llama.ok)
+    yield from packages()
+    yield bubblewrap()
+    yield interpreter()
+    yield from models()
+    yield room("cache", paths.cache_root(), ROOM_WANTED)
+    yield writable(paths.data_root())
+    yield memory()
+
+
+def python() -> Check:
+    """The Python that runs this."""
+    ok = sys.version_info >= (3, 11)
+    detail = f"{platform.python_version()} at {sys.executable}"
+    return Check("python", ok, True, detail, "" if ok else "apt-get install python3 python3-venv")
+
+
+def compiler(*, needed: bool) -> Check:
+    """A C++ compiler, for building llama-cpp-python."""
+    found = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    detail = found or "none on the PATH" + ("" if needed else ", and none is needed now")
+    return Check(
+        "compiler", bool(found), needed, detail, "" if found else "apt-get install gcc g++"
+    )
+
+
+def llama_cpp() -> Check:
+    """The model runtime, imported in a process of its own: a wheel for another CPU dies on import."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import llama_cpp; print(llama_cpp.__version__)"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if done.returncode == 0:
+        return Check("llama-cpp-python", True, True, done.stdout.strip())
+    last = (done.stderr.strip().splitlines() or [f"import ended with {done.returncode}"])[-1]
+    return Check(
+        "llama-cpp-python", False, True, last, "./scripts/setup (it builds it for this machine)"
+    )
+
+
+def packages() -> Iterator[Check]:
+    """The heavy packages, by their installed version."""
+    for name, purpose in PACKAGES.items():
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            mend = f"{sys.executable} -m pip install {name}"
+            yield Check(name, False, True, f"not installed; it is {purpose}", mend)
+        else:
+            yield Check(name, True, True, version)
+
+
+def bubblewrap() -> Check:
+    """The program that isolates model-written code."""
+    from local_assistants.tools.code_interpreter.sandbox import find_bubblewrap
+
+    found = find_bubblewrap()
+    if found is None:
+        return Check("bubblewrap", False, True, "not found", "apt-get install bubblewrap")
+    return Check("bubblewrap", True, True, f"{found.path} ({found.origin})")
+
+
+def interpreter() -> Check:
+    """The environment that model-written code runs in."""
+    from local_assistants.tools.code_interpreter import environment
+
+    found = environment.find(paths.interpreter_root())
+    if found is None:
+        detail = f"none, or an unfinished one, in {paths.interpreter_root()}"
+        return Check("interpreter", False, True, detail, "local-assistants interpreter install")
+    return Check(
+        "interpreter", True, True, f"{found.kind}, {len(found.packages)} packages in {found.prefix}"
+    )
+
+
+def models() -> Iterator[Check]:
+    """At least one chat model, every catalogued one by its size, and the embedder."""
+    here = model_store.installed()
+    chat = [each for each in here if each.entry is None or each.entry.kind == "chat"]
+    for weights in chat:
+        entry = weights.entry
+        whole = entry is None or weights.bytes == entry.bytes
+        size = "" if entry is None else f", {'size as catalogued' if whole else 'WRONG SIZE'}"
+        mend = (
+            "" if whole else f"rm '{weights.path}' && local-assistants models pull {weights.name}"
+        )
+        yield Check(f"model {weights.name}", whole, False, f"{weights.path}{size}", mend)
+    default = catalogue.entries()[0]
+    if not chat:
+        mend = f"local-assistants models pull {default.key}"
+        yield Check("model", False, True, "no chat model is here", mend)
+    yield _embedder()
+
+
+def _embedder() -> Check:
+    entry = catalogue.embedder()
+    found = next((each for each in model_store.installed() if each.entry is entry), None)
+    mend = f"local-assistants models pull {entry.key}"
+    if found is None:
+        return Check("embedder", False, True, f"{entry.title} is not here", mend)
+    if found.bytes != entry.bytes:
+        return Check(
+            "embedder", False, True, f"{found.path} is not whole", f"rm -r '{found.path}' && {mend}"
+        )
+    return Check("embedder", True, True, str(found.path))
+
+
+def room(name: str, folder: Path, wanted: int) -> Check:
+    """Free room on the disk that holds `folder`, in bytes."""
+    existing = _nearest_existing(folder)
+    free = shutil.disk_usage(existing).free
+    ok = free >= wanted
+    detail = f"{free / GB:.1f} GB free for {folder}"
+    mend = (
+        ""
+        if ok
+        else f"free {wanted / GB:.0f} GB there, or set LOCAL_ASSISTANTS_CACHE to another disk"
+    )
+    return Check(f"disk ({name})", ok, False, detail, mend)
+
+
+def writable(folder: Path) -> Check:
+    """Whether the data folder can be written, tried with a real file in it or in its nearest parent."""
+    existing = _nearest_existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"\0")
+    except OSError as error:
+        mend = f"chown -R $USER '{existing}', or give another folder with --data"
+        return Check("data folder", False, True, f"{existing}: {error.strerror}", mend)
+    return Check("data folder", True, True, f"{folder} can be written")
+
+
+def memory() -> Check:
+    """Memory that is free now, in bytes, from the kernel's own estimate."""
+    free = _available_memory()
+    ok = free >= MEMORY_WANTED
+    mend = "" if ok else "close other programs, or serve a smaller model: --model 0.5b"
+    return Check("memory", ok, False, f"{free / GB:.1f} GB free", mend)
+
+
+def _available_memory() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(each for each in (folder, *folder.parents) if each.exists())
