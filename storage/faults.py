@@ -1,0 +1,59 @@
+"""Foreign errors, said once in words that help: sqlite3's and the file system's become StorageFault.
+
+What was acknowledged before a fault stands; what the fault interrupted was not stored. No text here carries data of
+a user, only the path of the store.
+"""
+
+import errno
+import sqlite3
+from pathlib import Path
+
+from ..engine.errors import StorageFault
+
+_SQLITE = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space and try again",
+    sqlite3.SQLITE_READONLY: "it cannot be written to; check the owner and the permissions of the folder, and "
+    "whether the disk is mounted read-only",
+    sqlite3.SQLITE_PERM: "access is denied; check the owner and the permissions of the folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the folder exists and may be written to",
+    sqlite3.SQLITE_IOERR: "the disk reports an input/output error; check the disk and its free space",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "it is not a database; restore it from a backup or name another data folder",
+    sqlite3.SQLITE_BUSY: "another process keeps it locked; stop that process or try again",
+    sqlite3.SQLITE_LOCKED: "another process keeps it locked; stop that process or try again",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory",
+    sqlite3.SQLITE_TOOBIG: "the object is larger than SQLite can store",
+}
+
+_SYSTEM = {
+    errno.ENOSPC: "the disk is full; free some space and try again",
+    errno.EDQUOT: "the disk quota is used up; free some space and try again",
+    errno.EFBIG: "the file is larger than the file system allows",
+    errno.EROFS: "the disk is mounted read-only",
+    errno.EACCES: "access is denied; check the owner and the permissions of the folder",
+    errno.EPERM: "access is denied; check the owner and the permissions of the folder",
+    errno.EIO: "the disk reports an input/output error",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine",
+}
+
+
+def database_fault(error: sqlite3.Error, path: Path) -> StorageFault:
+    """What `error` means for the store at `path`."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return StorageFault(f"The object does not fit what is stored: {_constraint(error)}.")
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    reason = _SQLITE.get(code & 0xFF) if code is not None else None
+    return StorageFault(f"The database {path} failed: {reason or error}.")
+
+
+def _constraint(error: sqlite3.IntegrityError) -> str:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_FOREIGNKEY":
+        return "what it belongs to (its thread, run or vector store) does not exist"
+    return str(error)
+
+
+def system_fault(error: OSError, path: Path) -> StorageFault:
+    """What `error` means for the folder or file at `path`."""
+    reason = _SYSTEM.get(error.errno or 0) or error.strerror or str(error)
+    return StorageFault(f"The data folder {path} failed: {reason}.")

@@ -1,0 +1,95 @@
+"""The schema's history: numbered steps, each applied once, in order, in a transaction of its own.
+
+A step is a function below, its SQL in a file of the same name beside it. sqlite-utils applies the steps and
+records their names in the database (table `_sqlite_migrations`). A step that was released is never edited: a change
+is a new step.
+
+What this package does not do: it never goes back, and it does not copy the database before it changes it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ...engine.errors import StorageFault
+
+if TYPE_CHECKING:  # sqlite-utils costs a third of a second; only opening a store needs it
+    from sqlite_utils.db import Database
+    from sqlite_utils.migrations import Migrations
+
+HISTORY = "local_assistants"
+"""Name of our set of steps in the table that sqlite-utils keeps."""
+
+
+def m0001_first(db: "Database") -> None:
+    """The schema of the first release."""
+    run_script(db.conn, "m0001_first")
+
+
+STEPS: tuple[Callable[["Database"], None], ...] = (m0001_first,)
+"""All steps up to this version, oldest first."""
+
+
+def history(steps: Iterable[Callable[["Database"], None]] = STEPS) -> "Migrations":
+    """The steps as sqlite-utils takes them."""
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations(HISTORY)
+    for step in steps:
+        migrations(name=step.__name__)(step)
+    return migrations
+
+
+def run_script(connection: sqlite3.Connection, name: str) -> None:
+    """Execute `name`.sql inside the open transaction (sqlite3's own executescript would commit it)."""
+    for statement in _statements((files(__name__) / f"{name}.sql").read_text("utf-8")):
+        connection.execute(statement)
+
+
+def migrate(
+    connection: sqlite3.Connection, steps: Iterable[Callable[["Database"], None]] = STEPS
+) -> list[str]:
+    """Bring a database up to date; the caller sees to it that nobody else does so at the same time.
+
+    Returns:
+        Names of the steps applied now.
+
+    Raises:
+        StorageFault: the database was made by a newer version, or is none of ours; nothing was changed.
+    """
+    from sqlite_utils.db import Database
+
+    # No plugin of sqlite-utils that happens to be installed may touch our data.
+    db = Database(connection, execute_plugins=False)
+    migrations = history(steps)
+    _refuse_foreign(db, [step.name for step in migrations.applied(db)], steps)
+    pending = [step.name for step in migrations.pending(db)]
+    migrations.apply(db)
+    return pending
+
+
+def _refuse_foreign(
+    db: "Database", applied: Sequence[str], steps: Iterable[Callable[["Database"], None]]
+) -> None:
+    if not applied and db.table_names():
+        raise StorageFault(
+            "The database file belongs to another program: it has tables, but none of local-assistants. "
+            "Name another data folder."
+        )
+    newer = sorted(set(applied) - {step.__name__ for step in steps})
+    if newer:
+        raise StorageFault(
+            f"The database was made by a newer version of local-assistants (it has the schema step {newer[0]}, "
+            "which this version does not know). Update local-assistants, or name another data folder."
+        )
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; sqlite3 knows where one ends, also inside a trigger."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

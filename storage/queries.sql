@@ -1,0 +1,118 @@
+-- The statements of the hot paths that are more than "one object by its id" (those are made in rows.py).
+
+-- name: active_run
+-- The one run that locks the thread (index runs_active).
+SELECT body FROM runs
+WHERE thread_id = :thread_id AND status IN ('queued', 'in_progress', 'requires_action', 'cancelling');
+
+-- name: claim_run
+-- Take the oldest run that nobody works on; two look-ups in runs_wanting_work, the second as long as a crash left runs.
+UPDATE runs SET lease_owner = :owner, lease_until = :until
+WHERE seq = (
+  SELECT min(seq) FROM (
+    SELECT * FROM (
+      SELECT seq FROM runs INDEXED BY runs_wanting_work
+      WHERE status IN ('queued', 'in_progress', 'cancelling') AND lease_until IS NULL
+      ORDER BY seq LIMIT 1
+    )
+    UNION ALL
+    SELECT seq FROM runs INDEXED BY runs_wanting_work
+    WHERE status IN ('queued', 'in_progress', 'cancelling') AND lease_until <= :now
+  )
+)
+RETURNING body;
+
+-- name: extend_leases
+-- The heartbeat of an owner, for all it works on.
+UPDATE runs SET lease_until = :until WHERE lease_owner = :owner;
+
+-- name: release_run
+-- Give a run back to the queue.
+UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = :run_id;
+
+-- name: overdue_runs
+-- Runs past their time, oldest first (index runs_expiring).
+SELECT body FROM runs
+WHERE status IN ('queued', 'in_progress', 'requires_action', 'cancelling') AND expires_at <= :now
+ORDER BY expires_at, seq;
+
+-- name: append_event
+-- The next number of the run; the write lock is held, so nobody takes it in between.
+INSERT INTO run_events (run_id, seq, name, data)
+VALUES (:run_id, (SELECT coalesce(max(seq), 0) + 1 FROM run_events WHERE run_id = :run_id), :name, :data)
+RETURNING seq;
+
+-- name: events
+-- A stretch of a run's journal.
+SELECT seq, name, data FROM run_events WHERE run_id = :run_id AND seq > :after ORDER BY seq LIMIT :limit;
+
+-- name: last_seq
+-- The number of a run's latest event, 0 before the first.
+SELECT coalesce(max(seq), 0) FROM run_events WHERE run_id = :run_id;
+
+-- name: append_transcript
+-- One more line of a thread's transcript.
+INSERT INTO transcript (thread_id, run_id, step_id, message_id, body)
+VALUES (:thread_id, :run_id, :step_id, :message_id, :body);
+
+-- name: transcript
+-- The whole transcript of a thread, in order.
+SELECT thread_id, run_id, step_id, message_id, body, seq FROM transcript WHERE thread_id = :thread_id ORDER BY seq;
+
+-- name: put_chunk
+-- A chunk that is put again keeps its place.
+INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page, vector)
+VALUES (:id, :vector_store_id, :file_id, :position, :heading, :text, :start, :end, :page, :vector)
+ON CONFLICT (id) DO UPDATE SET
+  vector_store_id = excluded.vector_store_id, file_id = excluded.file_id, position = excluded.position,
+  heading = excluded.heading, text = excluded.text, start = excluded.start, "end" = excluded."end",
+  page = excluded.page, vector = excluded.vector;
+
+-- name: chunks
+-- Chunks by id, in the order asked for.
+SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, c.vector
+FROM json_each(:ids) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value
+ORDER BY wanted.key;
+
+-- name: file_chunks
+-- The chunks of a file.
+SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading, vector FROM chunks
+WHERE vector_store_id = :vector_store_id AND file_id = :file_id ORDER BY position;
+
+-- name: store_chunks
+-- The chunks of a whole vector store.
+SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading, vector FROM chunks
+WHERE vector_store_id = :vector_store_id ORDER BY file_id, position;
+
+-- name: delete_file_chunks
+-- Forget a file; the ids go to the vector index.
+DELETE FROM chunks WHERE vector_store_id = :vector_store_id AND file_id = :file_id RETURNING id;
+
+-- name: delete_store_chunks
+-- Forget a whole vector store.
+DELETE FROM chunks WHERE vector_store_id = :vector_store_id RETURNING id;
+
+-- name: match_chunks
+-- Keyword search; CROSS JOIN keeps the word index outermost. bm25() is negative, the better the lower.
+SELECT c.id, -bm25(chunk_words) AS relevance
+FROM chunk_words CROSS JOIN chunks AS c ON c.seq = chunk_words.rowid
+WHERE chunk_words MATCH :words AND c.vector_store_id IN (SELECT value FROM json_each(:vector_store_ids))
+ORDER BY relevance DESC, c.seq LIMIT :limit;
+
+-- name: count_store_files
+-- How many files of a vector store stand where, and their bytes.
+SELECT status, count(*), sum(usage_bytes) FROM vector_store_files
+WHERE vector_store_id = :vector_store_id GROUP BY status;
+
+-- name: add_to_batch
+-- A file is a member once, however often it is named.
+INSERT INTO batch_files (batch_id, store_file) VALUES (:batch_id, :store_file) ON CONFLICT DO NOTHING;
+
+-- name: count_batch_files
+-- How many files of a batch stand where; files since taken out of the store do not count.
+SELECT f.status, count(*) FROM batch_files AS b CROSS JOIN vector_store_files AS f ON f.id = b.store_file
+WHERE b.batch_id = :batch_id GROUP BY f.status;
+
+-- name: stores_with_file
+-- The vector stores that hold a file, in the order they took it.
+SELECT vector_store_id FROM vector_store_files WHERE file_id = :file_id ORDER BY seq;

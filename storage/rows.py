@@ -1,0 +1,196 @@
+"""How an object becomes a row and back, and how a page of a list is asked for.
+
+One `Table` per kind of object. The body column holds the whole object as JSON; the other columns are copies of what
+lists and locks look for. Round trips are exact, with one exception: a lone surrogate (half a character, which no
+client could be sent) is stored as U+FFFD.
+
+Statements on one object are made here, from names that only this module writes; values always travel as parameters.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..engine import objects
+from ..engine.errors import StorageFault
+from ..engine.ports import PageQuery
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSEARCHABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """`text` with every lone surrogate replaced; the length stays."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def clean_search_text(text: str) -> str:
+    """As `clean`, NUL too: the word index would end a text there. The length stays, so do offsets."""
+    return _UNSEARCHABLE.sub("\ufffd", text)
+
+
+def encode(value: Any) -> str:
+    """JSON text of a wire value."""
+    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def encode_model(model: BaseModel) -> str:
+    """JSON text of an object. Not model_dump_json: that one turns NaN into null and refuses surrogates."""
+    return encode(model.model_dump())
+
+
+def decode_model(kind: type[ModelT], body: str) -> ModelT:
+    """The object that `encode_model` wrote.
+
+    Raises:
+        StorageFault: the text is no such object.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise StorageFault(
+            f"A stored {kind.__name__} cannot be read ({error.error_count()} errors): it is damaged or was written "
+            "by another version. Restore the database from a backup."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where a kind of object is kept. `columns` maps filter columns to the object's attributes.
+
+    `cursor` is the column that a client's cursor names; `members` maps further names a list may be filtered by to the
+    condition that says so.
+    """
+
+    name: str
+    kind: type[objects.Wire]
+    columns: Mapping[str, str]
+    cursor: str = "id"
+    members: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def key(self, obj: Any) -> str:
+        """The key of an object of this kind."""
+        if self.kind is objects.VectorStoreFile:
+            return f"{obj.vector_store_id}/{obj.id}"
+        return str(obj.id)
+
+    def row(self, obj: objects.Wire) -> dict[str, Any]:
+        """The parameters of `put`."""
+        row: dict[str, Any] = {
+            column: getattr(obj, attribute) for column, attribute in self.columns.items()
+        }
+        row = {
+            name: clean(value) if isinstance(value, str) else value for name, value in row.items()
+        }
+        return row | {"id": clean(self.key(obj)), "body": encode_model(obj)}
+
+    @cached_property
+    def put(self) -> str:
+        """Insert, or replace in place."""
+        names = ["id", *self.columns, "body"]
+        values = ", ".join(f":{name}" for name in names)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+        return (
+            f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({values}) "
+            f"ON CONFLICT (id) DO UPDATE SET {changes}"
+        )
+
+    @cached_property
+    def get(self) -> str:
+        """The body under :id."""
+        return f"SELECT body FROM {self.name} WHERE id = :id"
+
+    @cached_property
+    def delete(self) -> str:
+        """Drop the row under :id."""
+        return f"DELETE FROM {self.name} WHERE id = :id"
+
+    def delete_where(self, where: Mapping[str, str]) -> str:
+        """Drop the rows that match all of `where`."""
+        return f"DELETE FROM {self.name} WHERE {self._condition(where)}"
+
+    def find(self, where: Mapping[str, str], cursor: str) -> str:
+        """The place of the object that a cursor names, if it is in the list of `where`."""
+        column = "id" if "/" in cursor else self.cursor
+        return f"SELECT seq FROM {self.name} WHERE {column} = :cursor AND {self._condition(where)}"
+
+    def page(self, query: PageQuery, *, after: bool, before: bool) -> str:
+        """The bodies of a page, nearest to its cursor first; `after` and `before`: which cursors are set."""
+        descending = (query.order == "desc") != backwards(query)
+        over, under = ("<", ">") if query.order == "desc" else (">", "<")
+        conditions = [self._condition(query.where)]
+        conditions += [f"seq {over} :after"] if after else []
+        conditions += [f"seq {under} :before"] if before else []
+        return (
+            f"SELECT body FROM {self.name} WHERE {' AND '.join(conditions)} "
+            f"ORDER BY seq {'DESC' if descending else 'ASC'} LIMIT :limit"
+        )
+
+    def _condition(self, where: Mapping[str, str]) -> str:
+        return " AND ".join(self._one_condition(column) for column in where) or "TRUE"
+
+    def _one_condition(self, column: str) -> str:
+        if column in self.members:
+            return self.members[column]
+        if column in self.columns:
+            return f"{column} = :{column}"
+        raise StorageFault(f"A list of {self.name} cannot be filtered by {column}.")
+
+
+def backwards(query: PageQuery) -> bool:
+    """With `before` alone the page lies right ahead of the cursor, so it is read from there."""
+    return query.before is not None and query.after is None
+
+
+def _table(name: str, kind: type[objects.Wire], *columns: str) -> Table:
+    return Table(name, kind, {column: column for column in (*columns, "created_at")})
+
+
+_STORE_FILES = Table(
+    "vector_store_files",
+    objects.VectorStoreFile,
+    {
+        "vector_store_id": "vector_store_id",
+        "file_id": "id",
+        "status": "status",
+        "usage_bytes": "usage_bytes",
+        "created_at": "created_at",
+    },
+    cursor="file_id",
+    members={"batch_id": "id IN (SELECT store_file FROM batch_files WHERE batch_id = :batch_id)"},
+)
+
+TABLES: dict[type[objects.Wire], Table] = {
+    table.kind: table
+    for table in (
+        _table("assistants", objects.Assistant),
+        _table("threads", objects.Thread),
+        _table("messages", objects.Message, "thread_id", "run_id", "status"),
+        _table("runs", objects.Run, "thread_id", "status", "expires_at"),
+        _table("run_steps", objects.RunStep, "run_id", "thread_id", "status"),
+        _table("files", objects.File, "purpose"),
+        _table("uploads", objects.Upload, "status"),
+        _table("vector_stores", objects.VectorStore, "status"),
+        _STORE_FILES,
+        _table("file_batches", objects.FileBatch, "vector_store_id", "status"),
+    )
+}
+
+
+def table_of(kind: type[objects.Wire]) -> Table:
+    """Where objects of `kind` are kept.
+
+    Raises:
+        StorageFault: nowhere; it is no object with a life of its own.
+    """
+    try:
+        return TABLES[kind]
+    except KeyError:
+        raise StorageFault(f"Objects of the type {kind.__name__} are not stored.") from None

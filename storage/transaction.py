@@ -1,0 +1,257 @@
+"""One transaction on the SQLite store: the `Transaction` port over a connection.
+
+Lives on the thread that runs it and only as long as it. It neither begins nor ends a transaction; `writer` and
+`sqlite` do. sqlite3's own errors pass through here and are mapped by them; errors of the tree are raised as they are.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ..engine.chat import ChatMessage
+from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
+from ..engine.events import Event, EventName
+from ..engine.objects import FileCounts, Run, Wire
+from ..engine.ports import Chunk, PageQuery, TranscriptEntry
+from . import keywords, rows, statements
+
+ObjectT = TypeVar("ObjectT", bound=Wire)
+
+
+class SQLiteTransaction:
+    """See the port for what each method promises."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._statements = statements.named()
+
+    def _named(self, statement: str, /, **values: Any) -> sqlite3.Cursor:
+        clean = {
+            key: rows.clean(value) if isinstance(value, str) else value
+            for key, value in values.items()
+        }
+        return self._connection.execute(self._statements[statement], clean)
+
+    # --- objects -----------------------------------------------------------------------------------
+
+    def get(self, kind: type[ObjectT], key: str) -> ObjectT | None:
+        """The object under `key`; None when there is none."""
+        statement = rows.table_of(kind).get
+        row = self._connection.execute(statement, {"id": rows.clean(key)}).fetchone()
+        return None if row is None else rows.decode_model(kind, row[0])
+
+    def put(self, obj: Wire) -> None:
+        """Insert or replace. Insertion order is kept on replacement.
+
+        Raises:
+            ThreadBusy: a second run that is not over in one thread.
+            StorageFault: the thread, run or vector store it belongs to is not stored.
+        """
+        table = rows.table_of(type(obj))
+        try:
+            self._connection.execute(table.put, table.row(obj))
+        except sqlite3.IntegrityError as error:
+            if isinstance(obj, Run) and error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE":
+                raise ThreadBusy(
+                    f"Thread {obj.thread_id} already has a run that is not over. Wait for it or cancel it."
+                ) from error
+            raise
+
+    def delete(self, kind: type[Wire], key: str) -> bool:
+        """Drop an object and all that belongs to it; False when there was none."""
+        statement = rows.table_of(kind).delete
+        return self._connection.execute(statement, {"id": rows.clean(key)}).rowcount > 0
+
+    def delete_where(self, kind: type[Wire], where: Mapping[str, str]) -> int:
+        """Drop all objects that match; how many they were.
+
+        Raises:
+            StorageFault: `where` is empty, or names a column that lists do not know.
+        """
+        if not where:
+            raise StorageFault("Deleting all objects of a kind at once is not supported.")
+        return self._connection.execute(
+            rows.table_of(kind).delete_where(where), _cleaned(where)
+        ).rowcount
+
+    def page(self, kind: type[ObjectT], query: PageQuery) -> tuple[list[ObjectT], bool]:
+        """The objects of the page and whether more follow in its direction.
+
+        Raises:
+            InvalidRequest: the cursor names no object of this list (param after or before).
+        """
+        table = rows.table_of(kind)
+        values: dict[str, Any] = {**_cleaned(query.where), "limit": query.limit + 1}
+        for param, cursor in (("after", query.after), ("before", query.before)):
+            if cursor is not None:
+                values[param] = self._place(table, query.where, param, cursor)
+        statement = table.page(query, after="after" in values, before="before" in values)
+        bodies = [row[0] for row in self._connection.execute(statement, values)]
+        found = [rows.decode_model(kind, body) for body in bodies[: query.limit]]
+        if rows.backwards(query):
+            found.reverse()
+        return found, len(bodies) > query.limit
+
+    def _place(self, table: rows.Table, where: Mapping[str, str], param: str, cursor: str) -> int:
+        values = {**_cleaned(where), "cursor": rows.clean(cursor)}
+        row = self._connection.execute(table.find(where, cursor), values).fetchone()
+        if row is None:
+            raise InvalidRequest(
+                f"No object with id '{rows.clean(cursor)}' in this list. Pass an id that the list itself returned.",
+                param=param,
+            )
+        return int(row[0])
+
+    # --- runs --------------------------------------------------------------------------------------
+
+    def active_run(self, thread_id: str) -> Run | None:
+        """The run that is not over and so locks the thread."""
+        row = self._named("active_run", thread_id=thread_id).fetchone()
+        return None if row is None else rows.decode_model(Run, row[0])
+
+    def claim_run(self, owner: str, now: float, lease: float) -> Run | None:
+        """The oldest run that wants work and that nobody works on, now owned by `owner` for `lease` seconds.
+
+        A run that waits for its client or is over loses its lease by itself (a trigger), so a run claimed
+        and not yet started cannot be claimed twice, and one that comes back from its client can be at once.
+        """
+        row = self._named("claim_run", owner=owner, now=now, until=now + lease).fetchone()
+        return None if row is None else rows.decode_model(Run, row[0])
+
+    def extend_leases(self, owner: str, now: float, lease: float) -> None:
+        """The heartbeat: all runs of `owner` are its own until `now + lease`."""
+        self._named("extend_leases", owner=owner, until=now + lease)
+
+    def release_run(self, run_id: str) -> None:
+        """Nobody works on the run any more."""
+        self._named("release_run", run_id=run_id)
+
+    def overdue_runs(self, now: float) -> list[Run]:
+        """Runs that are not over and past their expires_at, longest overdue first."""
+        return [rows.decode_model(Run, row[0]) for row in self._named("overdue_runs", now=now)]
+
+    # --- journal and transcript --------------------------------------------------------------------
+
+    def append_event(self, run_id: str, name: EventName, data: Mapping[str, Any]) -> Event:
+        """The stored event; its data is read back, so that live and later readers see the same."""
+        text = rows.encode(dict(data))
+        (seq,) = self._named("append_event", run_id=run_id, name=name.value, data=text).fetchone()
+        return Event(run_id, seq, name, json.loads(text))
+
+    def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
+        """Events with a number above `after`, in order."""
+        found = self._named("events", run_id=run_id, after=after, limit=limit)
+        return [Event(run_id, seq, EventName(name), json.loads(data)) for seq, name, data in found]
+
+    def last_seq(self, run_id: str) -> int:
+        """Number of the run's latest event, 0 before the first."""
+        return int(self._named("last_seq", run_id=run_id).fetchone()[0])
+
+    def append_transcript(self, entry: TranscriptEntry) -> None:
+        """Add a line; its `seq` is given here."""
+        self._named(
+            "append_transcript",
+            thread_id=entry.thread_id,
+            run_id=entry.run_id,
+            step_id=entry.step_id,
+            message_id=entry.message_id,
+            body=None if entry.body is None else rows.encode_model(entry.body),
+        )
+
+    def transcript(self, thread_id: str) -> list[TranscriptEntry]:
+        """The whole transcript of a thread, in order."""
+        return [_entry(*row) for row in self._named("transcript", thread_id=thread_id)]
+
+    # --- library -----------------------------------------------------------------------------------
+
+    def put_chunks(self, chunks: Iterable[Chunk]) -> None:
+        """Insert or replace by id; their words are searchable in the same transaction."""
+        statement = self._statements["put_chunk"]
+        self._connection.executemany(statement, (_chunk_row(chunk) for chunk in chunks))
+
+    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
+        """The chunks with these ids, in the order asked for; unknown ids are left out."""
+        return [_chunk(*row) for row in self._named("chunks", ids=rows.encode(list(ids)))]
+
+    def file_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[Chunk]:
+        """In order of file and index; of the whole store when file_id is None."""
+        return [_chunk(*row) for row in self._of_file("{}_chunks", vector_store_id, file_id)]
+
+    def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
+        """Ids of the chunks deleted; of the whole store when file_id is None."""
+        return [
+            row[0] for row in self._of_file("delete_{}_chunks", vector_store_id, file_id).fetchall()
+        ]
+
+    def _of_file(self, name: str, vector_store_id: str, file_id: str | None) -> sqlite3.Cursor:
+        if file_id is None:
+            return self._named(name.format("store"), vector_store_id=vector_store_id)
+        return self._named(name.format("file"), vector_store_id=vector_store_id, file_id=file_id)
+
+    def match_chunks(
+        self, vector_store_ids: Sequence[str], text: str, limit: int
+    ) -> list[tuple[str, float]]:
+        """Keyword search over heading and text: (chunk id, relevance > 0), best first."""
+        words = keywords.match_expression(rows.clean_search_text(text))
+        if words is None:
+            return []
+        stores = rows.encode(list(vector_store_ids))
+        found = self._named("match_chunks", words=words, vector_store_ids=stores, limit=limit)
+        return [(chunk_id, relevance) for chunk_id, relevance in found]
+
+    def count_store_files(self, vector_store_id: str) -> tuple[FileCounts, int]:
+        """Counts by status and the sum of usage_bytes."""
+        found = self._named("count_store_files", vector_store_id=vector_store_id).fetchall()
+        return _counts((row[0], row[1]) for row in found), sum(row[2] for row in found)
+
+    def add_to_batch(self, batch_id: str, vector_store_id: str, file_ids: Sequence[str]) -> None:
+        """Make files of a store members of a batch."""
+        for file_id in file_ids:
+            self._named(
+                "add_to_batch", batch_id=batch_id, store_file=f"{vector_store_id}/{file_id}"
+            )
+
+    def count_batch_files(self, batch_id: str) -> FileCounts:
+        """Counts by status; files since taken out of the store do not count."""
+        return _counts(self._named("count_batch_files", batch_id=batch_id))
+
+    def stores_with_file(self, file_id: str) -> list[str]:
+        """Ids of the vector stores that hold the file, in the order they took it."""
+        return [row[0] for row in self._named("stores_with_file", file_id=file_id)]
+
+
+def _cleaned(where: Mapping[str, str]) -> dict[str, str]:
+    return {column: rows.clean(value) for column, value in where.items()}
+
+
+def _counts(found: Iterable[tuple[str, int]]) -> FileCounts:
+    by_status = dict(found)
+    return FileCounts(**by_status, total=sum(by_status.values()))
+
+
+def _entry(
+    thread_id: str, run_id: str | None, step_id: str | None, message_id: str | None, *rest: Any
+) -> TranscriptEntry:
+    body, seq = rest
+    message = None if body is None else rows.decode_model(ChatMessage, body)
+    return TranscriptEntry(thread_id, run_id, step_id, message_id, message, seq)
+
+
+def _chunk_row(chunk: Chunk) -> dict[str, Any]:
+    return {
+        "id": rows.clean(chunk.id),
+        "vector_store_id": rows.clean(chunk.vector_store_id),
+        "file_id": rows.clean(chunk.file_id),
+        "position": chunk.index,
+        "heading": rows.clean_search_text(chunk.heading),
+        "text": rows.clean_search_text(chunk.text),
+        "start": chunk.start,
+        "end": chunk.end,
+        "page": chunk.page,
+        "vector": chunk.vector,
+    }
+
+
+def _chunk(*row: Any) -> Chunk:
+    return Chunk(*row)
