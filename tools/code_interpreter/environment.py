@@ -1,0 +1,196 @@
+"""The interpreter's own Python environment: installs it, finds it, says what is in it.
+
+Apart from the engine's, so that model-written code sees none of the engine's packages, keys or code. Installed from
+pinned lists in this folder; with a folder of wheels no network is used. An interrupted installation is taken up again,
+and `find` gives only a complete one: the marker file is written last.
+
+It does not run anything in a sandbox: what it installs is chosen by us, not by a model.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ...engine.errors import MissingDependency, ServerFault
+
+Kind = Literal["small", "full"]
+INSTALL = "install the interpreter: local-assistants interpreter install"
+
+_MARKER = "interpreter.json"
+_FONTS = "share/matplotlib-cache"
+_ROOM = Path(__file__).parent
+# Names a model asks for, in the order it should read them; the rest of the list is what these pull in.
+_NOTABLE = (
+    "pandas", "numpy", "matplotlib", "seaborn", "scipy", "scikit-learn", "statsmodels", "sympy", "openpyxl",
+    "xlsxwriter", "xlrd", "python-docx", "python-pptx", "pypdf", "pdfplumber", "reportlab", "pillow", "lxml",
+    "beautifulsoup4", "tabulate", "networkx", "pyarrow", "chardet", "pyyaml",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A complete environment on disk."""
+
+    prefix: Path
+    base: Path  # sys.base_prefix: a virtual environment does not start without it
+    kind: Kind
+    digest: str  # of the pinned list it was made from
+    packages: Mapping[str, str]  # canonical name -> version
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.prefix / "bin" / "python"
+
+    def font_caches(self) -> list[Path]:
+        """Matplotlib's prebuilt font lists; without one, each cold kernel builds its own."""
+        return sorted((self.prefix / _FONTS).glob("fontlist-*.json"))
+
+    def describe(self) -> str:
+        """The notable packages in one line, for the tool's description."""
+        return ", ".join(name for name in _NOTABLE if name in self.packages)
+
+
+def requirements(kind: Kind) -> Path:
+    """The pinned list of an environment, also good for `pip download -r`."""
+    return _ROOM / f"interpreter-{kind}.txt"
+
+
+def find(target: Path) -> Environment | None:
+    """The complete environment at `target`, or None when there is none or it was interrupted."""
+    try:
+        found = json.loads((target / _MARKER).read_text())
+        environment = Environment(
+            prefix=target.resolve(),
+            base=Path(found["base"]),
+            kind=found["kind"],
+            digest=found["digest"],
+            packages=found["packages"],
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+    # A Python that was upgraded or removed leaves the link of the environment dangling.
+    return environment if environment.python.exists() and environment.base.is_dir() else None
+
+
+def install(
+    target: Path, *, wheels: Path | None = None, small: bool = True, progress: Callable[[str], None]
+) -> Environment:
+    """Make or complete the environment at `target`; a finished, current one is left as it is.
+
+    Args:
+        target: the folder of the virtual environment; nothing else may live in it.
+        wheels: take packages from this folder only, without a network.
+        small: the set for a quick start instead of the full one.
+        progress: told each stage in a few words.
+
+    Raises:
+        MissingDependency: a package cannot be got; the message holds the installer's last lines.
+        ServerFault: the folder cannot be written, or the new environment does not work.
+    """
+    kind: Kind = "small" if small else "full"
+    digest = hashlib.sha256(requirements(kind).read_bytes()).hexdigest()
+    existing = find(target)
+    if existing is not None and existing.digest == digest:
+        progress(f"the interpreter ({kind}) is installed in {target}")
+        return existing
+    (target / _MARKER).unlink(missing_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        _make(target, progress)
+        _fill(target, kind, wheels, progress)
+        _warm(target, progress)
+        _mark(target, kind, digest)
+    except OSError as error:
+        raise ServerFault(f"the interpreter cannot be installed in {target}: {error}") from error
+    made = find(target)
+    if made is None:
+        raise ServerFault(f"the interpreter in {target} does not work; delete the folder and install again")
+    progress(f"the interpreter ({kind}, {len(made.packages)} packages) is ready in {target}")
+    return made
+
+
+def _make(target: Path, progress: Callable[[str], None]) -> None:
+    python = target / "bin" / "python"
+    if python.exists() and _runs(python):
+        progress("going on with an installation that was interrupted")
+        return
+    progress("making the interpreter's environment")
+    uv = _uv()
+    if uv is not None:
+        _call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(target)])
+    else:
+        _call([sys.executable, "-m", "venv", "--clear", str(target)])
+
+
+def _fill(target: Path, kind: Kind, wheels: Path | None, progress: Callable[[str], None]) -> None:
+    progress(f"installing the {kind} set of packages" + (f" from {wheels}" if wheels else ""))
+    python = str(target / "bin" / "python")
+    offline = ["--no-index", "--find-links", str(wheels)] if wheels else []
+    uv = _uv()
+    installer = (
+        [uv, "pip", "install", "--quiet", "--python", python]
+        if uv is not None
+        else [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    )
+    # --no-deps: the list is the whole closure but debugpy, which ipykernel names and a sandbox has no use for.
+    _call([*installer, "--no-deps", *offline, "-r", str(requirements(kind))])
+
+
+def _warm(target: Path, progress: Callable[[str], None]) -> None:
+    """Compile all modules and build the font cache, which a read-only environment could not keep."""
+    progress("compiling modules and building the font cache")
+    python = str(target / "bin" / "python")
+    _call([python, "-m", "compileall", "-q", "-j", "0", str(target / "lib")], may_fail=True)
+    _call([python, "-c", "import matplotlib.pyplot"], MPLCONFIGDIR=str(target / _FONTS))
+    # Sandboxes of a root engine run as another user, who must be able to read all this whatever the umask was.
+    _call(["chmod", "-R", "a+rX", str(target)])
+
+
+def _mark(target: Path, kind: Kind, digest: str) -> None:
+    script = (
+        "import sys, json, importlib.metadata as m;"
+        "print(json.dumps({'base': sys.base_prefix, 'packages':"
+        " {d.metadata['Name'].lower().replace('_', '-'): d.version for d in m.distributions()}}))"
+    )
+    found = cast("dict[str, Any]", json.loads(_call([str(target / "bin" / "python"), "-I", "-c", script])))
+    partial = target / f"{_MARKER}.partial"
+    partial.write_text(json.dumps({**found, "kind": kind, "digest": digest}, indent=1))
+    partial.chmod(0o644)
+    os.replace(partial, target / _MARKER)
+
+
+def _uv() -> str | None:
+    """The path of uv, from its package or the PATH."""
+    try:
+        return str(importlib.import_module("uv").find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        return shutil.which("uv")
+
+
+def _runs(python: Path) -> bool:
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def _call(command: list[str], *, may_fail: bool = False, **variables: str) -> str:
+    # PYTHON* of the engine (a path, a hash seed) must not leak into the new environment.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        command, env=inherited | variables, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0 and not may_fail:
+        tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+        raise MissingDependency(
+            f"installing the interpreter failed at `{' '.join(command[:4])} ...`:\n{tail}\n"
+            "On a machine without a network, bring the wheels along (pip download -d wheels "
+            f"-r {requirements('small')}) and add: --offline wheels"
+        )
+    return done.stdout

@@ -1,0 +1,194 @@
+"""Files between the host and a sandbox's /mnt/data, by directory descriptors only.
+
+The folder is written by untrusted code while we look at it: names, links and kinds of files may change between two
+looks. So every step opens one component below a descriptor without following links, asks the open file what it is,
+and uses that very file. Paths are never resolved and opened again. Blocking: call from a worker thread.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from .limits import Limits
+from .spawner import Identity
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DEPTH = 5
+_ENTRIES = 5000
+_NAME_BYTES = 200
+
+Stamp = tuple[int, int, int]
+"""Inode, size and change time (ns) of a file; code cannot set the last one back."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A regular file that code made or changed, copied to the host. `path` is relative to /mnt/data."""
+
+    path: str
+    copy: Path
+
+    @property
+    def name(self) -> str:
+        """Its last component."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass
+class Collection:
+    """What one look at the folder brought in, and in words what was left out."""
+
+    files: list[Collected] = field(default_factory=list[Collected])
+    left_out: list[str] = field(default_factory=list[str])
+
+
+def snapshot(folder: Path) -> dict[str, Stamp]:
+    """The regular files below `folder` by relative path."""
+    return {path: _stamp(status) for path, status, _ in _walk(folder)}
+
+
+def collect(folder: Path, before: Mapping[str, Stamp], into: Path, limits: Limits) -> Collection:
+    """Copy the files that are new or other than `before` to the folder `into`, within the limits."""
+    collection = Collection()
+    for path, status, open_file in _walk(folder):
+        if before.get(path) == _stamp(status):
+            continue
+        problem = _problem(path, status, limits)
+        if problem is None and len(collection.files) >= limits.files:
+            problem = f"more than {limits.files} files"
+        if problem is not None:
+            collection.left_out.append(f"{printable(path)}: {problem}")
+            continue
+        copy = into / str(len(collection.files))
+        with contextlib.suppress(OSError), open_file() as source:
+            if _copy(source, copy, limits.collected_bytes):
+                collection.files.append(Collected(path, copy))
+    return collection
+
+
+def put(folder: Path, name: str, source: Path, owner: Identity | None) -> None:
+    """Copy a host file to `folder`/`name`.
+
+    Raises:
+        FileExistsError: something of that name (a link, too) is there already.
+    """
+    directory = os.open(folder, _FOLDER_FLAGS)
+    try:
+        descriptor = os.open(name, _NEW_FLAGS, 0o644, dir_fd=directory)
+        with open(descriptor, "wb") as target, source.open("rb") as file:
+            if owner is not None:
+                os.fchown(descriptor, owner.uid, owner.gid)
+            shutil.copyfileobj(file, target)
+    finally:
+        os.close(directory)
+
+
+def safe_name(name: str) -> str:
+    """A single, visible, short component made of a name that a stranger chose."""
+    last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    clean = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip().lstrip(".")
+    stem, dot, suffix = clean.rpartition(".")
+    if not dot:
+        stem, suffix = clean, ""
+    room = _NAME_BYTES - len(suffix.encode()) - 1
+    short = stem.encode()[: max(room, 1)].decode(errors="ignore")
+    return f"{short or 'file'}{dot}{suffix}"
+
+
+def numbered(name: str, taken: set[str]) -> str:
+    """`name`, or with _2, _3, ... before its suffix when it is taken."""
+    stem, dot, suffix = name.rpartition(".")
+    if not dot:
+        stem, suffix = name, ""
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{stem}_{number}{dot}{suffix}"
+    return candidate
+
+
+def printable(text: str) -> str:
+    """`text` without characters that could disturb a log or a prompt, at most 200 of them."""
+    return "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in text[:200])
+
+
+
+class _OpenFile:
+    """Gives the open file once, as a context manager; closed by the walk."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self) -> IO[bytes]:
+        return open(os.dup(self._descriptor), "rb")
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result, _OpenFile]]:
+    budget = [_ENTRIES]
+    with contextlib.suppress(OSError):
+        root = os.open(folder, _FOLDER_FLAGS)
+        try:
+            yield from _walk_below(root, "", 0, budget)
+        finally:
+            os.close(root)
+
+
+def _walk_below(
+    directory: int, prefix: str, depth: int, budget: list[int]
+) -> Iterator[tuple[str, os.stat_result, _OpenFile]]:
+    with os.scandir(directory) as entries:
+        names = sorted(entry.name for entry, _ in zip(entries, range(budget[0]), strict=False))
+    for name in names:
+        budget[0] -= 1
+        if budget[0] < 0 or name.startswith(".") or name == "__pycache__":
+            continue
+        try:
+            descriptor = os.open(name, _FILE_FLAGS, dir_fd=directory)
+        except OSError:  # a link (ELOOP), a socket, gone, not readable
+            continue
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode) and depth < _DEPTH:
+                yield from _walk_below(descriptor, f"{prefix}{name}/", depth + 1, budget)
+            elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                yield prefix + name, status, _OpenFile(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_ino, status.st_size, status.st_ctime_ns
+
+
+def _problem(path: str, status: os.stat_result, limits: Limits) -> str | None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "its name is not text"
+    if any(unicodedata.category(c)[0] == "C" for c in path):
+        return "its name has invisible characters"
+    if status.st_size > limits.collected_bytes:
+        return f"larger than {limits.collected_bytes} bytes"
+    return None
+
+
+def _copy(source: IO[bytes], target: Path, limit: int) -> bool:
+    """False (and no file) when the source grew beyond the limit meanwhile."""
+    written = 0
+    with target.open("xb") as file:
+        while piece := source.read(1 << 20):
+            written += len(piece)
+            if written > limit:
+                break
+            file.write(piece)
+    if written > limit:
+        target.unlink()
+    return written <= limit

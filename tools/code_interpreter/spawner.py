@@ -1,0 +1,221 @@
+"""One thread that starts every sandboxed process and lives as long as the engine's own process.
+
+Why a thread of its own: `bwrap --die-with-parent` follows the *thread* that spawned it, so a worker thread that ends
+would take its kernels with it. When the engine is root this thread also has a mount namespace of its own, in which
+the folders that a sandbox needs are bound to a place that an unprivileged uid can reach (an interpreter below /root
+cannot be reached otherwise). That namespace dies with the process: nothing stays mounted, even after `kill -9`.
+
+It knows no sandbox and no kernel: callers hand it functions. Functions run one after the other, so they must be
+short (a spawn, a mount).
+"""
+
+import asyncio
+import ctypes
+import os
+import pwd
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ...engine.errors import SandboxUnavailable
+
+T = TypeVar("T")
+
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 1, 2, 4, 32, 4096, 16384, 1 << 19
+_MNT_DETACH = 2
+_CLONE_NEWNS = 0x00020000
+
+# Above what distributions give to people (60000) and below 16-bit nobody; systemd takes dynamic users from here too,
+# so ids with a passwd entry are passed over.
+_CANDIDATE_UIDS = range(64800, 65500)
+_PLACES = ("/tmp", "/run", "/var/tmp")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The unprivileged user and group (host numbers) that sandboxes of a root engine run as."""
+
+    uid: int
+    gid: int
+
+
+def choose_identity() -> Identity | None:
+    """An unused uid to drop to, or None when the engine is not root and stays who it is.
+
+    Raises:
+        SandboxUnavailable: the engine is root and has no second uid, as in a container that maps only one.
+    """
+    if os.geteuid() != 0:
+        return None
+    for uid in _CANDIDATE_UIDS:
+        if _is_mapped(uid, "uid_map") and _is_mapped(uid, "gid_map") and not _has_name(uid):
+            return Identity(uid, uid)
+    raise SandboxUnavailable(
+        "the engine runs as root and no other user id can be taken here, and a sandbox must never belong to root. "
+        "Run the engine as an ordinary user: useradd -m assistants && su assistants -c 'local-assistants serve'"
+    )
+
+
+def _is_mapped(number: int, table: str) -> bool:
+    rows = [line.split() for line in Path("/proc/self", table).read_text().splitlines()]
+    return any(int(start) <= number < int(start) + int(count) for start, _, count in rows)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+class Spawner:
+    """Runs functions on the long-lived thread; `identity` is whom they shall drop to, None for nobody."""
+
+    def __init__(self) -> None:
+        self.identity = choose_identity()
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stage: Stage | None = None
+        threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
+        if self.identity is not None:
+            self.call(self._open_stage)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run `function` on the thread and wait for it; for callers outside an event loop."""
+        return self._submit(function).result()
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run `function` on the thread without blocking the event loop."""
+        return await asyncio.wrap_future(self._submit(function))
+
+    def reach(self, path: Path) -> Path:
+        """The path under which sandboxes' processes can reach `path` (only valid for them). Call on the thread."""
+        return path if self._stage is None else self._stage.bind(path)
+
+    def release(self, path: Path) -> None:
+        """Forget a path given to `reach`; a second time is harmless. Call on the thread."""
+        if self._stage is not None:
+            self._stage.unbind(path)
+
+    def _submit(self, function: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def job() -> None:
+            try:
+                result = function()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._jobs.put(job)
+        return future
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+
+    def _open_stage(self) -> None:
+        try:
+            self._stage = Stage()
+        except OSError:
+            # A root without CAP_SYS_ADMIN, as in a default container. Paths are then used as they are; the
+            # self-test tells when the uid cannot reach them.
+            self._stage = None
+
+
+class Stage:
+    """Binds folders and files below one traversable folder, in this thread's own mount namespace (root only)."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._bound: dict[Path, Path] = {}
+        self._count = 0
+        self._call("unshare", ctypes.c_int(_CLONE_NEWNS))
+        self._mount(None, Path("/"), None, _MS_SLAVE | _MS_REC)
+        self._root = Path(tempfile.mkdtemp(prefix="sandbox-", dir=_first_writable(_PLACES)))
+        self._mount("tmpfs", self._root, "tmpfs", _MS_NOSUID | _MS_NODEV)
+        self._root.chmod(0o711)
+
+    def bind(self, path: Path) -> Path:
+        """Bind `path` (a folder or a file) into the stage once; gives its staged path."""
+        source = path.resolve()
+        if source in self._bound:
+            return self._bound[source]
+        self._count += 1
+        target = self._root / f"{self._count}"
+        if source.is_dir():
+            target.mkdir(0o755)
+        else:
+            target.touch(0o755)
+        self._mount(str(source), target, None, _MS_BIND | _MS_REC)
+        self._bound[source] = target
+        return target
+
+    def unbind(self, path: Path) -> None:
+        """Take a bound path out again; running sandboxes keep their own view of it."""
+        target = self._bound.pop(path.resolve(), None)
+        if target is None:
+            return
+        self._call("umount2", str(target).encode(), ctypes.c_int(_MNT_DETACH))
+        if target.is_dir():
+            target.rmdir()
+        else:
+            target.unlink()
+
+    def _mount(self, source: str | None, target: Path, kind: str | None, flags: int) -> None:
+        self._call(
+            "mount",
+            None if source is None else source.encode(),
+            str(target).encode(),
+            None if kind is None else kind.encode(),
+            ctypes.c_ulong(flags),
+            None,
+        )
+
+    def _call(self, name: str, *arguments: object) -> None:
+        if getattr(self._libc, name)(*arguments) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def _first_writable(places: tuple[str, ...]) -> str:
+    for place in places:
+        if os.access(place, os.W_OK | os.X_OK):
+            return place
+    raise OSError("no writable folder for the sandbox's mount point: " + ", ".join(places))
+
+
+_spawner: Spawner | None = None
+_spawner_lock = threading.Lock()
+
+
+def shared() -> Spawner:
+    """The process's spawner, started at the first call."""
+    global _spawner
+    with _spawner_lock:
+        if _spawner is None:
+            _spawner = Spawner()
+        return _spawner
+
+
+def hand_over(folder: Path, identity: Identity | None) -> None:
+    """Give `folder` and all in it to the sandbox's user; walks by descriptors and follows no link."""
+    if identity is None or folder.stat().st_uid == identity.uid:
+        return
+    for _, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, identity.uid, identity.gid, dir_fd=descriptor, follow_symlinks=False)
+    os.chown(folder, identity.uid, identity.gid)
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder that untrusted code could write to; missing is fine."""
+    assert shutil.rmtree.avoids_symlink_attacks
+    shutil.rmtree(folder, ignore_errors=True)
