@@ -30,6 +30,8 @@ class ImagePart(_Frozen):
 
 
 class TextPart(_Frozen):
+    """A stretch of text in a user message."""
+
     type: Literal["text"] = "text"
     text: str
 
@@ -83,12 +85,16 @@ class ChatRequest:
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
-    response_format: dict[str, Any] | None = None  # {"type": "json_object"} or {"type": "json_schema", ...}
+    response_format: dict[str, Any] | None = (
+        None  # {"type": "json_object"} or {"type": "json_schema", ...}
+    )
     session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
+    """A fragment of what the model says."""
+
     text: str
 
 

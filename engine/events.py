@@ -17,6 +17,8 @@ from .states import MessageStatus, RunStatus, StepStatus
 
 
 class EventName(StrEnum):
+    """All names on the wire (contract, 3.2)."""
+
     THREAD_CREATED = "thread.created"
     RUN_CREATED = "thread.run.created"
     RUN_QUEUED = "thread.run.queued"
@@ -86,10 +88,13 @@ class Event:
 
 
 def message_delta(message_id: str, content: dict[str, Any]) -> dict[str, Any]:
+    """A message delta around one content part."""
     return {"id": message_id, "object": "thread.message.delta", "delta": {"content": [content]}}
 
 
-def text_part(index: int, value: str, annotations: Sequence[Annotation] | None = None) -> dict[str, Any]:
+def text_part(
+    index: int, value: str, annotations: Sequence[Annotation] | None = None
+) -> dict[str, Any]:
     """A text fragment; `annotations` (possibly empty) only where the wire shows the key."""
     text: dict[str, Any] = {"value": value}
     if annotations is not None:
@@ -98,29 +103,35 @@ def text_part(index: int, value: str, annotations: Sequence[Annotation] | None =
 
 
 def image_part(index: int, file_id: str) -> dict[str, Any]:
+    """An image of the message, whole."""
     return {"index": index, "type": "image_file", "image_file": {"file_id": file_id}}
 
 
 def step_delta(step_id: str, call: dict[str, Any]) -> dict[str, Any]:
+    """A step delta around one tool call."""
     details = {"type": "tool_calls", "tool_calls": [call]}
     return {"id": step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
 
 
 def function_header(index: int, call_id: str, name: str) -> dict[str, Any]:
+    """A function call by its name, nothing else yet."""
     function = {"name": name, "arguments": "", "output": None}
     return {"index": index, "id": call_id, "type": "function", "function": function}
 
 
 def function_arguments(index: int, fragment: str) -> dict[str, Any]:
+    """A fragment of a function call's arguments."""
     return {"index": index, "type": "function", "function": {"arguments": fragment}}
 
 
 def code_header(index: int, call_id: str) -> dict[str, Any]:
+    """A code interpreter call, nothing in it yet."""
     code: dict[str, Any] = {"input": "", "outputs": []}
     return {"index": index, "id": call_id, "type": "code_interpreter", "code_interpreter": code}
 
 
 def code_input(index: int, fragment: str) -> dict[str, Any]:
+    """A fragment of the code to run."""
     return {"index": index, "type": "code_interpreter", "code_interpreter": {"input": fragment}}
 
 
@@ -131,5 +142,6 @@ def code_output(index: int, output: CodeOutput) -> dict[str, Any]:
 
 
 def search_header(index: int, call_id: str, details: FileSearchDetails) -> dict[str, Any]:
+    """A search call; its results come with the completed step."""
     file_search = {"ranking_options": details.ranking_options.to_wire(), "results": []}
     return {"index": index, "id": call_id, "type": "file_search", "file_search": file_search}

@@ -4,7 +4,15 @@ Structural: a user's class needs no base class of ours. All coroutines may be ca
 `tests/contract` runs one suite per port over every adapter.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -46,8 +54,11 @@ class Ids(Protocol):
     """Names for new objects."""
 
     def new(self, kind: str) -> str:
-        """A new id; `kind` is one of assistant, thread, message, run, step, call, file, vector_store,
-        file_batch, upload, part, request (prefixes: contract, 1.4)."""
+        """A new id in the API's form for this kind of object (contract, 1.4).
+
+        `kind` is one of assistant, thread, message, run, step, call, file, vector_store, file_batch, upload, part,
+        request.
+        """
         ...
 
 
@@ -117,7 +128,9 @@ class ToolSession:
 
     thread_id: str
     run_id: str
-    files: tuple[ToolFile, ...] = ()  # for the code interpreter: assistant's, thread's; in mounting order
+    files: tuple[
+        ToolFile, ...
+    ] = ()  # for the code interpreter: assistant's, thread's; in mounting order
     vector_store_ids: tuple[str, ...] = ()  # assistant's, then thread's
     search: FileSearchSettings = field(default_factory=FileSearchSettings)
     output_tokens: int = 2000  # how much text the model can afford to read back from one call
@@ -221,11 +234,15 @@ class Passage:
     chunk: Chunk
     filename: str
     score: float
-    attributes: Mapping[str, str | float | bool] = field(default_factory=dict[str, str | float | bool])
+    attributes: Mapping[str, str | float | bool] = field(
+        default_factory=dict[str, str | float | bool]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
+    """What to look for, in which stores; several queries are answered by one merged list."""
+
     vector_store_ids: tuple[str, ...]
     queries: tuple[str, ...]
     max_results: int = 20
@@ -309,7 +326,8 @@ class TranscriptEntry:
     """One line of what the model saw and said in a thread.
 
     An entry of an API message has `message_id` and no `body`: it is rendered from the message. Entries of a run carry
-    the exact chat message. `seq` is given by the store and orders the thread.
+    the exact chat message, and of a tool's output also the passages and files it brought. `seq` is given by the store
+    and orders the thread.
     """
 
     thread_id: str
@@ -317,12 +335,16 @@ class TranscriptEntry:
     step_id: str | None = None
     message_id: str | None = None
     body: ChatMessage | None = None
+    citations: tuple[Citation, ...] = ()
+    files: tuple[MadeFile, ...] = ()
     seq: int = 0
 
 
 class Transaction(Protocol):
-    """Synchronous, on the store's own thread; all or nothing. Objects are keyed by their id, vector store files
-    by "<vector_store_id>/<file_id>"."""
+    """Synchronous, on the store's own thread; all or nothing.
+
+    Objects are keyed by their id, vector store files by "<vector_store_id>/<file_id>".
+    """
 
     def get(self, kind: type[ObjectT], key: str) -> ObjectT | None: ...
 
@@ -348,8 +370,10 @@ class Transaction(Protocol):
         ...
 
     def claim_run(self, owner: str, now: float, lease: float) -> Run | None:
-        """The oldest run that wants work (queued, or in_progress or cancelling under a lapsed lease), now owned by
-        `owner` for `lease` seconds."""
+        """The oldest run that wants work, now owned by `owner` for `lease` seconds.
+
+        That is a queued one, or one in_progress or cancelling whose lease has lapsed.
+        """
         ...
 
     def extend_leases(self, owner: str, now: float, lease: float) -> None: ...
@@ -395,7 +419,9 @@ class Transaction(Protocol):
         """Counts by status and the sum of usage_bytes."""
         ...
 
-    def add_to_batch(self, batch_id: str, vector_store_id: str, file_ids: Sequence[str]) -> None: ...
+    def add_to_batch(
+        self, batch_id: str, vector_store_id: str, file_ids: Sequence[str]
+    ) -> None: ...
 
     def count_batch_files(self, batch_id: str) -> FileCounts: ...
 

@@ -19,6 +19,8 @@ from .errors import IllegalTransition
 
 
 class RunStatus(StrEnum):
+    """The nine statuses of a run (contract, 2.1)."""
+
     QUEUED = "queued"  # accepted; also briefly after tool outputs arrive
     IN_PROGRESS = "in_progress"  # a model or an engine-side tool is working
     REQUIRES_ACTION = "requires_action"  # waits for submit_tool_outputs
@@ -31,6 +33,8 @@ class RunStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
+    """The five statuses of a run step."""
+
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -39,18 +43,24 @@ class StepStatus(StrEnum):
 
 
 class MessageStatus(StrEnum):
+    """The three statuses of a message."""
+
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
     INCOMPLETE = "incomplete"
 
 
 class StoreStatus(StrEnum):
+    """The statuses of a vector store."""
+
     IN_PROGRESS = "in_progress"  # while any file is
     COMPLETED = "completed"
     EXPIRED = "expired"
 
 
 class StoreFileStatus(StrEnum):
+    """The statuses of a file in a vector store."""
+
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -58,6 +68,8 @@ class StoreFileStatus(StrEnum):
 
 
 class BatchStatus(StrEnum):
+    """The statuses of a file batch."""
+
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"  # no file is in progress any more, even if some failed
     CANCELLED = "cancelled"
@@ -65,6 +77,8 @@ class BatchStatus(StrEnum):
 
 
 class UploadStatus(StrEnum):
+    """The statuses of an upload."""
+
     PENDING = "pending"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -102,7 +116,9 @@ class Stateful(Protocol):
     @property
     def status(self) -> StrEnum: ...
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self: ...
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> Self: ...
 
 
 StatefulT = TypeVar("StatefulT", bound=Stateful)
@@ -162,7 +178,9 @@ RUN = Machine(
         # expires_at keeps its value in an expired run (contract, A22)
         (_R.QUEUED, On.EXPIRE): Transition(_R.EXPIRED, clears=("required_action",)),
         (_R.IN_PROGRESS, On.REQUIRE_ACTION): Transition(_R.REQUIRES_ACTION),
-        (_R.IN_PROGRESS, On.COMPLETE): Transition(_R.COMPLETED, stamps=("completed_at",), clears=_OVER),
+        (_R.IN_PROGRESS, On.COMPLETE): Transition(
+            _R.COMPLETED, stamps=("completed_at",), clears=_OVER
+        ),
         (_R.IN_PROGRESS, On.FAIL): Transition(_R.FAILED, stamps=("failed_at",), clears=_OVER),
         (_R.IN_PROGRESS, On.EXHAUST): Transition(_R.INCOMPLETE, clears=_OVER),
         (_R.IN_PROGRESS, On.CANCEL): Transition(_R.CANCELLING),
@@ -170,9 +188,13 @@ RUN = Machine(
         (_R.REQUIRES_ACTION, On.SUBMIT): Transition(_R.QUEUED, clears=("required_action",)),
         (_R.REQUIRES_ACTION, On.CANCEL): Transition(_R.CANCELLING),
         (_R.REQUIRES_ACTION, On.EXPIRE): Transition(_R.EXPIRED, clears=("required_action",)),
-        (_R.CANCELLING, On.STOPPED): Transition(_R.CANCELLED, stamps=("cancelled_at",), clears=_OVER),
+        (_R.CANCELLING, On.STOPPED): Transition(
+            _R.CANCELLED, stamps=("cancelled_at",), clears=_OVER
+        ),
         # cancel is a request: the work may end by itself first
-        (_R.CANCELLING, On.COMPLETE): Transition(_R.COMPLETED, stamps=("completed_at",), clears=_OVER),
+        (_R.CANCELLING, On.COMPLETE): Transition(
+            _R.COMPLETED, stamps=("completed_at",), clears=_OVER
+        ),
         (_R.CANCELLING, On.FAIL): Transition(_R.FAILED, stamps=("failed_at",), clears=_OVER),
         (_R.CANCELLING, On.EXPIRE): Transition(_R.EXPIRED, clears=("required_action",)),
     },
@@ -186,7 +208,9 @@ STEP = Machine(
         (_S.IN_PROGRESS, On.COMPLETE): Transition(
             _S.COMPLETED, stamps=("completed_at",), clears=("expires_at",)
         ),
-        (_S.IN_PROGRESS, On.FAIL): Transition(_S.FAILED, stamps=("failed_at",), clears=("expires_at",)),
+        (_S.IN_PROGRESS, On.FAIL): Transition(
+            _S.FAILED, stamps=("failed_at",), clears=("expires_at",)
+        ),
         (_S.IN_PROGRESS, On.STOPPED): Transition(
             _S.CANCELLED, stamps=("cancelled_at",), clears=("expires_at",)
         ),

@@ -17,7 +17,9 @@ class Usage(Wire):
     completion_tokens: int = 0
     total_tokens: int = 0
     prompt_token_details: dict[str, int] = Field(default_factory=lambda: {"cached_tokens": 0})
-    completion_tokens_details: dict[str, int] = Field(default_factory=lambda: {"reasoning_tokens": 0})
+    completion_tokens_details: dict[str, int] = Field(
+        default_factory=lambda: {"reasoning_tokens": 0}
+    )
 
     @classmethod
     def of(cls, prompt: int, completion: int, cached: int = 0) -> "Usage":
@@ -166,7 +168,9 @@ class FunctionCall(Wire):
     function: FunctionCallDetails
 
 
-StepCall = Annotated[CodeInterpreterCall | FileSearchCall | FunctionCall, Field(discriminator="type")]
+StepCall = Annotated[
+    CodeInterpreterCall | FileSearchCall | FunctionCall, Field(discriminator="type")
+]
 
 
 class MessageCreation(Wire):

@@ -39,7 +39,9 @@ class FunctionTool(Wire):
     function: FunctionDefinition
 
 
-ToolSpec = Annotated[CodeInterpreterTool | FileSearchTool | FunctionTool, Field(discriminator="type")]
+ToolSpec = Annotated[
+    CodeInterpreterTool | FileSearchTool | FunctionTool, Field(discriminator="type")
+]
 
 
 class FileIds(Wire):

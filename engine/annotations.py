@@ -1,0 +1,171 @@
+"""Turns what a model writes into what the API shows: citation marks and file links become annotations.
+
+A model cites as [3] the passages it was given by number, and links files as sandbox:/mnt/data/NAME. `Annotator`
+takes the text in fragments of any size and gives it back in pieces, each either plain text or exactly one marker with
+its annotation; text that may still become a marker is held back. The pieces do not depend on how the text was cut.
+
+Offsets count code points of the whole value so far: value[start:end] == text. Pure; knows no run and no store.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .objects import Annotation, FileCitation, FilePath
+from .ports import Citation, MadeFile
+
+_CITATION = r"(?<!\w)\[(?P<bracket>\d{1,3})\](?!\()|【(?P<lens>\d{1,3})(?:[:†][^】\n]{0,60})?】"
+_LINK = r"(?P<link>sandbox:/mnt/data/[^\s)\]\"'<>`*]+)"
+_MARK = re.compile(f"{_CITATION}|{_LINK}")
+# What may still grow into a mark when more text comes. A closed [3] waits for one more character: [3](url) is a link.
+_OPEN = re.compile(
+    r"(?:\[\d{0,3}\]?|【[^】\n]{0,64}|sandbox:/mnt/data/[^\s)\]\"'<>`*]*"
+    + "".join(f"|{'sandbox:/mnt/data/'[:n]}" for n in range(17, 0, -1))
+    + r")$"
+)
+_TRAILING = ".,;:!?"
+_WORD = re.compile(r"[\w.%$€£]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the final text; a marker carries its annotation and is never split."""
+
+    value: str
+    annotation: Annotation | None = None
+
+
+class Annotator:
+    """One message's text on its way to the client.
+
+    Attributes:
+        value: the text shown so far.
+        annotations: those made so far, in order, without `index`.
+    """
+
+    def __init__(self, citations: Sequence[Citation], files: Sequence[MadeFile], step: int) -> None:
+        self._citations = {citation.number: citation for citation in citations}
+        self._files = {made.path: made.file_id for made in files}
+        self._step = step
+        self._held = ""
+        self.value = ""
+        self.annotations: list[Annotation] = []
+
+    def feed(self, text: str) -> list[Piece]:
+        """Take a fragment; return what can be shown of it."""
+        self._held += text
+        if not self._citations and not self._files:
+            return self._release(len(self._held))
+        tail = _OPEN.search(self._held)
+        return self._release(tail.start() if tail else len(self._held))
+
+    def close(self) -> list[Piece]:
+        """The end of the text: return what was held back."""
+        return self._release(len(self._held))
+
+    def closing_marks(self) -> list[Piece]:
+        """What a forgetful model left out: the source of its answer, links to the files it made.
+
+        Small models often answer from a passage without citing it, or write a file and never link it. The passage
+        that shares most words with the answer is cited when none was; unlinked files are linked on lines of their own.
+        """
+        pieces: list[Piece] = []
+        kinds = {annotation.type for annotation in self.annotations}
+        best = best_match(self.value, list(self._citations.values()))
+        if "file_citation" not in kinds and best is not None:
+            pieces += self._plain(" ") + [self._cite(best)]
+        linked = {mark.file_path.file_id for mark in self.annotations if mark.file_path}
+        for path, file_id in self._files.items():
+            if file_id not in linked:
+                name = path.rsplit("/", 1)[-1]
+                pieces += (
+                    self._plain(f"\n\n[{name}](") + [self._link(path, file_id)] + self._plain(")")
+                )
+        return pieces
+
+    def _release(self, end: int) -> list[Piece]:
+        """Show the held text up to `end`, marks replaced."""
+        context = self.value[-1:] + self._held  # one character back, for the look-behind
+        back = len(context) - len(self._held)
+        pieces: list[Piece] = []
+        done = back
+        for mark in _MARK.finditer(context, back):
+            if mark.end() > back + end:
+                break
+            made = self._marker(mark)
+            if made is None:
+                continue
+            plain_end, piece = made
+            pieces += self._plain(context[done : mark.start()])
+            pieces.append(self._annotate(*piece))
+            done = plain_end
+        pieces += self._plain(context[done : back + end])
+        self._held = self._held[end:]
+        return pieces
+
+    def _marker(self, mark: re.Match[str]) -> tuple[int, tuple[str, Citation | str]] | None:
+        """(end in the text, (marker, its target)) of a mark that means something here, else None."""
+        link = mark["link"]
+        if link:
+            path = link.removeprefix("sandbox:").rstrip(_TRAILING)
+            if path not in self._files:
+                return None
+            return mark.start() + len("sandbox:") + len(path), (
+                f"sandbox:{path}",
+                self._files[path],
+            )
+        citation = self._citations.get(int(mark["bracket"] or mark["lens"]))
+        if citation is None:
+            return None
+        return mark.end(), (self._citation_text(citation), citation)
+
+    def _citation_text(self, citation: Citation) -> str:
+        return f"【{self._step}:{citation.number - 1}†{citation.filename}】"
+
+    def _cite(self, citation: Citation) -> Piece:
+        return self._annotate(self._citation_text(citation), citation)
+
+    def _link(self, path: str, file_id: str) -> Piece:
+        return self._annotate(f"sandbox:{path}", file_id)
+
+    def _annotate(self, text: str, target: Citation | str) -> Piece:
+        start = len(self.value)
+        self.value += text
+        if isinstance(target, Citation):
+            cited = FileCitation(file_id=target.file_id, quote=target.quote, page=target.page)
+            annotation = Annotation(
+                type="file_citation",
+                text=text,
+                start_index=start,
+                end_index=len(self.value),
+                file_citation=cited,
+            )
+        else:
+            annotation = Annotation(
+                type="file_path",
+                text=text,
+                start_index=start,
+                end_index=len(self.value),
+                file_path=FilePath(file_id=target),
+            )
+        self.annotations.append(annotation)
+        return Piece(text, annotation)
+
+    def _plain(self, text: str) -> list[Piece]:
+        self.value += text
+        return [Piece(text)] if text else []
+
+
+def best_match(answer: str, citations: Sequence[Citation]) -> Citation | None:
+    """The passage that shares most words with the answer, numbers counting five-fold; None when none shares enough."""
+    words = {word.lower().strip(".") for word in _WORD.findall(answer)}
+    scored: Mapping[int, float] = {
+        index: sum(
+            5.0 if any(map(str.isdigit, word)) else 1.0
+            for word in {w.lower().strip(".") for w in _WORD.findall(citation.quote)} & words
+            if len(word) > 2 or word.isdigit()
+        )
+        for index, citation in enumerate(citations)
+    }
+    best = max(scored, key=lambda index: (scored[index], -index), default=None)
+    return citations[best] if best is not None and scored[best] >= 3 else None

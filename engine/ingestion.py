@@ -1,0 +1,150 @@
+"""Makes the files of vector stores searchable, one after another, and moves their status.
+
+The queue is the store itself: files in status in_progress. So a restart goes on where it stopped. A file that cannot
+be read ends as failed with the API's last_error; ingestion itself goes on.
+"""
+
+import asyncio
+import logging
+
+from .core import Core
+from .errors import AssistantsError, InvalidRequest, UnsupportedFile
+from .objects import (
+    ChunkingStrategy,
+    File,
+    FileBatch,
+    LastError,
+    StaticChunking,
+    VectorStore,
+    VectorStoreFile,
+)
+from .ports import Indexed, PageQuery, ToolFile, Transaction
+from .states import BATCH, STORE_FILE, VECTOR_STORE, BatchStatus, On, StoreFileStatus, StoreStatus
+
+_log = logging.getLogger("local_assistants.ingestion")
+_RETRY_AFTER = 1.0
+
+
+class Ingestion:
+    """The one task that indexes. `wake` it when files were added."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin with what is waiting."""
+        self._wanted.set()
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Stop; a file being indexed is indexed again at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Files were added."""
+        self._wanted.set()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                while (waiting := await self._core.store.read(_next_waiting)) is not None:
+                    await self._index(waiting)
+            except AssistantsError:
+                _log.exception("ingestion stopped for a moment")
+                await self._core.clock.sleep(_RETRY_AFTER)
+                self._wanted.set()
+
+    async def _index(self, item: VectorStoreFile) -> None:
+        indexed, error = Indexed(0, 0), None
+        try:
+            file = await self._core.store.read(lambda tx: tx.get(File, item.id))
+            if file is None:
+                raise InvalidRequest("The file was deleted before it could be indexed.")
+            source = ToolFile(file, self._core.blobs.path(file.id))
+            indexed = await self._core.library.add(item.vector_store_id, source, _static(item))
+        except UnsupportedFile as refused:
+            error = LastError(code="unsupported_file", message=refused.message)
+        except InvalidRequest as refused:
+            error = LastError(code="invalid_file", message=refused.message)
+        except AssistantsError as fault:
+            _log.exception("file %s could not be indexed", item.id)
+            error = LastError(code="server_error", message=fault.message)
+        except Exception:
+            _log.exception("file %s could not be indexed", item.id)
+            error = LastError(code="server_error", message="The file could not be indexed.")
+        kept = await self._core.store.write(lambda tx: _settle(tx, item, indexed, error))
+        if not kept:  # removed or cancelled while it was indexed
+            await self._core.library.remove(item.vector_store_id, item.id)
+
+
+def _next_waiting(tx: Transaction) -> VectorStoreFile | None:
+    found, _ = tx.page(
+        VectorStoreFile, PageQuery({"status": StoreFileStatus.IN_PROGRESS}, 1, "asc")
+    )
+    return found[0] if found else None
+
+
+def _static(item: VectorStoreFile) -> StaticChunking | None:
+    """None for the default strategy: the library then chunks as suits its embedder."""
+    return None if item.chunking_strategy == ChunkingStrategy() else item.chunking_strategy.static
+
+
+def _settle(
+    tx: Transaction, item: VectorStoreFile, indexed: Indexed, error: LastError | None
+) -> bool:
+    """Record the outcome; False if nobody wants the file any more."""
+    current = tx.get(VectorStoreFile, f"{item.vector_store_id}/{item.id}")
+    if current is None or current.status is not StoreFileStatus.IN_PROGRESS:
+        return False
+    if error is not None:
+        settled = STORE_FILE.fire(current, On.FAIL, 0, last_error=error)
+    else:
+        settled = STORE_FILE.fire(current, On.COMPLETE, 0, usage_bytes=indexed.usage_bytes)
+    tx.put(settled)
+    recount(tx, item.vector_store_id)
+    return error is None
+
+
+def recount(tx: Transaction, vector_store_id: str, now: int | None = None) -> None:
+    """Bring a store's counts, size and status in line with its files, and its batches with theirs.
+
+    `now` marks the store as active at that time.
+    """
+    store = tx.get(VectorStore, vector_store_id)
+    if store is None or store.status is StoreStatus.EXPIRED:
+        return
+    counts, usage = tx.count_store_files(vector_store_id)
+    store = store.model_copy(update={"file_counts": counts, "usage_bytes": usage})
+    if counts.in_progress:
+        store = VECTOR_STORE.fire(store, On.REOPEN, 0)
+    elif store.status is StoreStatus.IN_PROGRESS:
+        store = VECTOR_STORE.fire(store, On.COMPLETE, 0)
+    tx.put(touched(store, now) if now is not None else store)
+    query = PageQuery(
+        {"vector_store_id": vector_store_id, "status": BatchStatus.IN_PROGRESS}, 100, "asc"
+    )
+    for batch in tx.page(FileBatch, query)[0]:
+        recount_batch(tx, batch)
+
+
+def recount_batch(tx: Transaction, batch: FileBatch) -> FileBatch:
+    """Bring a batch in line with its files; it completes when none is in progress, even if some failed."""
+    counts = tx.count_batch_files(batch.id)
+    batch = batch.model_copy(update={"file_counts": counts})
+    if not counts.in_progress and batch.status is BatchStatus.IN_PROGRESS:
+        batch = BATCH.fire(batch, On.COMPLETE, 0)
+    tx.put(batch)
+    return batch
+
+
+def touched(store: VectorStore, now: int) -> VectorStore:
+    """The store as active at `now`; an expiry after inactivity moves along."""
+    after = store.expires_after
+    expires_at = now + after.days * 86_400 if after else None
+    return store.model_copy(update={"last_active_at": now, "expires_at": expires_at})

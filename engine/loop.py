@@ -1,0 +1,280 @@
+"""Executes one run: turn after turn until it is over or waits for the client.
+
+    start ─▶ build prompt ─▶ model turn ─┬─ text only ──────────────▶ completed
+                 ▲                       ├─ client functions ───────▶ requires_action
+                 └── engine-side tools ◀─┘─ budget used up ─────────▶ incomplete
+
+Everything is in the store after every turn, so a run can be taken up again at its last finished step. The loop knows
+no queue and no lease (`worker`) and speaks to models and tools through their ports.
+"""
+
+import asyncio
+import logging
+from contextlib import aclosing
+
+from .annotations import Annotator
+from .chat import ChatMessage
+from .core import Core
+from .endings import close_open, end_run, run_steps, sum_usage
+from .errors import AssistantsError, ContextOverflow, RateLimited
+from .journal import Unit
+from .objects import (
+    FunctionArguments,
+    LastError,
+    RequiredAction,
+    RequiredCall,
+    Run,
+    RunStep,
+    SubmitToolOutputs,
+    Usage,
+)
+from .ports import Citation, MadeFile, Transaction, TranscriptEntry
+from .prompt import Budget, PromptBuilder, ThreadView, read_thread
+from .pump import batches
+from .readiness import wait_for_thread_store
+from .states import On, RunStatus
+from .tool_runner import ToolOutcome, run_tools
+from .turn import Turn, TurnPlan
+
+_log = logging.getLogger("local_assistants.run")
+_SORRY = "Sorry, something went wrong."
+
+
+class Execution:
+    """What one execution of a run keeps in memory. `stop` is set by the worker before it cancels the task."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.stop: On | None = None
+        self.budget = Budget.of(run)
+        self.turn: Turn | None = None
+        self.turns = 0
+        self.tool_turns = 0
+        self.carried = Usage.of(0, 0)
+        self.citations: list[Citation] = []
+        self.files: dict[str, MadeFile] = {}
+        self.images: list[str] = []
+
+
+class RunLoop:
+    """Runs executions on the core's ports."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def execute(self, execution: Execution) -> None:
+        """Take a claimed run as far as it goes; never raises for what a model, tool or client does wrong.
+
+        Cancelled with `execution.stop` set, it ends the run that way; without, it leaves the run to be taken up again.
+        """
+        try:
+            if await self._start(execution):
+                await self._turns(execution)
+            if execution.run.status is RunStatus.CANCELLING:
+                await self._end(execution, On.STOPPED)
+        except asyncio.CancelledError:
+            if execution.stop is None:
+                raise
+            await self._end(execution, execution.stop)
+        except AssistantsError as error:
+            _log.warning("run %s failed: %s", execution.run.id, error.message)
+            await self._end(execution, On.FAIL, error=_last_error(error))
+        except Exception:
+            _log.exception("run %s failed", execution.run.id)
+            await self._end(
+                execution, On.FAIL, error=LastError(code="server_error", message=_SORRY)
+            )
+
+    async def _start(self, execution: Execution) -> bool:
+        """Move the run to in_progress; False when there is nothing to execute.
+
+        A run found in_progress was left by a process that is gone: its open step is closed and its turn done again.
+        """
+
+        def start(unit: Unit) -> Run:
+            run = unit.must_get(Run, execution.run.id)
+            if run.status is RunStatus.CANCELLING:
+                return end_run(unit, run.id, On.STOPPED)
+            if run.status is RunStatus.IN_PROGRESS:
+                lost = LastError(
+                    code="server_error", message="The server was restarted; the step is done again."
+                )
+                close_open(unit, run.id, On.FAIL, error=lost)
+                return run
+            return unit.fire(Run, run.id, On.START)
+
+        execution.run = await self._core.journal.commit(start)
+        if execution.run.status is not RunStatus.IN_PROGRESS:
+            return False
+        await self._recall(execution)
+        return True
+
+    async def _recall(self, execution: Execution) -> None:
+        """What the run has already done: tokens spent, tools called, passages given. Nothing for a new run."""
+
+        def look(tx: Transaction) -> tuple[list[RunStep], list[TranscriptEntry]]:
+            own = [
+                e for e in tx.transcript(execution.run.thread_id) if e.run_id == execution.run.id
+            ]
+            return run_steps(tx, execution.run.id), own
+
+        steps, entries = await self._core.store.read(look)
+        spent = sum_usage(steps)
+        execution.budget.spend(spent.prompt_tokens, spent.completion_tokens)
+        execution.tool_turns = sum(step.type == "tool_calls" for step in steps)
+        execution.citations = [citation for entry in entries for citation in entry.citations]
+        execution.files = {made.path: made for entry in entries for made in entry.files}
+
+    async def _turns(self, execution: Execution) -> None:
+        backend = await self._core.models.backend(self._core.models.resolve(execution.run.model))
+        await wait_for_thread_store(self._core, execution.run)
+        while True:
+            builder = PromptBuilder(self._core, execution.run, backend)
+            view = await self._core.store.read(lambda tx: read_thread(tx, execution.run))
+            if view is None:
+                return  # the thread was deleted, and the run with it
+            prompt = await builder.build(view, execution.budget, tool_turns=execution.tool_turns)
+            if execution.budget.prompt is not None and prompt.tokens > execution.budget.prompt:
+                await self._end(execution, On.EXHAUST, reason="max_prompt_tokens")
+                return
+            turn = Turn(self._core, execution.run, self._plan(execution, builder))
+            execution.turn = turn
+            source = batches(backend.stream(prompt.request), self._core.settings.flush_interval)
+            async with aclosing(source) as stream:
+                async for batch in stream:
+                    await turn.write(batch)
+            execution.turns += 1
+            execution.budget.spend(turn.spent.prompt_tokens, turn.spent.completion_tokens)
+            if not await self._after(execution, builder, view):
+                return
+
+    def _plan(self, execution: Execution, builder: PromptBuilder) -> TurnPlan:
+        return TurnPlan(
+            functions=builder.functions,
+            tools=frozenset(builder.tools()),
+            images=tuple(execution.images),
+            carried=execution.carried,
+            annotator=lambda: Annotator(
+                execution.citations, list(execution.files.values()), execution.turns
+            ),
+        )
+
+    async def _after(self, execution: Execution, builder: PromptBuilder, view: ThreadView) -> bool:
+        """Act on what the turn came to; True when another turn is due."""
+        turn = execution.turn
+        if turn is None:
+            return False
+        if turn.images_shown:
+            execution.images.clear()
+        if turn.reason == "length":
+            await turn.cut_short()
+            await self._end(execution, On.EXHAUST, reason="max_completion_tokens")
+            return False
+        if turn.tool_step is None and turn.function_step is None and not turn.unknown:
+            await self._complete(execution, turn)
+            return False
+        await turn.finish()
+        execution.tool_turns += 1
+        stepless = turn.tool_step is None and turn.function_step is None
+        execution.carried = turn.usage if stepless else Usage.of(0, 0)
+        outcome = ToolOutcome()
+        if turn.tool_step is not None:
+            session = builder.session(view, first_citation=len(execution.citations) + 1)
+            outcome = await run_tools(self._core, turn.tool_step, builder.tools(), session)
+            execution.citations += outcome.citations
+            execution.files |= {made.path: made for made in outcome.files}
+            execution.images += outcome.images
+        return await self._commit_calls(execution, turn, outcome)
+
+    async def _commit_calls(self, execution: Execution, turn: Turn, outcome: ToolOutcome) -> bool:
+        """Close the tool step, remember the calls, and wait for the client if functions were called."""
+        known = ", ".join(sorted(self._plan_names(execution))) or "none"
+        notes = [
+            ChatMessage(
+                role="tool",
+                name=call.name,
+                tool_call_id=call.id,
+                content=f"There is no tool named {call.name!r}. Available: {known}.",
+            )
+            for call in turn.unknown
+        ]
+
+        def commit(unit: Unit) -> Run:
+            unit.tx.append_transcript(turn.entry())
+            if turn.tool_step is not None:
+                turn.tool_step.complete(turn.usage)(unit)
+            for entry in outcome.entries(execution.run):
+                unit.tx.append_transcript(entry)
+            for note in notes:
+                unit.tx.append_transcript(
+                    TranscriptEntry(execution.run.thread_id, execution.run.id, body=note)
+                )
+            run = unit.must_get(Run, execution.run.id)
+            if turn.function_step is None:
+                return run
+            if run.status is RunStatus.CANCELLING:
+                return end_run(unit, run.id, On.STOPPED, unfinished=turn.unfinished())
+            return self._require_action(unit, run, turn)
+
+        execution.run = await self._core.journal.commit(commit)
+        execution.turn = None
+        return execution.run.status is RunStatus.IN_PROGRESS
+
+    def _require_action(self, unit: Unit, run: Run, turn: Turn) -> Run:
+        step = turn.function_step
+        if step is None:
+            return run
+        calls = tuple(
+            RequiredCall(
+                id=call.id, function=FunctionArguments(name=call.name, arguments=call.arguments)
+            )
+            for call in step.calls
+        )
+        turn.park_functions(unit)
+        action = RequiredAction(submit_tool_outputs=SubmitToolOutputs(tool_calls=calls))
+        waiting = unit.fire(Run, run.id, On.REQUIRE_ACTION, required_action=action)
+        unit.tx.release_run(run.id)
+        return waiting
+
+    async def _complete(self, execution: Execution, turn: Turn) -> None:
+        """The model has answered: message, transcript and run are closed in one transaction."""
+        await turn.finish(
+            lambda unit: unit.tx.append_transcript(turn.entry()),
+            lambda unit: end_run(unit, execution.run.id, On.COMPLETE),
+        )
+
+    async def _end(
+        self,
+        execution: Execution,
+        event: On,
+        *,
+        error: LastError | None = None,
+        reason: str | None = None,
+    ) -> None:
+        turn = execution.turn
+        unfinished = turn.unfinished() if turn else None
+        spoken = turn.spoken() if turn else None
+
+        def end(unit: Unit) -> Run:
+            if spoken is not None:
+                unit.tx.append_transcript(spoken)
+            return end_run(
+                unit, execution.run.id, event, unfinished=unfinished, error=error, reason=reason
+            )
+
+        execution.run = await self._core.journal.commit(end)
+
+    def _plan_names(self, execution: Execution) -> set[str]:
+        return {
+            tool.function.name if tool.type == "function" else tool.type
+            for tool in execution.run.tools
+        }
+
+
+def _last_error(error: AssistantsError) -> LastError:
+    """How a run reports an error of ours; clients know three codes (contract, 2.1)."""
+    if isinstance(error, RateLimited):
+        return LastError(code="rate_limit_exceeded", message=error.message)
+    if isinstance(error, ContextOverflow):
+        return LastError(code="invalid_prompt", message=error.message)
+    return LastError(code="server_error", message=error.message)

@@ -1,0 +1,253 @@
+"""Gathers what a run's model may see and do: the thread, its files, the tools on offer; makes the turn's request.
+
+Reads the store once per turn. The order of everything is fixed, so that the same thread always gives the same
+prompt and only its end grows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from .chat import ChatMessage, ChatRequest, ToolSchema
+from .context import ANSWER_RESERVE, Rendering, fit, last_messages, units_of
+from .core import Core
+from .objects import (
+    Attachment,
+    CodeInterpreterTool,
+    File,
+    FileSearchSettings,
+    FileSearchTool,
+    FunctionTool,
+    Message,
+    Run,
+    Thread,
+    ToolSpec,
+    VectorStore,
+    VectorStoreFile,
+)
+from .ports import Backend, PageQuery, Tool, ToolFile, ToolSession, Transaction, TranscriptEntry
+
+_PAGE = 100
+_BRIEF_FILES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadView:
+    """One consistent reading of everything a turn depends on."""
+
+    thread: Thread
+    entries: tuple[TranscriptEntry, ...]
+    messages: dict[str, Message]
+    files: dict[str, File]  # all files named by resources and attachments that still exist
+    stores: tuple[VectorStore, ...]  # assistant's, then thread's
+    stored_files: tuple[str, ...] = ()  # ids of the files in these stores, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The request of a turn and what it costs."""
+
+    request: ChatRequest
+    tokens: int
+
+
+@dataclass(slots=True)
+class Budget:
+    """Tokens left of the run's whole-life budgets; None means no budget."""
+
+    prompt: int | None
+    completion: int | None
+
+    @classmethod
+    def of(cls, run: Run) -> "Budget":
+        return cls(run.max_prompt_tokens, run.max_completion_tokens)
+
+    def spend(self, prompt: int, completion: int) -> None:
+        """Take a turn's usage off."""
+        if self.prompt is not None:
+            self.prompt -= prompt
+        if self.completion is not None:
+            self.completion -= completion
+
+
+def read_thread(tx: Transaction, run: Run) -> ThreadView | None:
+    """Read a thread for a run; None when the thread was deleted."""
+    thread = tx.get(Thread, run.thread_id)
+    if thread is None:
+        return None
+    messages = _all_messages(tx, thread.id)
+    file_ids = [*run.tool_resources.file_ids, *thread.tool_resources.file_ids]
+    file_ids += [a.file_id for message in messages.values() for a in message.attachments]
+    store_ids = (*run.tool_resources.vector_store_ids, *thread.tool_resources.vector_store_ids)
+    stores = tuple(store for id_ in store_ids if (store := tx.get(VectorStore, id_)) is not None)
+    stored: list[str] = []
+    for store in stores:
+        page, _ = tx.page(
+            VectorStoreFile, PageQuery({"vector_store_id": store.id}, _BRIEF_FILES, "asc")
+        )
+        stored += [item.id for item in page]
+    wanted = dict.fromkeys([*file_ids, *stored])
+    files = {id_: file for id_ in wanted if (file := tx.get(File, id_)) is not None}
+    entries = tuple(tx.transcript(thread.id))
+    return ThreadView(thread, entries, messages, files, stores, tuple(dict.fromkeys(stored)))
+
+
+def _all_messages(tx: Transaction, thread_id: str) -> dict[str, Message]:
+    messages: dict[str, Message] = {}
+    query = PageQuery({"thread_id": thread_id}, _PAGE, "asc")
+    while True:
+        page, more = tx.page(Message, query)
+        messages |= {message.id: message for message in page}
+        if not more:
+            return messages
+        query = replace(query, after=page[-1].id)
+
+
+class PromptBuilder:
+    """Makes the requests of one run."""
+
+    def __init__(self, core: Core, run: Run, backend: Backend) -> None:
+        self._core = core
+        self._run = run
+        self._backend = backend
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """Names of the client-side functions the run may call."""
+        return frozenset(t.function.name for t in self._run.tools if isinstance(t, FunctionTool))
+
+    def tools(self) -> dict[str, Tool]:
+        """The engine-side tools the run may use, by name.
+
+        A tool that the API knows and this installation lacks is simply absent.
+        """
+        wanted = [t.type for t in self._run.tools if not isinstance(t, FunctionTool)]
+        return {
+            name: self._core.tools[name]
+            for name in dict.fromkeys(wanted)
+            if name in self._core.tools
+        }
+
+    def session(self, view: ThreadView, first_citation: int = 1) -> ToolSession:
+        """What tools may know of this run."""
+        code_files = [*self._run.tool_resources.file_ids, *view.thread.tool_resources.file_ids]
+        return ToolSession(
+            thread_id=self._run.thread_id,
+            run_id=self._run.id,
+            files=self._tool_files(view, code_files),
+            vector_store_ids=tuple(store.id for store in view.stores),
+            search=_search_settings(self._run.tools),
+            output_tokens=self._core.settings.tool_output_tokens,
+            first_citation=first_citation,
+        )
+
+    async def build(self, view: ThreadView, budget: Budget, *, tool_turns: int) -> Prompt:
+        """The request of the next turn, cut to what fits. `tool_turns`: turns of this run that called tools.
+
+        The prompt may be over budget still; the caller compares `tokens`.
+        """
+        session = self.session(view)
+        rendering = Rendering(
+            brief=lambda attachments: self._attachment_brief(view, session, attachments),
+            image=lambda file_id: self._image(view, file_id),
+            vision=self._backend.capabilities.vision,
+            messages=view.messages,
+        )
+        units = await units_of(view.entries, rendering)
+        if self._run.truncation_strategy.type == "last_messages":
+            units = last_messages(units, self._run.truncation_strategy.last_messages or 1)
+        request = await self._bare_request(view, session, tool_turns)
+        window = self._backend.capabilities.context_window
+        limit = window - min(ANSWER_RESERVE, budget.completion or ANSWER_RESERVE, window // 4)
+        if budget.prompt is not None:
+            limit = min(limit, budget.prompt)
+        fitted, tokens = await fit(request, units, self._backend, limit)
+        room = max(1, window - tokens)
+        answer = room if budget.completion is None else min(room, budget.completion)
+        return Prompt(replace(fitted, max_tokens=answer), tokens)
+
+    async def _bare_request(
+        self, view: ThreadView, session: ToolSession, tool_turns: int
+    ) -> ChatRequest:
+        """System message, tools and settings, without the conversation."""
+        run = self._run
+        system = await self._system_text(view, session)
+        choice, forced = self._tool_choice(tool_turns)
+        response_format = run.response_format if isinstance(run.response_format, dict) else None
+        return ChatRequest(
+            messages=(ChatMessage(role="system", content=system),) if system else (),
+            tools=self._schemas(session),
+            tool_choice=choice,
+            forced_tool=forced,
+            parallel_tool_calls=run.parallel_tool_calls,
+            temperature=1.0 if run.temperature is None else run.temperature,
+            top_p=1.0 if run.top_p is None else run.top_p,
+            response_format=response_format,
+            session=run.thread_id,
+        )
+
+    def _tool_choice(
+        self, tool_turns: int
+    ) -> tuple[Literal["none", "auto", "required"], str | None]:
+        """What the run asks for on its first turn; after that the model decides, and at the end it has to answer."""
+        choice = self._run.tool_choice
+        if tool_turns >= self._core.settings.max_tool_turns:
+            return "none", None
+        if isinstance(choice, dict):
+            if tool_turns:
+                return "auto", None
+            function = choice.get("function")
+            return "auto", str(function["name"]) if isinstance(function, dict) else str(
+                choice["type"]
+            )
+        return ("auto", None) if choice == "required" and tool_turns else (choice, None)
+
+    def _schemas(self, session: ToolSession) -> tuple[ToolSchema, ...]:
+        functions = [
+            ToolSchema(
+                name=tool.function.name,
+                description=tool.function.description or "",
+                parameters=tool.function.parameters,
+                strict=tool.function.strict,
+            )
+            for tool in self._run.tools
+            if isinstance(tool, FunctionTool)
+        ]
+        return (*(tool.schema(session) for tool in self.tools().values()), *functions)
+
+    async def _system_text(self, view: ThreadView, session: ToolSession) -> str:
+        """Instructions, then what the tools say of the files that came with assistant and thread."""
+        attached = {a.file_id for m in view.messages.values() for a in m.attachments}
+        paragraphs = [self._run.instructions or ""]
+        for name, tool in self.tools().items():
+            if name == CodeInterpreterTool().type:
+                files = tuple(f for f in session.files if f.file.id not in attached)
+            else:
+                files = self._tool_files(view, [i for i in view.stored_files if i not in attached])
+            paragraphs.append(await tool.brief(files, session) if files else "")
+        return "\n\n".join(text for text in paragraphs if text)
+
+    async def _attachment_brief(
+        self, view: ThreadView, session: ToolSession, attachments: Sequence[Attachment]
+    ) -> str:
+        lines: list[str] = []
+        for name, tool in self.tools().items():
+            ids = [a.file_id for a in attachments if any(t.type == name for t in a.tools)]
+            files = self._tool_files(view, ids)
+            lines.append(await tool.brief(files, session) if files else "")
+        return "\n\n".join(line for line in lines if line)
+
+    def _tool_files(self, view: ThreadView, file_ids: Sequence[str]) -> tuple[ToolFile, ...]:
+        found = [view.files[id_] for id_ in dict.fromkeys(file_ids) if id_ in view.files]
+        return tuple(ToolFile(file, self._core.blobs.path(file.id)) for file in found)
+
+    def _image(self, view: ThreadView, file_id: str) -> str | None:
+        file = view.files.get(file_id)
+        return str(self._core.blobs.path(file.id)) if file else None
+
+
+def _search_settings(tools: Sequence[ToolSpec]) -> FileSearchSettings:
+    for tool in tools:
+        if isinstance(tool, FileSearchTool):
+            return tool.file_search
+    return FileSearchSettings()

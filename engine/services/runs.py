@@ -1,0 +1,282 @@
+"""Runs: create, follow, answer, cancel. One run that is not over per thread."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from ..chat import ChatMessage
+from ..core import Core
+from ..errors import InvalidRequest, ThreadBusy
+from ..events import Event, EventName
+from ..ingestion import Ingestion
+from ..journal import Unit, public_step
+from ..objects import (
+    Assistant,
+    FunctionCall,
+    Page,
+    Run,
+    RunStep,
+    Thread,
+    ToolCallsDetails,
+    TruncationStrategy,
+)
+from ..ports import PageQuery, Transaction, TranscriptEntry
+from ..requests import (
+    CreateRun,
+    CreateThread,
+    CreateThreadAndRun,
+    ModifyMetadata,
+    SubmitOutputs,
+    ToolOutput,
+)
+from ..states import RUN, STEP, On, RunStatus
+from ..worker import Worker
+from .lookup import list_page, must
+from .resources import merged, realise
+from .threads import add_message, make_thread
+
+
+class Runs:
+    """The runs of this installation."""
+
+    def __init__(self, core: Core, worker: Worker, ingestion: Ingestion) -> None:
+        self._core = core
+        self._worker = worker
+        self._ingestion = ingestion
+
+    async def create(self, thread_id: str, body: CreateRun) -> Run:
+        """Queue a run on a thread.
+
+        Raises:
+            NotFound: no such thread or assistant, or the model is not served here.
+            ThreadBusy: another run is not over.
+        """
+
+        def make(unit: Unit) -> Run:
+            thread = must(unit.tx, Thread, thread_id)
+            active = unit.tx.active_run(thread_id)
+            if active is not None:
+                raise ThreadBusy(f"Thread {thread_id} already has an active run {active.id}.")
+            assistant = must(unit.tx, Assistant, body.assistant_id)
+            run = self._new_run(thread, assistant, body)
+            for message in body.additional_messages:
+                thread, _ = add_message(unit.tx, self._core, thread, message)
+            unit.save(run, EventName.RUN_CREATED, EventName.RUN_QUEUED)
+            return run
+
+        return await self._queue(make)
+
+    async def create_with_thread(self, body: CreateThreadAndRun) -> Run:
+        """Make a thread and queue a run on it, in one transaction.
+
+        Raises:
+            NotFound: no such assistant, or the model is not served here.
+        """
+
+        def make(unit: Unit) -> Run:
+            assistant = must(unit.tx, Assistant, body.assistant_id)
+            thread = make_thread(unit.tx, self._core, body.thread or CreateThread())
+            run = self._new_run(thread, assistant, body)
+            if body.tool_resources is not None:
+                own = realise(unit.tx, self._core, body.tool_resources, None)
+                resources = merged(run.tool_resources, own)
+                run = run.model_copy(update={"tool_resources": resources})
+            unit.tx.put(run)
+            unit.emit(run.id, EventName.THREAD_CREATED, thread.to_wire())
+            unit.save(run, EventName.RUN_CREATED, EventName.RUN_QUEUED)
+            return run
+
+        return await self._queue(make)
+
+    async def get(self, thread_id: str, run_id: str) -> Run:
+        """One run."""
+
+        def read(tx: Transaction) -> Run:
+            must(tx, Thread, thread_id)
+            return must(tx, Run, run_id, thread_id=thread_id)
+
+        return await self._core.store.read(read)
+
+    async def list(self, thread_id: str, query: PageQuery) -> Page:
+        """A page of a thread's runs."""
+        return await list_page(
+            self._core,
+            Run,
+            query,
+            before_reading=lambda tx: must(tx, Thread, thread_id),
+            where={"thread_id": thread_id},
+        )
+
+    async def modify(self, thread_id: str, run_id: str, body: ModifyMetadata) -> Run:
+        """Replace the metadata."""
+
+        def change(tx: Transaction) -> Run:
+            run = must(tx, Run, run_id, thread_id=thread_id)
+            if body.metadata is not None:
+                run = run.model_copy(update={"metadata": body.metadata})
+                tx.put(run)
+            return run
+
+        return await self._core.store.write(change)
+
+    async def cancel(self, thread_id: str, run_id: str) -> Run:
+        """Ask a run to stop; the answer shows it cancelling.
+
+        Raises:
+            InvalidRequest: it is over or already cancelling.
+        """
+
+        def change(unit: Unit) -> Run:
+            run = must(unit.tx, Run, run_id, thread_id=thread_id)
+            if not RUN.allows(run.status, On.CANCEL):
+                raise InvalidRequest(f"Cannot cancel run with status '{run.status}'.")
+            return unit.fire(Run, run_id, On.CANCEL)
+
+        run = await self._core.journal.commit(change)
+        self._worker.interrupt(run_id, On.STOPPED)
+        return run
+
+    async def submit(self, thread_id: str, run_id: str, body: SubmitOutputs) -> tuple[Run, int]:
+        """Give all outputs the run waits for; it is queued again. Also returns the journal's last number before.
+
+        Raises:
+            InvalidRequest: the run does not wait, or outputs are missing or unknown.
+        """
+
+        def change(unit: Unit) -> tuple[Run, int]:
+            run = must(unit.tx, Run, run_id, thread_id=thread_id)
+            if run.status is not RunStatus.REQUIRES_ACTION or run.required_action is None:
+                raise InvalidRequest(f'Runs in status "{run.status}" do not accept tool outputs.')
+            calls = run.required_action.submit_tool_outputs.tool_calls
+            outputs = _outputs_for([call.id for call in calls], body.tool_outputs)
+            before = unit.tx.last_seq(run_id)
+            _complete_function_step(unit, run, outputs)
+            for call in calls:
+                message = ChatMessage(
+                    role="tool",
+                    content=outputs[call.id],
+                    tool_call_id=call.id,
+                    name=call.function.name,
+                )
+                unit.tx.append_transcript(TranscriptEntry(thread_id, run_id, body=message))
+            return unit.fire(Run, run_id, On.SUBMIT), before
+
+        result = await self._core.journal.commit(change)
+        self._worker.wake()
+        return result
+
+    async def stream(self, run_id: str, after: int = 0) -> AsyncIterator[Event]:
+        """The run's events with a number above `after`, up to its end or the next wait for the client."""
+        async for event in self._core.feed.follow(self._core.store, run_id, after):
+            yield event
+
+    async def _queue(self, make: Any) -> Run:
+        run: Run = await self._core.journal.commit(make)
+        self._ingestion.wake()
+        self._worker.wake()
+        return run
+
+    def _new_run(
+        self, thread: Thread, assistant: Assistant, body: CreateRun | CreateThreadAndRun
+    ) -> Run:
+        """A queued run with its effective settings: the body's where given, else the assistant's."""
+        model = body.model or assistant.model
+        self._core.models.resolve(model)
+        now = self._core.now()
+        truncation = body.truncation_strategy
+        effort = getattr(body, "reasoning_effort", None)
+        return Run(
+            id=self._core.ids.new("run"),
+            created_at=now,
+            assistant_id=assistant.id,
+            thread_id=thread.id,
+            status=RunStatus(RUN.initial),
+            expires_at=now + self._core.settings.run_lifetime,
+            model=model,
+            instructions=_instructions(assistant, body),
+            tools=assistant.tools if body.tools is None else body.tools,
+            tool_resources=assistant.tool_resources,
+            metadata=body.metadata,
+            temperature=_first(body.temperature, assistant.temperature),
+            top_p=_first(body.top_p, assistant.top_p),
+            reasoning_effort=effort or assistant.reasoning_effort,
+            max_completion_tokens=body.max_completion_tokens,
+            max_prompt_tokens=body.max_prompt_tokens,
+            truncation_strategy=TruncationStrategy()
+            if truncation is None
+            else TruncationStrategy(**truncation.model_dump()),
+            response_format=_first(body.response_format, assistant.response_format) or "auto",
+            tool_choice=body.tool_choice or "auto",
+            parallel_tool_calls=body.parallel_tool_calls,
+        )
+
+
+class Steps:
+    """The steps of runs."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def list(
+        self, thread_id: str, run_id: str, query: PageQuery, include_content: bool = False
+    ) -> Page:
+        """A page of a run's steps in wire form; search results show their text with `include_content`."""
+        page = await list_page(
+            self._core,
+            RunStep,
+            query,
+            before_reading=lambda tx: must(tx, Run, run_id, thread_id=thread_id),
+            where={"run_id": run_id},
+        )
+        shown = tuple(public_step(step, include_content) for step in page.data)
+        return page.model_copy(update={"data": shown})
+
+    async def get(
+        self, thread_id: str, run_id: str, step_id: str, include_content: bool = False
+    ) -> dict[str, Any]:
+        """One step in wire form."""
+        step = await self._core.store.read(
+            lambda tx: must(tx, RunStep, step_id, thread_id=thread_id, run_id=run_id)
+        )
+        return public_step(step, include_content)
+
+
+def _first(value: Any, fallback: Any) -> Any:
+    return fallback if value is None else value
+
+
+def _instructions(assistant: Assistant, body: CreateRun | CreateThreadAndRun) -> str | None:
+    """The run's instructions replace the assistant's; additional ones follow after a blank line (contract, A19)."""
+    base: str | None = _first(body.instructions, assistant.instructions)
+    extra = body.additional_instructions if isinstance(body, CreateRun) else None
+    return "\n\n".join(part for part in (base, extra) if part) or base
+
+
+def _outputs_for(expected: Sequence[str], given: Sequence[ToolOutput]) -> dict[str, str]:
+    """Outputs by call id.
+
+    Raises:
+        InvalidRequest: not exactly the expected calls, in the API's words.
+    """
+    got = [output.tool_call_id for output in given]
+    if sorted(got) != sorted(expected):
+        raise InvalidRequest(
+            f"Expected tool outputs for call_ids {list(expected)}, got {got}", param=None
+        )
+    return {output.tool_call_id: output.output for output in given}
+
+
+def _complete_function_step(unit: Unit, run: Run, outputs: dict[str, str]) -> None:
+    """Fill the outputs into the step that waits for them and complete it."""
+    query = PageQuery({"run_id": run.id, "status": STEP.initial}, 100, "asc")
+    for step in unit.tx.page(RunStep, query)[0]:
+        if not isinstance(step.step_details, ToolCallsDetails):
+            continue
+        calls = tuple(
+            call.model_copy(
+                update={"function": call.function.model_copy(update={"output": outputs[call.id]})}
+            )
+            if isinstance(call, FunctionCall) and call.id in outputs
+            else call
+            for call in step.step_details.tool_calls
+        )
+        unit.fire(RunStep, step.id, On.COMPLETE, step_details=ToolCallsDetails(tool_calls=calls))

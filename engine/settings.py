@@ -1,0 +1,30 @@
+"""The knobs of the core, with the values that suit a small model on a laptop."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """Times in seconds.
+
+    Attributes:
+        run_lifetime: a run that is not over this long after its creation expires.
+        lease: how long a worker owns a run without a heartbeat.
+        heartbeat: how often the worker extends its leases and looks for overdue runs.
+        flush_interval: deltas are journaled at most this often.
+        max_concurrent_runs: runs executed at a time; the rest wait in the queue.
+        max_tool_turns: turns of a run that may call engine-side tools; after that the model has to answer.
+        tool_output_tokens: how much of one tool output the model reads.
+        index_wait: how long a new run waits for the thread's vector store.
+        closing_marks: cite the best passage and link made files when the model forgot to.
+    """
+
+    run_lifetime: int = 600
+    lease: float = 15.0
+    heartbeat: float = 1.0
+    flush_interval: float = 0.025
+    max_concurrent_runs: int = 32
+    max_tool_turns: int = 8
+    tool_output_tokens: int = 1200
+    index_wait: float = 60.0
+    closing_marks: bool = True

@@ -1,0 +1,104 @@
+"""Runs the engine-side calls of one turn, all at once, and shows their output while it comes.
+
+Each call gets the session of its run; what it emits is committed as step deltas. A call that fails is output for the
+model; only a tool that cannot work at all (ToolFault) stops the run.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .chat import ChatMessage
+from .core import Core
+from .objects import CodeOutput, File, FileSearchDetails, Run
+from .ports import Citation, MadeFile, Tool, ToolResult, ToolSession, TranscriptEntry
+from .stored_files import keep_file
+from .tool_step import CallDraft, ToolStep
+
+_CITATIONS_PER_CALL = 50  # room in the numbering for what one search may find
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutcome:
+    """What the calls of a turn came to, in the order of the calls."""
+
+    results: tuple[tuple[CallDraft, ToolResult], ...] = ()
+
+    @property
+    def citations(self) -> list[Citation]:
+        """Passages given to the model."""
+        return [citation for _, result in self.results for citation in result.citations]
+
+    @property
+    def files(self) -> list[MadeFile]:
+        """Files that code made."""
+        return [made for _, result in self.results for made in result.files]
+
+    @property
+    def images(self) -> list[str]:
+        """Ids of images that code showed."""
+        return [file_id for _, result in self.results for file_id in result.images]
+
+    def entries(self, run: Run) -> list[TranscriptEntry]:
+        """The outputs as the transcript keeps them."""
+        return [
+            TranscriptEntry(
+                thread_id=run.thread_id,
+                run_id=run.id,
+                body=ChatMessage(
+                    role="tool", content=result.output, tool_call_id=call.id, name=call.name
+                ),
+                citations=result.citations,
+                files=result.files,
+            )
+            for call, result in self.results
+        ]
+
+
+async def run_tools(
+    core: Core, step: ToolStep, tools: Mapping[str, Tool], session: ToolSession
+) -> ToolOutcome:
+    """Run every call of the step.
+
+    Raises:
+        ToolFault: a tool cannot work at all; the other calls are stopped.
+    """
+    tasks = [
+        asyncio.ensure_future(
+            _run_call(core, step, call, tools[call.name], _own(core, session, call))
+        )
+        for call in step.calls
+    ]
+    try:
+        results = await asyncio.gather(*tasks)
+    finally:  # on an error or a cancel no call may go on by itself
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return ToolOutcome(tuple(zip(step.calls, results, strict=True)))
+
+
+async def _run_call(
+    core: Core, step: ToolStep, call: CallDraft, tool: Tool, session: ToolSession
+) -> ToolResult:
+    async def emit(output: CodeOutput) -> None:
+        operations = step.output(call, output)
+        await core.journal.commit(lambda unit: [operation(unit) for operation in operations])
+
+    result = await tool.run(call.as_call(), session, emit)
+    if result.search is not None:
+        call.search = result.search
+    elif call.name == "file_search":
+        call.search = FileSearchDetails()
+    return result
+
+
+def _own(core: Core, session: ToolSession, call: CallDraft) -> ToolSession:
+    """The session as one call sees it: passage numbers of its own, files kept as the run's output."""
+
+    async def save_file(name: str, source: bytes | Path) -> File:
+        return await keep_file(core, name, source, purpose="assistants_output")
+
+    first = session.first_citation + call.position * _CITATIONS_PER_CALL
+    return replace(session, first_citation=first, save_file=save_file)

@@ -1,0 +1,114 @@
+"""Takes queued runs and has the loop execute them; cancels, expires and takes up again what a dead process left.
+
+A run belongs to a worker by a lease that a heartbeat extends, so several processes may share one store. Runs that
+nobody executes (waiting for the client, queued) are ended here when they are overdue.
+"""
+
+import asyncio
+import logging
+from functools import partial
+
+from .core import Core
+from .endings import end_run
+from .errors import AssistantsError
+from .loop import Execution, RunLoop
+from .objects import Run
+from .ports import Transaction
+from .states import On
+
+_log = logging.getLogger("local_assistants.worker")
+
+
+class Worker:
+    """The runs of one process. `start` it once; `stop` leaves unfinished runs in the store for the next start."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._loop = RunLoop(core)
+        self._owner = core.ids.new("request")
+        self._running: dict[str, tuple[Execution, asyncio.Task[None]]] = {}
+        self._wanted = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to claim runs."""
+        self._tasks = [asyncio.create_task(self._claim()), asyncio.create_task(self._beat())]
+        self._wanted.set()
+
+    async def stop(self) -> None:
+        """Stop executing; leases are given back so that the next start takes the runs up at once."""
+        executing = [task for _, task in self._running.values()]
+        run_ids = list(self._running)
+        for task in [*self._tasks, *executing]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *executing, return_exceptions=True)
+        await self._core.journal.settle()
+
+        def release(tx: Transaction) -> None:
+            for run_id in run_ids:
+                tx.release_run(run_id)
+
+        await self._core.store.write(release)
+
+    def wake(self) -> None:
+        """There may be a run to claim."""
+        self._wanted.set()
+
+    def interrupt(self, run_id: str, event: On) -> None:
+        """Have a run stopped: at once if it is executed here, else it is claimed and ended."""
+        running = self._running.get(run_id)
+        if running is None:
+            self.wake()
+            return
+        execution, task = running
+        if execution.stop is None:
+            execution.stop = event
+            task.cancel()
+
+    async def _claim(self) -> None:
+        settings = self._core.settings
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while len(self._running) < settings.max_concurrent_runs:
+                run = await self._core.store.write(self._claim_one)
+                if run is None:
+                    break
+                execution = Execution(run)
+                task = asyncio.create_task(self._execute(execution))
+                self._running[run.id] = (execution, task)
+
+    def _claim_one(self, tx: Transaction) -> Run | None:
+        return tx.claim_run(self._owner, self._core.clock.now(), self._core.settings.lease)
+
+    async def _execute(self, execution: Execution) -> None:
+        run_id = execution.run.id
+        try:
+            await self._loop.execute(execution)
+        except AssistantsError:
+            _log.exception(
+                "run %s could not be ended", run_id
+            )  # the store refuses; it stays for recovery
+        finally:
+            del self._running[run_id]
+            self.wake()
+
+    async def _beat(self) -> None:
+        settings = self._core.settings
+        while True:
+            try:
+                await self._tick()
+            except AssistantsError:
+                _log.exception("heartbeat failed")
+            await self._core.clock.sleep(settings.heartbeat)
+
+    async def _tick(self) -> None:
+        now = self._core.clock.now()
+        lease = self._core.settings.lease
+        await self._core.store.write(lambda tx: tx.extend_leases(self._owner, now, lease))
+        for run in await self._core.store.read(lambda tx: tx.overdue_runs(now)):
+            if run.id in self._running:
+                self.interrupt(run.id, On.EXPIRE)
+            else:
+                await self._core.journal.commit(partial(end_run, run_id=run.id, event=On.EXPIRE))
+        self.wake()  # a lease of another process may have lapsed
