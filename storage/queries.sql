@@ -52,12 +52,13 @@ SELECT coalesce(max(seq), 0) FROM run_events WHERE run_id = :run_id;
 
 -- name: append_transcript
 -- One more line of a thread's transcript.
-INSERT INTO transcript (thread_id, run_id, step_id, message_id, body)
-VALUES (:thread_id, :run_id, :step_id, :message_id, :body);
+INSERT INTO transcript (thread_id, run_id, step_id, message_id, body, evidence)
+VALUES (:thread_id, :run_id, :step_id, :message_id, :body, :evidence);
 
 -- name: transcript
 -- The whole transcript of a thread, in order.
-SELECT thread_id, run_id, step_id, message_id, body, seq FROM transcript WHERE thread_id = :thread_id ORDER BY seq;
+SELECT thread_id, run_id, step_id, message_id, body, evidence, seq
+FROM transcript WHERE thread_id = :thread_id ORDER BY seq;
 
 -- name: put_chunk
 -- A chunk that is put again keeps its place.

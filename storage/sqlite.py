@@ -2,7 +2,8 @@
 
 An acknowledged write is on disk (WAL, synchronous=FULL): it survives the end of the process and of the machine. With
 durability "normal" it survives the end of the process only. Two processes may have one file open; SQLite's locks
-order their writes. Works from any running event loop, from several one after the other too; blocking work is on own threads.
+order their writes. Works from any running event loop, from several one after the other too; blocking work is on own
+threads.
 
 What it does not know: what the objects mean, who may change them, and when.
 """

@@ -7,13 +7,14 @@ Lives on the thread that runs it and only as long as it. It neither begins nor e
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from ..engine.chat import ChatMessage
 from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
 from ..engine.objects import FileCounts, Run, Wire
-from ..engine.ports import Chunk, PageQuery, TranscriptEntry
+from ..engine.ports import Chunk, Citation, MadeFile, PageQuery, TranscriptEntry
 from . import keywords, rows, statements
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
@@ -157,6 +158,7 @@ class SQLiteTransaction:
             step_id=entry.step_id,
             message_id=entry.message_id,
             body=None if entry.body is None else rows.encode_model(entry.body),
+            evidence=_evidence(entry),
         )
 
     def transcript(self, thread_id: str) -> list[TranscriptEntry]:
@@ -233,9 +235,19 @@ def _counts(found: Iterable[tuple[str, int]]) -> FileCounts:
 def _entry(
     thread_id: str, run_id: str | None, step_id: str | None, message_id: str | None, *rest: Any
 ) -> TranscriptEntry:
-    body, seq = rest
+    body, evidence, seq = rest
     message = None if body is None else rows.decode_model(ChatMessage, body)
-    return TranscriptEntry(thread_id, run_id, step_id, message_id, message, seq)
+    brought: dict[str, Any] = {} if evidence is None else json.loads(evidence)
+    citations = tuple(Citation(**found) for found in brought.get("citations", ()))
+    files = tuple(MadeFile(**made) for made in brought.get("files", ()))
+    return TranscriptEntry(thread_id, run_id, step_id, message_id, message, citations, files, seq)
+
+
+def _evidence(entry: TranscriptEntry) -> str | None:
+    if not entry.citations and not entry.files:
+        return None
+    citations = [asdict(citation) for citation in entry.citations]
+    return rows.encode({"citations": citations, "files": [asdict(made) for made in entry.files]})
 
 
 def _chunk_row(chunk: Chunk) -> dict[str, Any]:

@@ -100,7 +100,8 @@ CREATE TABLE transcript (
   run_id TEXT,
   step_id TEXT,
   message_id TEXT,
-  body TEXT
+  body TEXT,
+  evidence TEXT -- passages and files that a tool's output brought
 ) STRICT;
 
 CREATE INDEX transcript_of_thread ON transcript (thread_id);
