@@ -95,7 +95,9 @@ packages_key() {
 # llama-cpp-python comes later and from our own build: left to the resolver it would be built here, with all its
 # defaults. The override turns the requirement into one that no platform has.
 install_requirements() {
-    "$UV" pip install --python "$BIN/python" --constraints "$ROOT/constraints.txt" \
+    local quiet=()
+    [ -t 2 ] || quiet=(--quiet) # no bar in a log, and its list of 140 packages says nothing there
+    "$UV" pip install "${quiet[@]}" --python "$BIN/python" --constraints "$ROOT/constraints.txt" \
         --build-constraints "$ROOT/constraints.txt" \
         --overrides <(echo "llama-cpp-python; sys_platform == 'never'") \
         "$@" --editable "${ROOT}[dev,demo]"

@@ -51,7 +51,9 @@ class CatalogueEntry:
 @cache
 def entries() -> tuple[CatalogueEntry, ...]:
     """All entries in the order of the file."""
-    text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
+    text = (
+        resources.files("local_assistants").joinpath("catalogue.toml").read_text(encoding="utf-8")
+    )
     return tuple(_entry(table) for table in tomllib.loads(text)["model"])
 
 

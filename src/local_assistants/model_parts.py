@@ -38,7 +38,7 @@ _PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)")
 class Progress(Protocol):
     """Told how far a pull is; called from several threads, a few times a second at most per part."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
         """`stage` is "fetch", "join" or "verify"; `done` and `total` are bytes."""
 
 
@@ -76,9 +76,11 @@ class PartFetcher:
             futures = [pool.submit(self._part, part) for part in parts]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
+            except BaseException:
+                self._stop.set()  # Ctrl-C: end the downloads that run; nobody would see them finish
+                raise
             finally:
-                # Also reached by Ctrl-C: without this the pool would fetch all remaining parts first.
-                self._stop.set()
+                # Without this the pool would first fetch all the other parts. Running ones finish and are kept.
                 _cancel(futures)
         return [future.result() for future in _failed_first(futures)]
 

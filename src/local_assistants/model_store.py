@@ -77,30 +77,33 @@ def resolve(name_or_path: str) -> Path:
     raise ModelNotFound(_not_here(name_or_path))
 
 
-def pull(name: str, progress: Progress = silent, *, into: Path | None = None) -> Path:
-    """Get the weights of a catalogue entry, or find them already there.
+def pull(name: str, progress: Progress = silent) -> Path:
+    """Get the weights of a catalogue entry into the cache, or find them in any models folder.
 
     Args:
         name: the entry's key or alias.
         progress: told the bytes fetched and joined.
-        into: the models folder, by default the cache's.
 
     Returns:
         The finished file or folder.
 
     Raises:
         ModelNotFound: the catalogue has no such entry.
-        StorageFault: too little room.
+        StorageFault: too little room, or a folder that cannot be written.
+        MissingDependency: this Python has no pip.
         ServerFault: a part could not be had, or the whole has the wrong hash.
     """
     entry = catalogue.find(name)
     if entry is None:
         known = ", ".join(each.key for each in catalogue.entries())
         raise ModelNotFound(f"The catalogue has no model {name!r}. It knows: {known}.")
-    if into is None:
-        with suppress(ModelNotFound):
-            return _complete(entry)
-    folder = into or paths.models_root()
+    with suppress(ModelNotFound):
+        return _complete(entry)
+    return pull_entry(entry, paths.models_root(), progress)
+
+
+def pull_entry(entry: CatalogueEntry, folder: Path, progress: Progress = silent) -> Path:
+    """Get the weights of any entry into `folder`; raises and returns what `pull` does."""
     target = folder / entry.target
     with _one_at_a_time(folder, entry):
         if _looks_complete(entry, target):

@@ -1,0 +1,102 @@
+"""The command line: exit codes, plain errors, JSON for programs."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local_assistants import __version__
+from local_assistants.cli import exit_codes
+from local_assistants.cli.app import run
+
+Machine = Callable[[], Path]
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version prints it and succeeds."""
+    assert exit_codes.DONE == run(["--version"])
+    assert f"local-assistants {__version__}\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "doctor", "models", "interpreter"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--help prints a usage and succeeds, whatever is installed."""
+    assert exit_codes.DONE == run([command, "--help"])
+    assert capsys.readouterr().out.startswith(f"Usage: local-assistants {command}")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["models", "pull"], ["serve", "--port", "70000"]]
+)
+def test_a_wrong_command_line_is_code_2(arguments: list[str]) -> None:
+    """Unknown commands, missing arguments and impossible values do nothing."""
+    assert exit_codes.WRONG_USAGE == run(arguments)
+
+
+def test_an_unknown_model_is_code_3_and_one_sentence(
+    empty_machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error goes to stderr, without a traceback."""
+    assert exit_codes.NOT_FOUND == run(["models", "pull", "gpt-9"])
+
+    said = capsys.readouterr()
+    assert "" == said.out
+    assert said.err.startswith("local-assistants: The catalogue has no model 'gpt-9'. It knows: ")
+    assert 1 == len(said.err.splitlines())
+
+
+def test_weights_that_cannot_be_had_are_code_4(
+    empty_machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index without the packages is a lack of this machine, not a bug."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+
+    assert exit_codes.CANNOT == run(["models", "pull", "135m"])
+
+
+def test_ls_lists_the_catalogue_and_own_files(
+    empty_machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--json has a row for every entry, with a path only where the file is here."""
+    own = empty_machine() / "mine.gguf"
+    own.write_bytes(b"GGUF")
+
+    assert exit_codes.DONE == run(["models", "ls", "--json"])
+
+    rows = json.loads(capsys.readouterr().out)
+    assert {"mine": str(own)} == {row["name"]: row["path"] for row in rows if row["path"]}
+
+
+def test_verify_finds_wrong_weights(
+    empty_machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file with a catalogued name and another content is code 1."""
+    (empty_machine() / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF")
+
+    assert exit_codes.CHECK_FAILED == run(["models", "verify"])
+    assert "does not have the SHA-256" in capsys.readouterr().out
+
+
+def test_doctor_names_the_command_for_what_is_missing(
+    empty_machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a machine without weights it fails and says how to get them."""
+    assert exit_codes.CHECK_FAILED == run(["doctor", "--json"])
+
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks["python"]["ok"]
+    assert "local-assistants models pull qwen2.5-coder-1.5b" == checks["model"]["mend"]
+    assert "local-assistants interpreter install" == checks["interpreter"]["mend"]
+
+
+def test_the_module_runs_as_the_command_does() -> None:
+    """python -m local_assistants is the same program, with the same exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "local_assistants", "nonsense"], capture_output=True, check=False
+    )
+
+    assert exit_codes.WRONG_USAGE == done.returncode
