@@ -4,6 +4,7 @@ Looks only: it installs nothing, starts no model, and leaves nothing behind but 
 probe writes and removes.
 """
 
+import asyncio
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from local_assistants import catalogue, model_store, paths
+from local_assistants.engine.errors import SandboxUnavailable
 
 GB = 1_000_000_000
 ROOM_WANTED = 3 * GB
@@ -61,6 +63,7 @@ def every_check() -> Iterator[Check]:
     yield from packages()
     yield bubblewrap()
     yield interpreter()
+    yield sandbox()
     yield from models()
     yield room("cache", paths.cache_root(), ROOM_WANTED)
     yield writable(paths.data_root())
@@ -132,6 +135,24 @@ def interpreter() -> Check:
         return Check("interpreter", False, True, detail, "local-assistants interpreter install")
     return Check(
         "interpreter", True, True, f"{found.kind}, {len(found.packages)} packages in {found.prefix}"
+    )
+
+
+def sandbox() -> Check:
+    """Whether code can be isolated here, tried: a program inside says what it could reach."""
+    from local_assistants.tools.code_interpreter import environment, limits, probe
+
+    found = environment.find(paths.interpreter_root())
+    if found is None:
+        mend = "local-assistants interpreter install"
+        return Check("sandbox", False, True, "not tried, it needs the interpreter", mend)
+    try:
+        isolated = asyncio.run(probe.find_sandbox(found, limits.Limits()))
+    except SandboxUnavailable as error:
+        reason, _, mend = error.message.partition("; ")
+        return Check("sandbox", False, True, reason, mend)
+    return Check(
+        "sandbox", True, True, f"tier {isolated.tier}, every property of the self-test held"
     )
 
 
