@@ -1,0 +1,67 @@
+"""Puts the HTTP application together.
+
+It is given ready services and starts nothing: the worker's life is the caller's. The application's own pages for humans
+(/docs and the like) are off, because the framework's load scripts from the internet.
+"""
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+
+from ..engine.errors import AssistantsError
+from ..engine.services import Services
+from .access import Api
+from .errors import on_assistants_error, on_http_exception
+from .gate import Gate
+from .replies import reply_json
+from .routes import assistants, files, messages, models, runs, store_files, threads, vector_stores
+from .settings import ServerSettings
+
+health = APIRouter(tags=["health"])
+
+
+@health.get("/healthz")
+async def healthz() -> Response:
+    """The process answers."""
+    return reply_json({"status": "ok"})
+
+
+@health.get("/readyz")
+async def readyz(api: Api) -> Response:
+    """The store answers, too."""
+    await api.models.list()
+    return reply_json({"status": "ready"})
+
+
+ROUTERS = (
+    health,
+    assistants.router,
+    threads.router,
+    messages.router,
+    runs.router,
+    files.router,
+    vector_stores.router,
+    store_files.router,
+    models.router,
+)
+
+
+def create_app(services: Services, settings: ServerSettings | None = None) -> FastAPI:
+    """The ASGI application that serves `services` in both dialects."""
+    settings = settings or ServerSettings()
+    app = FastAPI(
+        title="local-assistants",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Gate, settings=settings)],
+    )
+    app.state.services = services
+    app.state.settings = settings
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(AssistantsError, on_assistants_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    return app

@@ -1,0 +1,87 @@
+"""Every failure as the API's error envelope, in the dialect of the request.
+
+A client gets four keys (message, type, param, code) or, for 401 and 404 under an Azure path, Azure's two. It never gets
+a framework's own body or a traceback; what was not foreseen is logged with its request id and answered with 500.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..engine.errors import AssistantsError, InvalidRequest, NotFound, ServerFault
+from .dialect import Dialect, dialect_of, original_path
+
+log = logging.getLogger(__name__)
+
+SORRY = "The server had an error while processing your request. Sorry about that!"
+AZURE_DENIED = (
+    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
+    "active subscription and use a correct regional API endpoint for your resource."
+)
+
+
+class InvalidUrl(NotFound):
+    """No such path."""
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The path exists, but not with this method."""
+
+    status = 405
+
+
+class Forbidden(InvalidRequest):
+    """A browser on somebody else's page, or a name that is not ours."""
+
+    status = 403
+
+
+def error_response(
+    error: AssistantsError,
+    dialect: Dialect = Dialect.OPENAI,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The response for `error`."""
+    body: Mapping[str, object] = error.envelope()
+    if dialect is Dialect.AZURE and error.status == 401:
+        body = {"error": {"code": "401", "message": AZURE_DENIED}}
+    elif dialect is Dialect.AZURE and isinstance(error, InvalidUrl):
+        body = {"error": {"code": "404", "message": "Resource not found"}}
+    return Response(
+        json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+        status_code=error.status,
+        media_type="application/json",
+        headers=dict(headers or {}),
+    )
+
+
+def unforeseen(error: Exception, request_id: str) -> ServerFault:
+    """Log what nobody foresaw; what the client is told says nothing about the inside."""
+    log.error("request %s failed", request_id, exc_info=error)
+    return ServerFault(SORRY)
+
+
+async def on_assistants_error(request: Request, error: Exception) -> Response:
+    """An error from our own tree."""
+    assert isinstance(error, AssistantsError)
+    if error.status >= 500:
+        log.error("%s %s: %s", request.method, original_path(request.scope), error, exc_info=error)
+    return error_response(error, dialect_of(request.scope))
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: unknown paths and methods, malformed requests."""
+    assert isinstance(error, HTTPException)
+    where = f"({request.method} {original_path(request.scope)})"
+    answer: AssistantsError
+    if error.status_code == 404:
+        answer = InvalidUrl(f"Invalid URL {where}")
+    elif error.status_code == 405:
+        answer = MethodNotAllowed(f"Invalid method for URL {where}")
+    else:
+        answer = InvalidRequest(f"The request could not be read {where}: {error.detail}.")
+    return error_response(answer, dialect_of(request.scope), error.headers)

@@ -1,0 +1,161 @@
+"""What every request passes: the door checks, the dialect's path, the response headers, the last catch.
+
+Plain ASGI, so that streams flow through untouched. Knows no route and no service.
+"""
+
+import hmac
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..engine.errors import AssistantsError, AuthenticationFailed, InvalidRequest
+from .dialect import Dialect, dialect_of, rewrite
+from .errors import Forbidden, error_response, unforeseen
+from .settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+BETA_PATHS = ("/v1/assistants", "/v1/threads")
+
+
+class Gate:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self.app = app
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope = rewrite(scope)
+        answer = _Answer(send)
+        try:
+            self._check(scope)
+            await self.app(scope, receive, answer.send)
+        except ClientDisconnect:
+            log.debug("%s went away", answer.request_id)
+        except Exception as error:
+            if answer.started:
+                raise  # too late for an answer: the connection must break, or the body would look whole
+            if not isinstance(error, AssistantsError):
+                error = unforeseen(error, answer.request_id)
+            response = error_response(error, dialect_of(scope))
+            await response(scope, receive, answer.send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        check_host(headers, self.settings)
+        if scope["path"] in OPEN_PATHS:
+            return
+        check_key(headers, self.settings)
+        if self.settings.require_beta_header and dialect_of(scope) is Dialect.OPENAI:
+            check_beta(headers, scope["path"])
+
+
+class _Answer:
+    """The way back to the client: adds the headers that every answer carries."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._began = time.perf_counter()
+        self.request_id = f"req_{uuid.uuid4().hex}"
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            elapsed = round((time.perf_counter() - self._began) * 1000)
+            headers["openai-processing-ms"] = str(max(1, elapsed))
+            headers["openai-version"] = "2020-10-01"
+        await self._send(message)
+
+
+def check_host(headers: Mapping[str, str], settings: ServerSettings) -> None:
+    """Refuse foreign names and foreign pages: a web page must not reach this server through a visitor's browser.
+
+    Raises:
+        Forbidden: the Host header carries a name that is not ours (DNS rebinding), or, while no key is asked for,
+            the Origin header names another site.
+    """
+    allowed = settings.host_names
+    host = headers.get("host", "")
+    if allowed is not None and _host_name(f"//{host}") not in allowed:
+        raise Forbidden(
+            f"The host name '{host[:200]}' is not served here. Add it to the allowed hosts."
+        )
+    origin = headers.get("origin")
+    if origin and not settings.api_keys and urlsplit_netloc(origin) != host.lower():
+        raise Forbidden(
+            f"Requests from pages of '{origin[:200]}' are refused while no API key is set."
+        )
+
+
+def urlsplit_netloc(url: str) -> str:
+    """Host and port of `url`, in lower case; "" where there are none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _host_name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def check_key(headers: Mapping[str, str], settings: ServerSettings) -> None:
+    """Take the key from `Authorization: Bearer` or `api-key`.
+
+    Raises:
+        AuthenticationFailed: keys are configured, and none or a wrong one was sent.
+    """
+    if not settings.api_keys:
+        return
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    key = headers.get("api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+    if not key:
+        raise AuthenticationFailed(
+            "You didn't provide an API key. Send it in the header 'Authorization: Bearer KEY' or 'api-key: KEY'."
+        )
+    # Every key is compared, so that the time taken tells nothing about which one came close.
+    matches = [hmac.compare_digest(key.encode(), known.encode()) for known in settings.api_keys]
+    if not any(matches):
+        raise AuthenticationFailed(
+            f"Incorrect API key provided: {masked(key)}. Ask the operator of this server for a valid one.",
+            code="invalid_api_key",
+        )
+
+
+def masked(key: str) -> str:
+    """Enough of a key to recognise it, too little to use it."""
+    return f"{key[:5]}***{key[-2:]}" if len(key) > 12 else "***"
+
+
+def check_beta(headers: Mapping[str, str], path: str) -> None:
+    """Insist on the beta header where the hosted service did.
+
+    Raises:
+        InvalidRequest: it is missing.
+    """
+    values: Any = headers.get("openai-beta", "")
+    if path.startswith(BETA_PATHS) and "assistants=v2" not in values.replace(" ", "").split(","):
+        raise InvalidRequest(
+            "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by setting "
+            "the header 'OpenAI-Beta: assistants=v2'.",
+            code="invalid_beta",
+        )

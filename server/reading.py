@@ -1,0 +1,163 @@
+"""What a request says: its JSON body, its page query, its ids, its `include[]`.
+
+Everything odd is refused here with the API's own words, so that routes and services see well-formed values only.
+"""
+
+import re
+from typing import Literal, TypeVar, cast
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from ..engine.errors import InvalidRequest, TooLarge
+from ..engine.ports import PageQuery
+from ..engine.requests import Body
+from .settings import ServerSettings
+from .validation import invalid_request, out_of_range, unsupported_value, wrong_type
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+STEP_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
+FILE_STATUSES = ("in_progress", "completed", "failed", "cancelled")
+ID_PREFIXES = {
+    "assistant_id": "asst",
+    "thread_id": "thread",
+    "message_id": "msg",
+    "run_id": "run",
+    "step_id": "step",
+    "vector_store_id": "vs",
+    "batch_id": "vsfb",
+}
+"""Path parameters whose ids always begin alike. File ids are left out: a wrong one is simply not found."""
+
+
+def settings_of(request: Request) -> ServerSettings:
+    """The settings the application was made with."""
+    return cast(ServerSettings, request.app.state.settings)
+
+
+async def well_formed_ids(request: Request) -> None:
+    """Refuse path ids that cannot be ids, such as a client's "undefined".
+
+    Raises:
+        InvalidRequest: one does not begin as its kind does.
+    """
+    for name, value in request.path_params.items():
+        prefix = ID_PREFIXES.get(name)
+        if prefix is not None and not str(value).startswith(prefix):
+            raise InvalidRequest(
+                f"Invalid '{name}': '{str(value)[:200]}'. Expected an ID that begins with '{prefix}'.",
+                code="invalid_value",
+                param=name,
+            )
+
+
+# --- bodies ----------------------------------------------------------------------------------------
+
+
+async def read_body(request: Request, kind: type[BodyT]) -> BodyT:
+    """The JSON body as `kind`; an empty one counts as `{}`.
+
+    Raises:
+        InvalidRequest: not JSON, or not what `kind` takes.
+        TooLarge: longer than the settings allow.
+    """
+    raw = await _read_limited(request, settings_of(request).max_body_bytes)
+    if not raw.strip():
+        raw = b"{}"
+    else:
+        _check_content_type(request)
+    try:
+        given: object = from_json(raw.removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"We could not parse the JSON body of your request: {error}."
+        ) from None
+    try:
+        return kind.model_validate({} if given is None else given)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+async def _read_limited(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(
+                f"Maximum content size limit ({limit}) exceeded ({len(body)} bytes read)"
+            )
+    return bytes(body)
+
+
+def _check_content_type(request: Request) -> None:
+    # Not only manners: a page of another site can send text/plain without asking, but not JSON.
+    given = request.headers.get("content-type", "")
+    media_type = given.partition(";")[0].strip().lower()
+    if given and media_type != "application/json" and not media_type.endswith("+json"):
+        raise InvalidRequest(
+            f"Unsupported content type: '{given[:200]}'. Send the body as 'application/json'."
+        )
+
+
+# --- query -----------------------------------------------------------------------------------------
+
+
+def read_page(request: Request, *, limit: int = 20, highest: int = 100) -> PageQuery:
+    """limit, order, after and before.
+
+    Raises:
+        InvalidRequest: limit is no integer or out of range, order neither asc nor desc.
+    """
+    query = request.query_params
+    order = query.get("order") or "desc"
+    if order not in ("asc", "desc"):
+        message = unsupported_value(order, ("asc", "desc"))
+        raise InvalidRequest(message, code="invalid_value", param="order")
+    return PageQuery(
+        limit=_limit(query.get("limit") or str(limit), highest),
+        order=cast(Literal["asc", "desc"], order),
+        after=query.get("after") or None,
+        before=query.get("before") or None,
+    )
+
+
+def _limit(text: str, highest: int) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+        message, code = wrong_type("limit", "an integer", text)
+        raise InvalidRequest(message, code=code, param="limit")
+    number = int(text)
+    if not 1 <= number <= highest:
+        bound = 1 if number < 1 else highest
+        message, code = out_of_range("limit", number, bound, below=number < 1)
+        raise InvalidRequest(message, code=code, param="limit")
+    return number
+
+
+def read_include(request: Request) -> bool:
+    """Whether `include[]` asks for the content of search results, in any of its spellings.
+
+    Raises:
+        InvalidRequest: it asks for something else.
+    """
+    keys = ("include", "include[]", "include[0]")
+    values = [value for key in keys for value in request.query_params.getlist(key)]
+    for value in filter(None, values):
+        if value != STEP_CONTENT:
+            message = unsupported_value(value, (STEP_CONTENT,))
+            raise InvalidRequest(message, code="invalid_value", param="include")
+    return any(values)
+
+
+def read_filter(request: Request) -> str | None:
+    """The status that vector store files are filtered by.
+
+    Raises:
+        InvalidRequest: there is no such status.
+    """
+    status = request.query_params.get("filter") or None
+    if status is not None and status not in FILE_STATUSES:
+        message = unsupported_value(status, FILE_STATUSES)
+        raise InvalidRequest(message, code="invalid_value", param="filter")
+    return status

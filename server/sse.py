@@ -1,0 +1,121 @@
+"""Run events as server-sent events.
+
+Each event goes out as `id`, `event` and one `data` line of compact JSON; a stream always ends with `done` / `[DONE]`; a
+quiet one sends comments so that no proxy closes it. A reader that is slow or goes away holds up nobody: the run does
+not know of it. Knows no journal and no run: it is given an iterator of events.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+from starlette.responses import StreamingResponse
+
+from ..engine.errors import AssistantsError, ServerFault
+from ..engine.events import Event
+from .errors import SORRY
+
+log = logging.getLogger(__name__)
+
+DONE = b"event: done\ndata: [DONE]\n\n"
+PING = b": ping\n\n"
+HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",  # nginx would collect the events otherwise
+}
+_AHEAD = 256  # events fetched ahead of the reader
+_FIRST_WAIT = 1.0  # seconds to wait for the first event before the headers go out without it
+
+# Legal inside a JSON string, but line ends to clients that split with Unicode's rules.
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+_Item = Event | Exception | None
+"""An event, what broke the stream, or None at its end."""
+
+
+def data_line(data: Mapping[str, Any]) -> bytes:
+    """`data` as compact JSON that stays on one line for every client."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    if not text.isascii():
+        text = text.translate(_LINE_ENDS)
+    return text.encode("utf-8", "replace")
+
+
+def frame(event: Event) -> bytes:
+    """One event as it goes over the wire."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (
+        event.seq,
+        event.name.encode(),
+        data_line(event.data),
+    )
+
+
+def error_frame(error: Exception) -> bytes:
+    """What a stream says that breaks after it began; nested, because the SDK's helpers drop a flat one."""
+    told = error if isinstance(error, AssistantsError) else ServerFault(SORRY)
+    return b"event: error\ndata: %s\n\n" % data_line(told.envelope())
+
+
+async def event_stream(events: AsyncIterator[Event], *, ping_seconds: float) -> StreamingResponse:
+    """Answer with `events`.
+
+    Raises:
+        Exception: what `events` raised before its first event; nothing was sent then.
+    """
+    queue: asyncio.Queue[_Item] = asyncio.Queue(_AHEAD)
+    pump = asyncio.create_task(_pump(events, queue))
+    first: list[_Item] = []
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_WAIT):
+                first.append(await queue.get())
+        if first and isinstance(first[0], Exception):
+            raise first[0]
+    except BaseException:
+        pump.cancel()
+        raise
+    return StreamingResponse(_frames(first, queue, pump, ping_seconds), headers=HEADERS)
+
+
+async def _pump(events: AsyncIterator[Event], queue: asyncio.Queue[_Item]) -> None:
+    """Fetch ahead, so that waiting for the next event can time out without disturbing its source."""
+    try:
+        async for event in events:
+            await queue.put(event)
+    except Exception as error:
+        await queue.put(error)
+    else:
+        await queue.put(None)
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+async def _frames(
+    first: list[_Item], queue: asyncio.Queue[_Item], pump: asyncio.Task[None], ping_seconds: float
+) -> AsyncIterator[bytes]:
+    item: _Item
+    try:
+        while True:
+            try:
+                item = first.pop() if first else queue.get_nowait()
+            except asyncio.QueueEmpty:
+                try:
+                    async with asyncio.timeout(ping_seconds):
+                        item = await queue.get()
+                except TimeoutError:
+                    yield PING
+                    continue
+            if not isinstance(item, Event):
+                break
+            yield frame(item)
+        if item is not None:
+            log.error("a stream broke", exc_info=item)
+            yield error_frame(item)
+        yield DONE
+    finally:
+        pump.cancel()

@@ -1,0 +1,123 @@
+"""Multipart uploads: parts go to disk as they come, and nothing larger than the limit is ever taken in.
+
+The purpose may stand behind the file (the Node SDK sends it so), hence the file is spooled first. Knows nothing of
+how files are kept.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from ..engine.errors import InvalidRequest, TooLarge
+from .reading import settings_of
+from .validation import missing, out_of_range, unsupported_value, wrong_type
+
+_CHUNK = 1 << 20
+_UNREADABLE = "We could not parse the multipart form of your request"
+_FORM_OVERHEAD = 1 << 20  # room for the other fields and the boundaries
+_LIFETIME = (3600, 2_592_000)  # seconds a file may be given to live
+
+
+@dataclass(frozen=True, slots=True)
+class FileForm:
+    """The form of POST /files. `chunks` reads the file once."""
+
+    filename: str
+    purpose: str
+    chunks: AsyncIterator[bytes]
+    expires_after: int | None  # seconds
+
+
+@asynccontextmanager
+async def read_file_form(request: Request) -> AsyncGenerator[FileForm, None]:
+    """The form, for the length of the block; its temporary file is gone afterwards.
+
+    Raises:
+        InvalidRequest: not multipart, broken, or a field is missing or wrong.
+        TooLarge: the file is over the limit.
+    """
+    form = await _parse(request)
+    try:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise _refused(*missing("file"), "file")
+        purpose = form.get("purpose")
+        if not isinstance(purpose, str):
+            raise _refused(*missing("purpose"), "purpose")
+        if (file.size or 0) > (limit := settings_of(request).max_file_bytes):
+            raise _too_large(limit, file.size or 0)
+        yield FileForm(clean_name(file.filename), purpose, _chunks(file), _expires_after(form))
+    finally:
+        await form.close()
+
+
+async def _parse(request: Request) -> FormData:
+    limit = settings_of(request).max_file_bytes + _FORM_OVERHEAD
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise InvalidRequest(
+            f"Unsupported content type: '{content_type[:200]}'. Send the file as 'multipart/form-data'."
+        )
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:18]) > limit:
+        raise _too_large(limit, int(declared[:18]))
+    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=1, max_fields=20)
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise InvalidRequest(f"{_UNREADABLE}: {error.message}") from None
+    except ValueError:  # an exotic charset
+        raise InvalidRequest(f"{_UNREADABLE}.") from None
+
+
+async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    read = 0
+    async for chunk in request.stream():
+        read += len(chunk)
+        if read > limit:
+            raise _too_large(limit, read)
+        yield chunk
+
+
+async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await file.read(_CHUNK):
+        yield chunk
+
+
+def clean_name(name: str | None) -> str:
+    """A file name without folders and control characters, at most 255 long; "upload" when nothing is left."""
+    last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    cleaned = "".join(c for c in last if c.isprintable()).strip()[:255]
+    return "upload" if cleaned in ("", ".", "..") else cleaned
+
+
+def _expires_after(form: FormData) -> int | None:
+    anchor, seconds = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
+    if anchor is None and seconds is None:
+        return None
+    if anchor != "created_at":
+        told = unsupported_value(str(anchor or ""), ("created_at",)), "invalid_value"
+        raise _refused(*told, "expires_after.anchor")
+    param = "expires_after.seconds"
+    if not isinstance(seconds, str):
+        raise _refused(*missing(param), param)
+    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 20):
+        raise _refused(*wrong_type(param, "an integer", seconds), param)
+    number = int(seconds)
+    if not _LIFETIME[0] <= number <= _LIFETIME[1]:
+        below = number < _LIFETIME[0]
+        bound = _LIFETIME[0] if below else _LIFETIME[1]
+        raise _refused(*out_of_range(param, number, bound, below=below), param)
+    return number
+
+
+def _refused(message: str, code: str | None, param: str) -> InvalidRequest:
+    return InvalidRequest(message, code=code, param=param)
+
+
+def _too_large(limit: int, read: int) -> TooLarge:
+    return TooLarge(f"Maximum content size limit ({limit}) exceeded ({read} bytes read)")
