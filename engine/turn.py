@@ -58,7 +58,7 @@ class Turn:
 
     async def write(self, deltas: Sequence[Delta]) -> None:
         """Take a batch and commit what it shows, in one transaction."""
-        for delta in deltas:
+        for delta in _joined(deltas):
             if isinstance(delta, TextDelta):
                 self._say(delta.text)
             elif isinstance(delta, ToolCallDelta):
@@ -191,3 +191,21 @@ class Turn:
         if not operations:
             return
         await self._core.journal.commit(lambda unit: [operation(unit) for operation in operations])
+
+
+def _joined(deltas: Sequence[Delta]) -> list[Delta]:
+    """Neighbouring fragments of one text or one call as one: a batch shows each part at most once."""
+    joined: list[Delta] = []
+    for delta in deltas:
+        last = joined[-1] if joined else None
+        if isinstance(delta, TextDelta) and isinstance(last, TextDelta):
+            joined[-1] = TextDelta(last.text + delta.text)
+        elif (
+            isinstance(delta, ToolCallDelta)
+            and isinstance(last, ToolCallDelta)
+            and last.index == delta.index
+        ):
+            joined[-1] = replace(last, arguments=last.arguments + delta.arguments)
+        else:
+            joined.append(delta)
+    return joined
