@@ -4,6 +4,7 @@ Everything odd is refused here with the API's own words, so that routes and serv
 """
 
 import re
+from collections.abc import Mapping
 from typing import Literal, TypeVar, cast
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from .validation import invalid_request, out_of_range, unsupported_value, wrong_
 BodyT = TypeVar("BodyT", bound=Body)
 
 STEP_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
+_ORDERS: Mapping[str, Literal["asc", "desc"]] = {"asc": "asc", "desc": "desc"}
 FILE_STATUSES = ("in_progress", "completed", "failed", "cancelled")
 ID_PREFIXES = {
     "assistant_id": "asst",
@@ -111,13 +113,14 @@ def read_page(request: Request, *, limit: int = 20, highest: int = 100) -> PageQ
         InvalidRequest: limit is no integer or out of range, order neither asc nor desc.
     """
     query = request.query_params
-    order = query.get("order") or "desc"
-    if order not in ("asc", "desc"):
-        message = unsupported_value(order, ("asc", "desc"))
+    given = query.get("order") or "desc"
+    order = _ORDERS.get(given)
+    if order is None:
+        message = unsupported_value(given, tuple(_ORDERS))
         raise InvalidRequest(message, code="invalid_value", param="order")
     return PageQuery(
         limit=_limit(query.get("limit") or str(limit), highest),
-        order=cast(Literal["asc", "desc"], order),
+        order=order,
         after=query.get("after") or None,
         before=query.get("before") or None,
     )
