@@ -75,7 +75,7 @@ def _cut_long_streams() -> None:
     make = session.msg
 
     def make_cut(self: Any, kind: str, content: Any = None, *args: Any, **keywords: Any) -> Any:
-        text = content.get("text") if kind == "stream" and isinstance(content, dict) else None
+        text = content.get("text") if kind == "stream" and content else None
         if isinstance(text, str) and len(text) > _STREAM_CHARS:
             left_out = len(text) - _STREAM_CHARS
             content["text"] = f"{text[:_STREAM_CHARS]}\n[{left_out} more characters were left out]\n"

@@ -18,13 +18,13 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Any as AnyTrait
 
 from . import processes
-from .limits import Limits
+from .runner import Runner
 from .sandbox import Job
 
 NAME = "local-assistants-sandbox"
@@ -33,17 +33,6 @@ _LAUNCH = Path(__file__).parent / "launch.py"
 _SOCKETS = ("shell", "iopub", "stdin", "hb", "control")
 _STDERR_TAIL = 8192
 _STDERR_PAUSE = 0.05  # seconds between reads: a flood on the kernel's raw stderr may not busy the event loop
-
-
-class Runner(Protocol):
-    """What starts programs: the sandbox, or the operator's explicit choice of none."""
-
-    limits: Limits
-    isolated: bool
-
-    async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        """Start the environment's python; its stderr is a pipe."""
-        ...
 
 
 @dataclass(frozen=True)

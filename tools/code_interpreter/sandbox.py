@@ -23,11 +23,13 @@ from ...engine.errors import SandboxUnavailable
 from . import seccomp, spawner
 from .environment import Environment
 from .limits import MIB, Limits
+from .spawner import Identity
 
 INSTALL_BUBBLEWRAP = "install it: apt-get install bubblewrap (dnf, pacman and apk have it under the same name)"
 
 _ETC = ("ld.so.cache", "alternatives", "fonts", "localtime", "mime.types")
 _TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64")
+DATA = "/mnt/data"
 _HOME = "/home/sandbox"
 _UID = 65534  # inside; outside it is the engine's own user or the spawner's identity
 _ETC_FILES: Mapping[str, bytes] = {
@@ -102,7 +104,6 @@ class Sandbox:
     """Starts programs of one environment inside bubblewrap. Cheap; holds no process."""
 
     isolated = True
-    data_path = "/mnt/data"
 
     def __init__(
         self, environment: Environment, limits: Limits, *, bubblewrap: Bubblewrap, proc: bool = True
@@ -119,6 +120,15 @@ class Sandbox:
         """The tier's name in the documentation: A, or A' without /proc."""
         return "A" if self.proc else "A'"
 
+    @property
+    def owner(self) -> Identity | None:
+        """Who owns what the sandbox may write; None for the engine's own user."""
+        return self._spawner.identity
+
+    def localise(self, code: str, data: Path) -> str:
+        """The code as it is: /mnt/data is there."""
+        return code
+
     async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start `job`; its stderr is a pipe that the caller must drain.
 
@@ -130,7 +140,7 @@ class Sandbox:
     async def run(self, job: Job, *, seconds: float) -> Finished:
         """Run `job` to its end, or kill it after `seconds` (returncode -9)."""
         process = await self.start(job, stdout=subprocess.PIPE)
-        return await asyncio.to_thread(_finish, process, seconds)
+        return await asyncio.to_thread(finish, process, seconds)
 
     def prepare(self, folder: Path) -> None:
         """Make `folder` one that the sandbox may write."""
@@ -181,7 +191,7 @@ class Sandbox:
         for path, content in {**_ETC_FILES, **job.files}.items():
             yield from ("--ro-bind-data", descriptors.hold(content), path)
         yield from self._data(job)
-        yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", self.data_path)
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", DATA)
 
     def _variables(self) -> Iterator[str]:
         threads = str(min(4, os.cpu_count() or 1))
@@ -219,10 +229,10 @@ class Sandbox:
 
     def _data(self, job: Job) -> Iterator[str]:
         if job.data is None:
-            yield from ("--size", str(self.limits.scratch_bytes), "--tmpfs", self.data_path)
+            yield from ("--size", str(self.limits.scratch_bytes), "--tmpfs", DATA)
         else:
             bind = "--bind" if job.writable else "--ro-bind"
-            yield from (bind, str(self._spawner.reach(job.data)), self.data_path)
+            yield from (bind, str(self._spawner.reach(job.data)), DATA)
 
 
 class _Descriptors:
@@ -254,7 +264,8 @@ def _system() -> Iterator[str]:
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
 
 
-def _finish(process: subprocess.Popen[bytes], seconds: float) -> Finished:
+def finish(process: subprocess.Popen[bytes], seconds: float) -> Finished:
+    """Wait for a program with piped output, at most `seconds`; blocking."""
     with process:
         try:
             stdout, stderr = process.communicate(timeout=seconds)

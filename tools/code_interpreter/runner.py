@@ -1,0 +1,127 @@
+"""What starts programs for a session: the sandbox, or nothing but a folder when the operator insists.
+
+`Unsandboxed` isolates nothing: model-written code can read and send away all that the engine's user can. It exists
+for machines that are a sandbox themselves, and only an explicit setting brings it up.
+"""
+
+import asyncio
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from . import sandbox, spawner
+from .environment import Environment
+from .limits import Limits
+from .sandbox import Finished, Job
+from .spawner import Identity
+
+_LOG = logging.getLogger(__name__)
+_ANY_NUMBER = 1 << 20  # of processes: outside a user namespace the limit counts all those of the user
+
+
+class Runner(Protocol):
+    """Starts programs of the interpreter's environment."""
+
+    limits: Limits
+    environment: Environment
+
+    @property
+    def isolated(self) -> bool:
+        """Whether code is kept from the host."""
+        ...
+
+    @property
+    def tier(self) -> str:
+        """A short name of how."""
+        ...
+
+    @property
+    def owner(self) -> Identity | None:
+        """Who must own the files that the program may change; None for the engine's own user."""
+        ...
+
+    async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """Start a program; its stderr is a pipe that the caller must drain."""
+        ...
+
+    async def run(self, job: Job, *, seconds: float) -> Finished:
+        """Run a program to its end, or kill it."""
+        ...
+
+    def prepare(self, folder: Path) -> None:
+        """Make a folder that the program may write."""
+        ...
+
+    async def release(self, folder: Path) -> None:
+        """The folder will not be shown again."""
+        ...
+
+    def localise(self, code: str, data: Path) -> str:
+        """Code with /mnt/data as it is called where the program runs."""
+        ...
+
+
+class Unsandboxed:
+    """Runs programs as the engine's own user, with its files and its network. Says so loudly."""
+
+    isolated = False
+    tier = "none"
+    owner: Identity | None = None
+
+    def __init__(self, environment: Environment, limits: Limits) -> None:
+        self.environment = environment
+        self.limits = replace(limits, processes=_ANY_NUMBER)
+        _LOG.critical(
+            "code_interpreter runs WITHOUT A SANDBOX because the operator allowed it: "
+            "code written by a model has this user's files and network"
+        )
+
+    async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """Start `job` with /mnt/data as its working directory; its input files lie in a temporary folder."""
+        return await spawner.shared().run(lambda: self._spawn(job, stdout))
+
+    async def run(self, job: Job, *, seconds: float) -> Finished:
+        """Run `job` to its end, or kill it after `seconds`."""
+        process = await self.start(job, stdout=subprocess.PIPE)
+        return await asyncio.to_thread(sandbox.finish, process, seconds)
+
+    def prepare(self, folder: Path) -> None:
+        """Make `folder`; it stays the engine's."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def release(self, folder: Path) -> None:
+        """Nothing to do: nothing was mounted."""
+
+    def localise(self, code: str, data: Path) -> str:
+        """There is no /mnt/data here, so the text is replaced wherever it stands."""
+        return code.replace("/mnt/data", str(data))
+
+    def _spawn(self, job: Job, stdout: int) -> subprocess.Popen[bytes]:
+        place = Path(tempfile.mkdtemp(prefix="unsandboxed-"))
+        _write(place, job.files)
+        argv = [
+            f"{place}{text}" if text.startswith("/run/") else self.localise(text, job.data or place)
+            for text in job.argv
+        ]
+        return subprocess.Popen(
+            [str(self.environment.python), "-I", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            pass_fds=tuple(job.descriptors),
+            env={"PATH": os.defpath, "HOME": str(place), "LANG": "C.UTF-8"},
+            cwd=job.data or place,
+            start_new_session=True,
+        )
+
+
+def _write(place: Path, files: Mapping[str, bytes]) -> None:
+    for path, content in files.items():
+        target = Path(f"{place}{path}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
