@@ -10,6 +10,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+DEFAULT = "qwen2.5-coder-1.5b"
+"""The chat model that is served when none is named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogueEntry:

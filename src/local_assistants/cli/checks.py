@@ -168,9 +168,8 @@ def models() -> Iterator[Check]:
             "" if whole else f"rm '{weights.path}' && local-assistants models pull {weights.name}"
         )
         yield Check(f"model {weights.name}", whole, False, f"{weights.path}{size}", mend)
-    default = catalogue.entries()[0]
     if not chat:
-        mend = f"local-assistants models pull {default.key}"
+        mend = f"local-assistants models pull {catalogue.DEFAULT}"
         yield Check("model", False, True, "no chat model is here", mend)
     yield _embedder()
 

@@ -1,19 +1,26 @@
 """`local-assistants serve`: the HTTP server in the foreground, until Ctrl-C."""
 
+import errno
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from local_assistants.engine.errors import ServerFault
+
+_CANNOT_LISTEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM}
+
 
 def serve(
+    *,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Catalogue key, name of a file in a models folder, path of a GGUF, or scripted:FILE.",
+            help="Catalogue key, name of a file in a models folder, path of a GGUF, or scripted:FILE. "
+            "Without it: the 1.5B of the catalogue.",
             envvar="LOCAL_ASSISTANTS_MODEL",
         ),
-    ] = "1.5b",
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of the store, files and index.", envvar="LOCAL_ASSISTANTS_DATA"),
@@ -22,9 +29,44 @@ def serve(
     port: Annotated[
         int, typer.Option(help="Port; 0 takes a free one, which is printed.", min=0, max=65535)
     ] = 8000,
+    threads: Annotated[
+        int | None, typer.Option(help="Compute threads of the model; by default the cores.", min=1)
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(help="Tokens of context; by default what suits model and memory.", min=256),
+    ] = None,
+    allow_unsandboxed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unsandboxed",
+            help="DANGER: run code that the model writes as you, with your files and network.",
+        ),
+    ] = False,
 ) -> None:
     """Serve the Assistants API v2, in OpenAI's and in Azure's form."""
-    from local_assistants import assemble, paths
+    from local_assistants import assemble, catalogue, paths
 
-    settings = assemble.Settings(model=model, data=data or paths.data_root(), host=host, port=port)
-    assemble.serve(settings)
+    settings = assemble.Settings(
+        model=model or catalogue.DEFAULT,
+        data=(data or paths.data_root()).expanduser().absolute(),
+        host=host,
+        port=port,
+        threads=threads,
+        context_tokens=context,
+        allow_unsandboxed=allow_unsandboxed,
+    )
+    try:
+        assemble.serve(settings, announce=_announce)
+    except OSError as error:
+        if error.errno not in _CANNOT_LISTEN:
+            raise
+        raise ServerFault(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Another port: --port 0 takes a free one."
+        ) from error
+
+
+def _announce(address: str) -> None:
+    """The address alone is the first line of stdout, for programs that start a server; the rest is for people."""
+    typer.echo(address)
+    typer.echo(f"Ready. base_url for the SDK: {address}/v1 (Ctrl-C stops the server)", err=True)
