@@ -1,0 +1,388 @@
+"""Finding tool calls in what a model writes, while it writes.
+
+Small models do not keep to their template. A call may come in a tag (<tool_call>, <tools>, ...), in a code fence, as bare JSON on a
+line of its own, in a list, doubled in braces; a tool that takes source code may be called by a fenced block of it.
+What can still become a call is held back; what turns out not to be one is text after all. The outcome never
+depends on how the text was cut into pieces.
+
+After a call only more calls are taken: what a model says then is a guess at the result, so the turn is `done`. The
+parser does not check arguments against schemas (grammars do) and knows no tokens.
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+
+from ...engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
+from .call_openings import CLOSING_TAGS, FENCE, TAGS, begins, read_opening
+from .json_object import ObjectScanner, as_call
+
+
+class _State(Enum):
+    PROSE = auto()  # ordinary text
+    FENCE = auto()  # a code block that is no call
+    OPENING = auto()  # tag, fence, bracket: a call may follow
+    OBJECT = auto()  # inside the braces
+    CODE = auto()  # inside a block of source code that is a call
+    AFTER = auto()  # between calls
+    DONE = auto()
+
+
+class CallParser:
+    """The parser of one turn.
+
+    `executed` holds source code that the conversation has run already: a block that repeats it is a quotation, not
+    a call.
+    """
+
+    def __init__(
+        self, tools: Sequence[ToolSchema], *, parallel: bool = True, executed: Iterable[str] = ()
+    ) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._code_tool = next((tool for tool in tools if tool.code_argument), None)
+        self._parallel = parallel
+        self._executed = tuple(code.strip() for code in executed)
+        self.calls = 0  # complete ones
+        self._state = _State.PROSE
+        self._buffer = ""  # not decided on yet
+        self._held = ""  # what has been read of a call that has not begun
+        self._space = ""  # white space that goes if a call follows
+        self._line_blank = True
+        self._said_something = False
+        self._skip: ObjectScanner | None = None  # an object that is text
+        self._scanner = ObjectScanner()
+        self._tagged = self._fenced = self._started = False
+        self._code = ""
+        self._out: list[Delta] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing that follows can matter."""
+        return self._state is _State.DONE
+
+    @property
+    def in_object(self) -> bool:
+        """Whether the text is inside the braces of what may be a call."""
+        return self._state is _State.OBJECT
+
+    @property
+    def begun(self) -> bool:
+        """Whether a call has begun and is not complete."""
+        return self._started
+
+    @property
+    def arguments_complete(self) -> bool:
+        """Whether the arguments of the call that has begun are all there."""
+        return self._started and self.in_object and self._scanner.arguments_end is not None
+
+    @property
+    def committed(self) -> bool:
+        """Whether the object is sure enough a call for a grammar to take over."""
+        if not self.in_object:
+            return False
+        opens_turn = not self._said_something and self._scanner.first_key == "name"
+        return self._tagged or opens_turn or self._scanner.name in self._tools
+
+    def opens_object(self, piece: str) -> int | None:
+        """Where in `piece`, if it came next, the brace of a possible call would be."""
+        probe = self.fork()
+        for index, char in enumerate(piece):
+            inside = probe.in_object
+            probe.feed(char)
+            if probe.in_object and not inside:
+                return index
+        return None
+
+    def fork(self) -> "CallParser":
+        """A parser in the same state, to try a text on."""
+        fork = copy.copy(self)
+        fork._skip, fork._scanner = copy.copy(self._skip), copy.copy(self._scanner)
+        fork._out = []
+        return fork
+
+    def feed(self, text: str) -> list[Delta]:
+        """What has become certain with `text`."""
+        self._buffer += text
+        steps = {
+            _State.PROSE: self._prose,
+            _State.FENCE: self._in_fence,
+            _State.OPENING: self._opening,
+            _State.OBJECT: self._object,
+            _State.CODE: self._source,
+            _State.AFTER: self._after,
+        }
+        while self._state in steps and steps[self._state]():
+            pass
+        return self._take()
+
+    def end(self, *, cut: bool) -> list[Delta]:
+        """The rest, at the end of the turn. `cut`: it ran out of tokens, so a begun call stays unfinished."""
+        if self._state is _State.OBJECT:
+            self._end_object()
+        elif self._state is _State.CODE:
+            self._end_source(cut=cut)
+        elif self._state in (_State.PROSE, _State.FENCE, _State.OPENING) and not self.calls:
+            self._say(self._buffer)
+        if not self.calls and not self._started and self._space:
+            self._out.append(TextDelta(self._space))
+        self._state, self._buffer, self._space = _State.DONE, "", ""
+        return self._take()
+
+    # --- text -----------------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        """Text of the answer; white space at its end waits for what follows."""
+        text = self._space + text
+        said = text.rstrip()
+        self._space = text[len(said) :]
+        if said:
+            self._said_something = True
+            self._out.append(TextDelta(said))
+
+    def _take(self) -> list[Delta]:
+        out, self._out = self._out, []
+        return out
+
+    def _prose(self) -> bool:
+        """Say everything up to what may open a call."""
+        for index, char in enumerate(self._buffer):
+            verdict = self._opener(self._buffer[index:]) if char in "<[`{" else "no"
+            if verdict != "no":
+                self._pass_on(index)
+                self._state = _State.OPENING if verdict == "yes" else self._state
+                self._skip = None if verdict == "yes" else self._skip
+                return verdict == "yes"
+            self._move_past(char)
+        self._pass_on(len(self._buffer))
+        return False
+
+    def _opener(self, rest: str) -> str:
+        """Whether `rest` begins with the opening of a call: "yes", "no" or "maybe" (more must come)."""
+        if rest.startswith(TAGS):
+            return "yes"
+        if any(tag.startswith(rest) for tag in TAGS):
+            return "maybe"
+        if not self._line_blank:
+            return "no"
+        if rest[0] == "`":
+            return begins(rest, FENCE)
+        if self._skip is not None or rest[0] == "<":
+            return "no"
+        inner = rest[1:].lstrip()
+        if rest[0] == "{" or inner.startswith("{"):
+            return "yes"
+        return "no" if inner else "maybe"
+
+    def _in_fence(self) -> bool:
+        """Say everything up to the end of a code block."""
+        for index, char in enumerate(self._buffer):
+            verdict = "no"
+            if char == "`" and self._line_blank:
+                verdict = begins(self._buffer[index:], FENCE)
+            if verdict == "maybe":
+                self._pass_on(index)
+                return False
+            if verdict == "yes":
+                self._pass_on(index + len(FENCE))
+                self._state, self._line_blank = _State.PROSE, False
+                return True
+            self._move_past(char)
+        self._pass_on(len(self._buffer))
+        return False
+
+    def _pass_on(self, length: int) -> None:
+        self._say(self._buffer[:length])
+        self._buffer = self._buffer[length:]
+
+    def _move_past(self, char: str) -> None:
+        self._line_blank = char == "\n" or (self._line_blank and char in " \t\r")
+        if self._skip is not None:
+            self._skip.feed(char)
+            self._skip = None if self._skip.closed else self._skip
+
+    # --- the way into a call ----------------------------------------------------------------------
+
+    def _opening(self) -> bool:
+        """Read tags, fences and brackets up to the brace (or the code) that must follow."""
+        opening = read_opening(self._buffer, code=self._code_tool is not None)
+        if opening.kind == "more":
+            return False
+        head, self._buffer = self._buffer[: opening.length], self._buffer[opening.length :]
+        self._tagged, self._fenced = opening.tagged, opening.fenced
+        self._started, self._held = False, head
+        self._line_blank = False
+        if opening.kind == "object":
+            self._state, self._scanner = _State.OBJECT, ObjectScanner()
+        elif opening.kind == "code":
+            self._state, self._code, self._line_blank = _State.CODE, "", True
+        else:
+            self._reject(fenced=opening.fenced)
+        return True
+
+    def _reject(self, *, fenced: bool) -> None:
+        """It was no call: text, or the end of the turn if a call went before."""
+        if self.calls:
+            self._state = _State.DONE
+            return
+        held, self._held = self._held, ""
+        self._line_blank = held.endswith("\n")
+        self._say(held)
+        self._state = _State.FENCE if fenced else _State.PROSE
+
+    # --- inside a call -----------------------------------------------------------------------------
+
+    def _object(self) -> bool:
+        fragment = ""
+        for index, char in enumerate(self._buffer):
+            wanted = self._started and self._scanner.arguments_end is None
+            quoted = self._scanner.in_string
+            self._scanner.feed(char)
+            self._held += char
+            if wanted:
+                fragment += json.dumps(char)[1:-1] if quoted and char < " " else char
+            elif self._begins_arguments():
+                self._begin(str(self._scanner.name))
+                fragment = char
+            if self._object_is_over():
+                self._buffer = self._buffer[index + 1 :]
+                self._give(fragment)
+                self._leave_object()
+                return True
+        self._buffer = ""
+        self._give(fragment)
+        return False
+
+    def _begins_arguments(self) -> bool:
+        scanner = self._scanner
+        at_value = scanner.arguments_at == len(scanner.text) - 1 and scanner.text.endswith("{")
+        return not self._started and at_value and scanner.name in self._tools
+
+    def _object_is_over(self) -> bool:
+        if self._started:
+            stray = self._scanner.broken and self._scanner.arguments_end is not None
+            return self._scanner.closed or stray
+        return self._scanner.closed or not self._scanner.could_be_call(self._tools)
+
+    def _leave_object(self) -> None:
+        if self._started:
+            self._complete()
+            return
+        call = as_call(self._scanner.text, self._tools) if self._scanner.closed else None
+        if call is not None:
+            self._begin(call[0])
+            self._give(self._arguments_text(*call))
+            self._complete()
+            return
+        if not self._scanner.closed and not self._fenced:
+            self._skip = self._scanner
+        self._reject(fenced=self._fenced)
+
+    def _arguments_text(self, name: str, arguments: object) -> str:
+        """Arguments as JSON text, whatever the model wrapped them in."""
+        if isinstance(arguments, str):
+            try:
+                decoded: object = json.loads(arguments, strict=False)
+            except ValueError:
+                decoded = None
+            key = self._tools[name].code_argument
+            arguments = decoded if isinstance(decoded, dict) else {key or "input": arguments}
+        return json.dumps(arguments, ensure_ascii=False)
+
+    def _end_object(self) -> None:
+        """The turn ended inside the braces. Whole arguments make a whole call."""
+        if self._started and self._scanner.arguments_end is not None:
+            self._complete()
+        elif not self._started and not self.calls:
+            self._say(self._held)
+
+    def _begin(self, name: str) -> None:
+        self._started, self._space = True, ""
+        self._out.append(ToolCallDelta(self.calls, name))
+
+    def _give(self, fragment: str) -> None:
+        if fragment:
+            self._out.append(ToolCallDelta(self.calls, None, fragment))
+
+    def _complete(self) -> None:
+        self.calls += 1
+        self._started, self._held = False, ""
+        self._state = _State.AFTER if self._parallel else _State.DONE
+
+    # --- source code as a call -----------------------------------------------------------------------
+
+    def _source(self) -> bool:
+        for index, char in enumerate(self._buffer):
+            verdict = "no"
+            if char == "`" and self._line_blank:
+                verdict = begins(self._buffer[index:], FENCE)
+            if verdict != "no":
+                self._read_source(index)
+                if verdict == "yes":
+                    self._buffer = self._buffer[len(FENCE) :]
+                    self._held += FENCE
+                    self._end_block()
+                return verdict == "yes"
+            self._line_blank = char == "\n" or (self._line_blank and char in " \t")
+        self._read_source(len(self._buffer))
+        return False
+
+    def _read_source(self, length: int) -> None:
+        """Take more of the block; it becomes a call as soon as it differs from what has run already."""
+        chunk, self._buffer = self._buffer[:length], self._buffer[length:]
+        self._held += chunk
+        self._code += chunk
+        code = self._code.strip()
+        if not self._started and not any(old.startswith(code) for old in ("", *self._executed)):
+            self._begin_source()
+        if self._started:
+            self._give_source()
+
+    def _begin_source(self) -> None:
+        tool = self._code_tool
+        if tool is not None:
+            self._begin(tool.name)
+            self._give("{" + json.dumps(tool.code_argument) + ': "')
+            self._code = self._code.lstrip("\n")
+
+    def _give_source(self) -> None:
+        """The code up to its last visible character: line breaks before the closing fence are not part of it."""
+        ready = self._code.rstrip()
+        self._give(json.dumps(ready, ensure_ascii=False)[1:-1])
+        self._code = self._code[len(ready) :]
+
+    def _end_block(self) -> None:
+        if not self._started and self._code.strip() not in ("", *self._executed):
+            self._begin_source()
+            self._give_source()
+        if self._started:
+            self._give('"}')
+            self._fenced = False
+            self._complete()
+        else:
+            self._reject(fenced=False)
+
+    def _end_source(self, *, cut: bool) -> None:
+        self._read_source(len(self._buffer))
+        if not cut or not self._started:
+            self._end_block()
+
+    # --- after a call ----------------------------------------------------------------------------------
+
+    def _after(self) -> bool:
+        """Skip what closes a call; anything else must open the next one."""
+        self._buffer = rest = self._buffer.lstrip(" \t\r\n,]}")
+        closings = (*CLOSING_TAGS, FENCE) if self._fenced else CLOSING_TAGS
+        for closing in closings:
+            if rest.startswith(closing):
+                self._buffer = rest[len(closing) :]
+                self._fenced = self._fenced and closing != FENCE
+                return True
+        openings = (*TAGS, "{", "[", FENCE)
+        if rest.startswith(openings):
+            self._state = _State.OPENING
+            return True
+        if any(marker.startswith(rest) for marker in (*closings, *openings)):
+            return False  # also when nothing is left
+        self._state = _State.DONE
+        return False

@@ -1,0 +1,70 @@
+"""The models of one installation by name: which there are, which name means which, loaded when first asked for.
+
+Code written for the hosted service names hosted models; such names are answered by the default model, so that it runs
+unchanged. Any other unknown name is an error. This module knows no file format: it is given one opener per model.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from ..engine.errors import ModelNotFound
+from ..engine.objects import Model
+from ..engine.ports import Backend
+
+Opener = Callable[[], Awaitable[Backend]]
+"""Loads a model; called once."""
+
+HOSTED_NAMES = re.compile(r"(?:gpt-|chatgpt-|o1|o3|o4).*|default", re.IGNORECASE)
+
+
+class LocalModels:
+    """`ports.Models` over openers.
+
+    Args:
+        openers: name -> opener; the first one is the default.
+        created: Unix seconds that the list shows.
+    """
+
+    def __init__(self, openers: Mapping[str, Opener], created: int = 0) -> None:
+        self._openers = dict(openers)
+        self._default = next(iter(self._openers))
+        self._created = created
+        self._loading: dict[str, asyncio.Task[Backend]] = {}
+
+    def list(self) -> Sequence[Model]:
+        """The models themselves, without the names that merely lead to them."""
+        return [
+            Model(id=name, created=self._created, owned_by="local-assistants")
+            for name in self._openers
+        ]
+
+    def resolve(self, name: str) -> str:
+        """The model that answers for `name`.
+
+        Raises:
+            ModelNotFound: it is neither served here nor a hosted model's name.
+        """
+        if name in self._openers:
+            return name
+        if HOSTED_NAMES.fullmatch(name):
+            return self._default
+        raise ModelNotFound(f"The model '{name}' does not exist", param="model")
+
+    async def backend(self, name: str) -> Backend:
+        """The backend of a resolved name. Several callers share one load; a failed load is tried again."""
+        task = self._loading.get(name)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.ensure_future(self._openers[name]())
+            self._loading[name] = task
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Unload what was loaded."""
+        for task in self._loading.values():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                await task.result().close()
+            else:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._loading.clear()
