@@ -1,0 +1,194 @@
+"""A whole engine for the HTTP tests: real services, store and blobs, scripted turns, and a library of plain words."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from local_assistants.backends.scripted import ScriptedBackend
+from local_assistants.engine.clock import RandomIds, SystemClock
+from local_assistants.engine.core import Core
+from local_assistants.engine.errors import ModelNotFound, UnsupportedFile
+from local_assistants.engine.feed import EventFeed
+from local_assistants.engine.journal import Journal
+from local_assistants.engine.objects import Model, StaticChunking
+from local_assistants.engine.ports import (
+    Backend,
+    Chunk,
+    Indexed,
+    Passage,
+    SearchQuery,
+    Store,
+    ToolFile,
+)
+from local_assistants.engine.services import Services
+from local_assistants.engine.settings import CoreSettings
+from local_assistants.server.app import create_app
+from local_assistants.server.settings import ServerSettings
+from local_assistants.storage import FileBlobs, SQLiteStore
+
+Json = dict[str, Any]
+HELLO: tuple[Json, ...] = ({"text": "Hello there."},)
+
+
+class OneModel:
+    """The Models port over one backend, named `scripted`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def list(self) -> Sequence[Model]:
+        return [Model(id="scripted", created=0, owned_by="tests")]
+
+    def resolve(self, name: str) -> str:
+        if name != "scripted":
+            raise ModelNotFound(f"The model '{name}' does not exist", param="model")
+        return name
+
+    async def backend(self, name: str) -> Backend:
+        del name
+        return self._backend
+
+    async def close(self) -> None:
+        await self._backend.close()
+
+
+class WordLibrary:
+    """The Library port by the store's keyword search alone: one chunk a file, text files only."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def add(
+        self, vector_store_id: str, source: ToolFile, chunking: StaticChunking | None
+    ) -> Indexed:
+        del chunking
+        if not source.file.filename.endswith(".txt"):
+            raise UnsupportedFile("The file type is not supported.")
+        text = source.path.read_text(encoding="utf-8")
+        key = f"{vector_store_id}/{source.file.id}"
+        chunk = Chunk(key, vector_store_id, source.file.id, 0, text, 0, len(text))
+        await self._store.write(lambda tx: tx.put_chunks([chunk]))
+        return Indexed(1, len(text.encode()) + 1024)
+
+    async def remove(self, vector_store_id: str, file_id: str) -> None:
+        await self._store.write(lambda tx: tx.delete_chunks(vector_store_id, file_id))
+
+    async def drop(self, vector_store_id: str) -> None:
+        await self._store.write(lambda tx: tx.delete_chunks(vector_store_id))
+
+    async def search(self, query: SearchQuery) -> list[Passage]:
+        text = " ".join(query.queries)
+
+        def find(tx: Any) -> list[Chunk]:
+            hits = tx.match_chunks(query.vector_store_ids, text, query.max_results)
+            found: list[Chunk] = tx.chunks([chunk_id for chunk_id, _ in hits])
+            return found
+
+        return [Passage(chunk, "a.txt", 0.5) for chunk in await self._store.read(find)]
+
+    async def text(self, vector_store_id: str, file_id: str) -> str:
+        chunks = await self._store.read(lambda tx: tx.file_chunks(vector_store_id, file_id))
+        return "".join(chunk.text for chunk in chunks)
+
+    async def close(self) -> None:
+        return None
+
+
+@asynccontextmanager
+async def open_services(root: Path, turns: Sequence[Json] = HELLO) -> AsyncIterator[Services]:
+    """Services at work, over files below `root`."""
+    store = SQLiteStore.open(root / "store.db")
+    clock, feed = SystemClock(), EventFeed()
+    core = Core(
+        store=store,
+        blobs=FileBlobs(root / "blobs"),
+        models=OneModel(ScriptedBackend.from_turns(list(turns))),
+        tools={},
+        library=WordLibrary(store),
+        clock=clock,
+        ids=RandomIds(),
+        feed=feed,
+        journal=Journal(store, feed, clock),
+        settings=CoreSettings(),
+    )
+    services = Services(core)
+    await services.start()
+    try:
+        yield services
+    finally:
+        await services.stop()
+        await store.close()
+
+
+@dataclass(frozen=True)
+class House:
+    """An application with a client at its door; paths are relative to /v1."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+
+    async def get(self, path: str, **query: Any) -> Json:
+        """The JSON of a GET that has to succeed."""
+        return json_of(await self.client.get(path, params=query))
+
+    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """The JSON of a POST that has to succeed."""
+        return json_of(await self.client.post(path, json=body))
+
+    async def upload(self, content: bytes = b"apples and pears", name: str = "a.txt") -> Json:
+        """A stored file."""
+        files, data = {"file": (name, content)}, {"purpose": "assistants"}
+        return json_of(await self.client.post("/files", files=files, data=data))
+
+    async def finished_run(self, thread_id: str, body: Mapping[str, Any]) -> Json:
+        """A run, streamed to its end, then read."""
+        answer = await self.client.post(f"/threads/{thread_id}/runs", json={**body, "stream": True})
+        run_id = events_of(answer.text)[0][1]["id"]
+        return await self.get(f"/threads/{thread_id}/runs/{run_id}")
+
+
+@asynccontextmanager
+async def open_house(
+    root: Path, turns: Sequence[Json] = HELLO, settings: ServerSettings | None = None
+) -> AsyncIterator[House]:
+    """The application over real services, called in this process."""
+    async with open_services(root, turns) as services:
+        app = create_app(services, settings)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost/v1") as client:
+            yield House(app, client)
+
+
+def json_of(answer: httpx.Response) -> Json:
+    """The body of an answer that has to be a 200."""
+    assert answer.status_code == 200, answer.text
+    body: Json = answer.json()
+    return body
+
+
+def error_of(answer: httpx.Response) -> Json:
+    """The envelope's content; fails when the body is anything but the four-key envelope."""
+    body: Json = answer.json()
+    assert list(body) == ["error"]
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    error: Json = body["error"]
+    return error
+
+
+def events_of(text: str) -> list[tuple[str, Any]]:
+    """(event, data) of every frame; `[DONE]` stays text."""
+    events: list[tuple[str, Any]] = []
+    for block in text.split("\n\n"):
+        fields = dict(
+            line.split(": ", 1) for line in block.splitlines() if not line.startswith(":")
+        )
+        if fields:
+            data = fields["data"]
+            events.append((fields["event"], data if data == "[DONE]" else json.loads(data)))
+    return events
