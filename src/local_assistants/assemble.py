@@ -1,0 +1,214 @@
+"""The composition root: the only module that knows all rooms, and the engine it puts together.
+
+`Engine.open` gives a running engine without a server; `serve` puts the HTTP server in front of one. Heavy packages are
+imported by the adapters when they are first used, so opening an engine is quick and needs none of them.
+
+What it does not do: parse command lines (cli), fetch anything (model_store).
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_assistants import catalogue, model_store, paths
+from local_assistants.engine.clock import RandomIds, SystemClock
+from local_assistants.engine.core import Core
+from local_assistants.engine.feed import EventFeed
+from local_assistants.engine.journal import Journal
+from local_assistants.engine.ports import Backend, Clock, Models, Store, Tool
+from local_assistants.engine.services import Services
+from local_assistants.engine.settings import CoreSettings
+
+if TYPE_CHECKING:
+    from local_assistants.tools.file_search.library import FileLibrary
+
+_log = logging.getLogger("local_assistants")
+_SCRIPTED = "scripted:"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an installation is put together.
+
+    Attributes:
+        model: catalogue key, file name in a models folder, path of a GGUF, or scripted:FILE.
+        data: folder of everything that survives: store.db, blobs/, vectors/, sessions/.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        threads: compute threads of the model; None: the physical cores.
+        context_tokens: size of the model's context; None: what it was trained for, within reason.
+        interpreter: the Python environment that model-written code runs in.
+        allow_unsandboxed: run model-written code without isolation. Never set it where others can reach the server.
+        core: the core's own settings.
+    """
+
+    model: str = catalogue.DEFAULT
+    data: Path = field(default_factory=paths.data_root)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int | None = None
+    context_tokens: int | None = None
+    interpreter: Path = field(default_factory=paths.interpreter_root)
+    allow_unsandboxed: bool = False
+    core: CoreSettings = field(default_factory=CoreSettings)
+
+
+class Engine:
+    """A running engine. Made by `open`; `services` are its use cases."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings | None = None) -> AsyncIterator["Engine"]:
+        """An engine for the length of the block; runs left from before are taken up again.
+
+        Raises:
+            ModelNotFound: the model is not here; says how to get it.
+            StorageFault: the data folder cannot be used.
+        """
+        core = _core(settings or Settings())
+        services = Services(core)
+        await services.start()
+        try:
+            yield cls(services)
+        finally:
+            await services.stop()
+            await _close(core)
+
+
+def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
+    """Serve until the process is told to stop. `announce` hears the address once requests are answered."""
+    asyncio.run(serving(settings, announce))
+
+
+async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve for as long as it is awaited; cancelling it stops the server."""
+    import uvicorn
+
+    from local_assistants.server.app import create_app
+    from local_assistants.server.settings import ServerSettings
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            announce(address)
+
+    async with Engine.open(settings) as engine:
+        app = create_app(engine.services, ServerSettings(host=settings.host))
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+        with _listen(settings.host, settings.port) as listener:
+            address = "http://{}:{}".format(*listener.getsockname()[:2])
+            server = Server(config)
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                await asyncio.shield(task)
+            finally:  # when cancelled, let it close its connections
+                server.should_exit = True
+                await task
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener
+
+
+def _core(settings: Settings) -> Core:
+    from local_assistants.storage.blobs import FileBlobs
+    from local_assistants.storage.sqlite import SQLiteStore
+
+    clock = SystemClock()
+    models = _models(settings, clock)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    store = SQLiteStore.open(settings.data / "store.db")
+    feed = EventFeed()
+    library = _library(settings, store)
+    return Core(
+        store=store,
+        blobs=FileBlobs(settings.data / "blobs"),
+        models=models,
+        tools=_tools(settings, clock, library),
+        library=library,
+        clock=clock,
+        ids=RandomIds(),
+        feed=feed,
+        journal=Journal(store, feed, clock),
+        settings=settings.core,
+    )
+
+
+def _models(settings: Settings, clock: Clock) -> Models:
+    from local_assistants.backends.models import LocalModels, Opener
+
+    opener: Opener
+    if settings.model.startswith(_SCRIPTED):
+        from local_assistants.backends.scripted import ScriptedBackend
+
+        scripted = ScriptedBackend.from_file(settings.model.removeprefix(_SCRIPTED), clock=clock)
+
+        async def opener() -> Backend:
+            return scripted
+
+        name = "scripted"
+    else:
+        path = model_store.resolve(settings.model)
+        opener = partial(_load_gguf, path, settings)
+        name = path.stem
+    return LocalModels({name: opener}, int(clock.now()))
+
+
+async def _load_gguf(path: Path, settings: Settings) -> Backend:
+    from local_assistants.backends.llama_cpp import LlamaBackend, LlamaSettings
+
+    _log.info("loading %s", path.name)
+    return await LlamaBackend.load(
+        path, LlamaSettings(threads=settings.threads, context_tokens=settings.context_tokens)
+    )
+
+
+def _library(settings: Settings, store: Store) -> "FileLibrary":
+    from local_assistants.storage.vectors_chroma import ChromaIndex
+    from local_assistants.tools.file_search.embedding import SentenceEmbedder
+    from local_assistants.tools.file_search.library import FileLibrary
+
+    weights = catalogue.embedder()
+    folder = next(
+        (here for root in paths.model_folders() if (here := root / weights.target).is_dir()),
+        paths.models_root() / weights.target,  # not there yet: the embedder says how to get it
+    )
+    embedder = SentenceEmbedder(folder, sha256=weights.sha256)
+    return FileLibrary(store, ChromaIndex(settings.data / "vectors"), embedder)
+
+
+def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str, Tool]:
+    from local_assistants.tools.code_interpreter import tool as code_interpreter
+    from local_assistants.tools.file_search.tool import FileSearch
+
+    code_settings = code_interpreter.Settings(
+        environment=settings.interpreter,
+        root=settings.data / "sessions",
+        allow_unsandboxed=settings.allow_unsandboxed,
+    )
+    tools: list[Tool] = [
+        code_interpreter.CodeInterpreter(code_settings, clock),
+        FileSearch(library),
+    ]
+    return {tool.type: tool for tool in tools}
+
+
+async def _close(core: Core) -> None:
+    for tool in core.tools.values():
+        await tool.close()
+    await core.library.close()
+    await core.models.close()
+    await core.store.close()
