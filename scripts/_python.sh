@@ -20,41 +20,11 @@ bootstrap_uv() {
     export PATH UV
 }
 
-# pip_setting NAME: a value of the user's pip configuration on one line, the variable before the files, as pip does.
-pip_setting() {
-    local name="$1" variable value section
-    variable="PIP_$(tr 'a-z-' 'A-Z_' <<<"$name")"
-    value="${!variable:-}"
-    for section in install global; do
-        [ -n "$value" ] || value="$("$(bootstrap_folder)/bin/pip" config get "$section.$name" 2>/dev/null || true)"
-    done
-    tr '\n' ' ' <<<"$value" | sed 's/^ *//; s/ *$//'
-}
-
-# hand_on VARIABLE VALUE: exports it unless it is empty or the user has set the variable already.
-hand_on() {
-    if [ -n "$2" ] && [ -z "${!1:-}" ]; then
-        export "$1=$2"
-    fi
-}
-
 # take_pip_settings: uv reads no pip configuration; give it what the user gave pip.
 take_pip_settings() {
-    local extra links
-    extra="$(pip_setting extra-index-url)"
-    links="$(pip_setting find-links)"
-    hand_on UV_DEFAULT_INDEX "$(pip_setting index-url)"
-    hand_on UV_INDEX "$extra"
-    hand_on UV_FIND_LINKS "${links// /,}"
-    hand_on UV_NO_INDEX "$(pip_setting no-index)"
-    hand_on UV_INSECURE_HOST "$(pip_setting trusted-host)"
-    hand_on UV_HTTP_TIMEOUT "$(pip_setting default-timeout)"
-    hand_on UV_HTTP_TIMEOUT "$(pip_setting timeout)"
-    hand_on SSL_CERT_FILE "$(pip_setting cert)"
-    hand_on HTTPS_PROXY "$(pip_setting proxy)"
-    # pip takes the best version from all indexes; uv by default stops at the first index that has the name.
-    hand_on UV_INDEX_STRATEGY unsafe-best-match
-    hand_on UV_PYTHON_DOWNLOADS never
+    local exports
+    exports="$("$(bootstrap_folder)/bin/pip" config list | "$PYTHON" "$ROOT/scripts/uv_settings.py")"
+    eval "$exports"
     choose_link_mode
 }
 
@@ -64,7 +34,7 @@ choose_link_mode() {
     uv_cache="$("$UV" cache dir)"
     mkdir -p "$uv_cache"
     if [ "$(stat -c %d "$uv_cache")" != "$(stat -c %d "$ROOT")" ]; then
-        hand_on UV_LINK_MODE copy
+        export UV_LINK_MODE="${UV_LINK_MODE:-copy}"
     fi
 }
 
