@@ -65,7 +65,8 @@ class SQLiteStore:
     def open(cls, path: Path | str | None = None, settings: SQLiteSettings | None = None) -> Self:
         """Open the store at `path`, make it or bring its schema up to date. Blocks for some milliseconds.
 
-        Without a path (or with ":memory:") it is a new one in a temporary folder, gone when it is closed.
+        Without a path (or with ":memory:") it is a new one in a temporary folder, gone when it is closed; no power cut
+        matters to that one, so it does not wait for the disk unless told to.
 
         Raises:
             StorageFault: the file cannot be used; the message says why and what helps.
@@ -73,7 +74,7 @@ class SQLiteStore:
         if path is not None and str(path) != ":memory:":
             return cls._open(Path(path), settings or SQLiteSettings())
         folder = tempfile.TemporaryDirectory(prefix="local-assistants-", ignore_cleanup_errors=True)
-        store = cls._open(Path(folder.name) / "store.db", settings or SQLiteSettings())
+        store = cls._open(Path(folder.name) / "store.db", settings or SQLiteSettings("normal"))
         store._folder = folder
         return store
 
@@ -181,8 +182,9 @@ def prepare(path: Path, settings: SQLiteSettings) -> None:
         _exclusive(path.with_name(path.name + ".lock")),
         closing(connect(path, settings)) as connection,
     ):
-        migrations.migrate(connection)
+        migrations.refuse_foreign(connection)
         _set_wal(path, connection)
+        migrations.migrate(connection)
 
 
 @contextmanager

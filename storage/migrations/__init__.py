@@ -1,4 +1,4 @@
-"""The schema's history: numbered steps, each applied once, in order, in a transaction of its own.
+"""The schema's history: numbered steps, each applied once, in order, all that are due in one transaction.
 
 A step is a function below, its SQL in a file of the same name beside it. sqlite-utils applies the steps and
 records their names in the database (table `_sqlite_migrations`). A step that was released is never edited: a change
@@ -8,7 +8,7 @@ What this package does not do: it never goes back, and it does not copy the data
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -27,11 +27,13 @@ def m0001_first(db: "Database") -> None:
     run_script(db.conn, "m0001_first")
 
 
-STEPS: tuple[Callable[["Database"], None], ...] = (m0001_first,)
+Step = Callable[["Database"], None]
+
+STEPS: tuple[Step, ...] = (m0001_first,)
 """All steps up to this version, oldest first."""
 
 
-def history(steps: Iterable[Callable[["Database"], None]] = STEPS) -> "Migrations":
+def history(steps: Iterable[Step] = STEPS) -> "Migrations":
     """The steps as sqlite-utils takes them."""
     from sqlite_utils.migrations import Migrations
 
@@ -47,9 +49,7 @@ def run_script(connection: sqlite3.Connection, name: str) -> None:
         connection.execute(statement)
 
 
-def migrate(
-    connection: sqlite3.Connection, steps: Iterable[Callable[["Database"], None]] = STEPS
-) -> list[str]:
+def migrate(connection: sqlite3.Connection, steps: Iterable[Step] = STEPS) -> list[str]:
     """Bring a database up to date; the caller sees to it that nobody else does so at the same time.
 
     Returns:
@@ -58,20 +58,24 @@ def migrate(
     Raises:
         StorageFault: the database was made by a newer version, or is none of ours; nothing was changed.
     """
-    from sqlite_utils.db import Database
-
-    # No plugin of sqlite-utils that happens to be installed may touch our data.
-    db = Database(connection, execute_plugins=False)
+    db = _database(connection)
     migrations = history(steps)
-    _refuse_foreign(db, [step.name for step in migrations.applied(db)], steps)
+    refuse_foreign(connection, steps)
     pending = [step.name for step in migrations.pending(db)]
-    migrations.apply(db)
+    if pending:
+        with db.atomic():
+            migrations.apply(db)
     return pending
 
 
-def _refuse_foreign(
-    db: "Database", applied: Sequence[str], steps: Iterable[Callable[["Database"], None]]
-) -> None:
+def refuse_foreign(connection: sqlite3.Connection, steps: Iterable[Step] = STEPS) -> None:
+    """Look whether a database is empty or one of ours that this version knows; changes nothing.
+
+    Raises:
+        StorageFault: it is neither.
+    """
+    db = _database(connection)
+    applied = [step.name for step in history(steps).applied(db)]
     if not applied and db.table_names():
         raise StorageFault(
             "The database file belongs to another program: it has tables, but none of local-assistants. "
@@ -83,6 +87,13 @@ def _refuse_foreign(
             f"The database was made by a newer version of local-assistants (it has the schema step {newer[0]}, "
             "which this version does not know). Update local-assistants, or name another data folder."
         )
+
+
+def _database(connection: sqlite3.Connection) -> "Database":
+    from sqlite_utils.db import Database
+
+    # No plugin of sqlite-utils that happens to be installed may touch our data.
+    return Database(connection, execute_plugins=False)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,0 +1,124 @@
+"""Runs: the thread's lock, the queue, leases, deadlines."""
+
+from local_assistants.engine.ports import Store
+from local_assistants.engine.states import RUN, RunStatus
+from tests.contract.store import samples
+from tests.contract.store.conftest import put
+
+
+async def queued(store: Store, *numbers: int, status: RunStatus = RunStatus.QUEUED) -> None:
+    """Store runs with these numbers, each with its thread."""
+    for number in numbers:
+        await put(store, samples.thread(number), samples.run(number, status=status))
+
+
+async def claim(store: Store, owner: str, now: float, lease: float = 10.0) -> str | None:
+    """Id of the run that `owner` gets."""
+    run = await store.write(lambda tx: tx.claim_run(owner, now, lease))
+    return None if run is None else run.id
+
+
+async def set_status(store: Store, number: int, status: RunStatus) -> None:
+    """Store the run with another status."""
+    await put(store, samples.run(number, status=status))
+
+
+async def test_a_run_locks_its_thread_until_it_is_over(store: Store) -> None:
+    """Exactly the statuses that are not final lock."""
+    await queued(store, 1)
+    for status in RunStatus:
+        await set_status(store, 1, status)
+        active = await store.read(lambda tx: tx.active_run("thread_1"))
+        assert (active is not None) == (not RUN.is_final(status)), status
+
+
+async def test_an_idle_thread_has_no_active_run(store: Store) -> None:
+    """A finished run in it, and another thread's run, do not lock it."""
+    await queued(store, 1, status=RunStatus.COMPLETED)
+    await queued(store, 2)
+    assert await store.read(lambda tx: tx.active_run("thread_1")) is None
+
+
+async def test_the_oldest_run_is_claimed_first(store: Store) -> None:
+    """Each run goes to one owner; an empty queue gives nothing."""
+    await queued(store, 2, 1, 3)
+    assert [await claim(store, owner, 0) for owner in "abcd"] == ["run_2", "run_1", "run_3", None]
+
+
+async def test_only_runs_that_want_work_are_claimed(store: Store) -> None:
+    """Queued, in progress and cancelling ones; waiting and finished ones are nobody's work."""
+    await queued(store, 1)
+    wanted: set[RunStatus] = set()
+    for status in RunStatus:
+        await set_status(store, 1, status)
+        if await claim(store, "a", 0) == "run_1":
+            wanted.add(status)
+            await store.write(lambda tx: tx.release_run("run_1"))
+    assert wanted == {RunStatus.QUEUED, RunStatus.IN_PROGRESS, RunStatus.CANCELLING}
+
+
+async def test_a_claimed_run_is_safe_until_its_lease_lapses(store: Store) -> None:
+    """Another owner gets it at the end of the lease, not before."""
+    await queued(store, 1)
+    await claim(store, "a", 100, 10)
+    assert await claim(store, "b", 109.9) is None
+    await set_status(store, 1, RunStatus.IN_PROGRESS)
+    assert await claim(store, "b", 109.9) is None
+    assert await claim(store, "b", 110) == "run_1"
+
+
+async def test_a_claimed_run_is_not_claimed_again_by_its_owner(store: Store) -> None:
+    """Before it is started it still reads queued; the lease keeps it from a second task of one worker."""
+    await queued(store, 1)
+    assert await claim(store, "a", 0) == "run_1"
+    assert await claim(store, "a", 0) is None
+
+
+async def test_a_heartbeat_extends_all_leases_of_its_owner(store: Store) -> None:
+    """And nobody else's."""
+    await queued(store, 1, 2, 3)
+    for owner in ("a", "a", "b"):
+        await claim(store, owner, 0, 10)
+    await store.write(lambda tx: tx.extend_leases("a", 5, 100))
+    assert await claim(store, "c", 50) == "run_3"
+    assert await claim(store, "c", 50) is None
+
+
+async def test_a_released_run_can_be_claimed_at_once(store: Store) -> None:
+    """Its lease is gone."""
+    await queued(store, 1)
+    await claim(store, "a", 0)
+    await store.write(lambda tx: tx.release_run("run_1"))
+    assert await claim(store, "b", 0) == "run_1"
+
+
+async def test_a_run_back_from_its_client_can_be_claimed_at_once(store: Store) -> None:
+    """Waiting in requires_action ends the lease, so tool outputs do not wait for it to lapse."""
+    await queued(store, 1)
+    await claim(store, "a", 0, 1000)
+    for status in (RunStatus.IN_PROGRESS, RunStatus.REQUIRES_ACTION, RunStatus.QUEUED):
+        await set_status(store, 1, status)
+    assert await claim(store, "b", 0) == "run_1"
+
+
+async def test_lapsed_and_unclaimed_runs_share_one_queue(store: Store) -> None:
+    """The oldest goes first, whichever it is."""
+    await queued(store, 1, 2, 3)
+    await store.write(lambda tx: [tx.claim_run("dead", 0, 5), tx.claim_run("dead", 0, 50)])
+    assert [await claim(store, "b", 10, 100) for _ in range(3)] == ["run_1", "run_3", None]
+    assert await claim(store, "b", 50) == "run_2"
+
+
+async def test_overdue_runs_are_those_past_their_time(store: Store) -> None:
+    """expires_at itself counts as past; finished runs and runs without a deadline never are."""
+    runs = [
+        samples.run(1, expires_at=30),
+        samples.run(2, expires_at=20, status=RunStatus.REQUIRES_ACTION),
+        samples.run(3, expires_at=31),
+        samples.run(4, expires_at=10, status=RunStatus.EXPIRED),
+        samples.run(5),
+    ]
+    for number, run in enumerate(runs, start=1):
+        await put(store, samples.thread(number), run)
+    overdue = await store.read(lambda tx: tx.overdue_runs(30))
+    assert ["run_2", "run_1"] == [run.id for run in overdue]
