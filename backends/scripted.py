@@ -27,6 +27,7 @@ from ..engine.chat import (
     Delta,
     Finish,
     TextDelta,
+    TextPart,
     ToolCallDelta,
     UsageDelta,
 )
@@ -231,7 +232,14 @@ def _turn_number(messages: Sequence[ChatMessage]) -> int:
 
 
 def _last(messages: Sequence[ChatMessage], role: str) -> str:
-    return next((message.text for message in reversed(messages) if message.role == role), "")
+    """The last thing said in this role; of a message in parts, its last text (what comes before is about files)."""
+    message = next((message for message in reversed(messages) if message.role == role), None)
+    if message is None:
+        return ""
+    if isinstance(message.content, str):
+        return message.content
+    texts = [part.text for part in message.content if isinstance(part, TextPart)]
+    return texts[-1] if texts else ""
 
 
 def _fill(text: str, values: dict[str, str]) -> str:

@@ -94,10 +94,12 @@ async def _render(message: Message, rendering: Rendering) -> ChatMessage:
             else:
                 text.append("[An image that this model cannot see.]")
     brief = await rendering.brief(message.attachments) if message.attachments else ""
-    body = "\n\n".join([*text, brief] if brief else text)
-    if not pictures:
+    body = "\n\n".join(text)
+    if not brief and not pictures:
         return ChatMessage(role=message.role, content=body)
-    return ChatMessage(role=message.role, content=(TextPart(text=body), *pictures))
+    # The brief comes first and apart, so that the question itself stays the last thing said.
+    about = (TextPart(text=brief),) if brief else ()
+    return ChatMessage(role=message.role, content=(*pictures, *about, TextPart(text=body)))
 
 
 def last_messages(units: Sequence[Unit], count: int) -> list[Unit]:
