@@ -1,0 +1,73 @@
+"""Counting in the embedder's own tokens, with offsets, without loading the embedder.
+
+Reads the model folder's tokenizer.json with the `tokenizers` package (20 ms instead of seconds for torch).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...engine.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as _Tokenizer
+
+
+class Tokenizer:
+    """The tokenizer of one model folder; safe to use from several threads.
+
+    Raises:
+        MissingDependency: the folder holds no tokenizer.json, or the package is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        file = folder / "tokenizer.json"
+        if not file.is_file():
+            raise missing_model(folder)
+        try:
+            from tokenizers import Tokenizer as Loaded
+        except ImportError as error:
+            raise MissingDependency(
+                "File search needs the package tokenizers: pip install local-assistants"
+            ) from error
+        self._tokenizer: _Tokenizer = Loaded.from_file(str(file))
+        # Model folders ship with cutting and padding on; either would falsify every count.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    def count(self, text: str) -> int:
+        """Number of tokens, special ones not counted."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """`count` of each text."""
+        batch = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in batch]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """(start, end) of each token in code points of `text`, in order; characters it drops lie between spans."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return [(int(start), int(end)) for start, end in encoding.offsets]
+
+    def pieces(self, text: str, limit: int) -> list[str]:
+        """Cut `text` into the fewest even stretches of at most `limit` tokens; nothing is lost between them."""
+        spans = self.spans(text)
+        if len(spans) <= limit:
+            return [text]
+        parts = -(-len(spans) // limit)
+        firsts = [len(spans) * part // parts for part in range(parts)]
+        cuts = [0, *(spans[first][0] for first in firsts[1:]), len(text)]
+        return [text[start:end] for start, end in pairwise(cuts)]
+
+    def cut(self, text: str, limit: int) -> str:
+        """The beginning of `text` that has at most `limit` tokens."""
+        spans = self.spans(text)
+        return text if len(spans) <= limit else text[: spans[limit][0]].rstrip()
+
+
+def missing_model(folder: Path) -> MissingDependency:
+    """The error for a model folder that is not there."""
+    return MissingDependency(
+        f"The embedding model is not in {folder}. Get it with: local-assistants models pull all-minilm-l6-v2"
+    )
