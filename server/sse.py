@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ..engine.errors import AssistantsError, ServerFault
 from ..engine.events import Event
@@ -60,7 +61,22 @@ def error_frame(error: Exception) -> bytes:
     return b"event: error\ndata: %s\n\n" % data_line(told.envelope())
 
 
-async def event_stream(events: AsyncIterator[Event], *, ping_seconds: float) -> StreamingResponse:
+class EventStream(StreamingResponse):
+    """The answer; whatever becomes of it, nothing fetches events for it afterwards."""
+
+    def __init__(self, frames: AsyncIterator[bytes], pump: asyncio.Task[None]) -> None:
+        super().__init__(frames, headers=HEADERS)
+        self._pump = pump
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pump.cancel()
+
+
+async def event_stream(events: AsyncIterator[Event], *, ping_seconds: float) -> EventStream:
     """Answer with `events`.
 
     Raises:
@@ -78,7 +94,7 @@ async def event_stream(events: AsyncIterator[Event], *, ping_seconds: float) -> 
     except BaseException:
         pump.cancel()
         raise
-    return StreamingResponse(_frames(first, queue, pump, ping_seconds), headers=HEADERS)
+    return EventStream(_frames(first, queue, pump, ping_seconds), pump)
 
 
 async def _pump(events: AsyncIterator[Event], queue: asyncio.Queue[_Item]) -> None:

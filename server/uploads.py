@@ -4,20 +4,20 @@ The purpose may stand behind the file (the Node SDK sends it so), hence the file
 how files are kept.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from ..engine.errors import InvalidRequest, TooLarge
+from .multipart import Form, read_form
 from .reading import settings_of
 from .validation import missing, out_of_range, unsupported_value, wrong_type
 
 _CHUNK = 1 << 20
-_UNREADABLE = "We could not parse the multipart form of your request"
 _FORM_OVERHEAD = 1 << 20  # room for the other fields and the boundaries
 _LIFETIME = (3600, 2_592_000)  # seconds a file may be given to live
 
@@ -40,22 +40,22 @@ async def read_file_form(request: Request) -> AsyncGenerator[FileForm, None]:
         InvalidRequest: not multipart, broken, or a field is missing or wrong.
         TooLarge: the file is over the limit.
     """
-    form = await _parse(request)
+    form = await _read(request)
     try:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
+        if form.file is None or form.file_field != "file":
             raise _refused(*missing("file"), "file")
-        purpose = form.get("purpose")
-        if not isinstance(purpose, str):
+        if "purpose" not in form.fields:
             raise _refused(*missing("purpose"), "purpose")
-        if (file.size or 0) > (limit := settings_of(request).max_file_bytes):
-            raise _too_large(limit, file.size or 0)
-        yield FileForm(clean_name(file.filename), purpose, _chunks(file), _expires_after(form))
+        if form.size > (limit := settings_of(request).max_file_bytes):
+            raise _too_large(limit, form.size)
+        expiry = _expires_after(form.fields)
+        name = clean_name(form.filename)
+        yield FileForm(name, form.fields["purpose"], _chunks(form.file), expiry)
     finally:
-        await form.close()
+        form.close()
 
 
-async def _parse(request: Request) -> FormData:
+async def _read(request: Request) -> Form:
     limit = settings_of(request).max_file_bytes + _FORM_OVERHEAD
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
@@ -65,13 +65,7 @@ async def _parse(request: Request) -> FormData:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:18]) > limit:
         raise _too_large(limit, int(declared[:18]))
-    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=1, max_fields=20)
-    try:
-        return await parser.parse()
-    except MultiPartException as error:
-        raise InvalidRequest(f"{_UNREADABLE}: {error.message}") from None
-    except ValueError:  # an exotic charset
-        raise InvalidRequest(f"{_UNREADABLE}.") from None
+    return await read_form(content_type, _limited(request, limit))
 
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
@@ -83,8 +77,8 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await file.read(_CHUNK):
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
         yield chunk
 
 
@@ -95,15 +89,15 @@ def clean_name(name: str | None) -> str:
     return "upload" if cleaned in ("", ".", "..") else cleaned
 
 
-def _expires_after(form: FormData) -> int | None:
+def _expires_after(form: Mapping[str, str]) -> int | None:
     anchor, seconds = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
     if anchor is None and seconds is None:
         return None
     if anchor != "created_at":
-        told = unsupported_value(str(anchor or ""), ("created_at",)), "invalid_value"
+        told = unsupported_value(anchor or "", ("created_at",)), "invalid_value"
         raise _refused(*told, "expires_after.anchor")
     param = "expires_after.seconds"
-    if not isinstance(seconds, str):
+    if seconds is None:
         raise _refused(*missing(param), param)
     if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 20):
         raise _refused(*wrong_type(param, "an integer", seconds), param)

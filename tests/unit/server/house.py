@@ -1,7 +1,7 @@
 """A whole engine for the HTTP tests: real services, store and blobs, scripted turns, and a library of plain words."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ class WordLibrary:
 
 
 @asynccontextmanager
-async def open_services(root: Path, turns: Sequence[Json] = HELLO) -> AsyncIterator[Services]:
+async def open_services(root: Path, turns: Sequence[Json] = HELLO) -> AsyncGenerator[Services]:
     """Services at work, over files below `root`."""
     store = SQLiteStore.open(root / "store.db")
     clock, feed = SystemClock(), EventFeed()
@@ -156,7 +156,7 @@ class House:
 @asynccontextmanager
 async def open_house(
     root: Path, turns: Sequence[Json] = HELLO, settings: ServerSettings | None = None
-) -> AsyncIterator[House]:
+) -> AsyncGenerator[House]:
     """The application over real services, called in this process."""
     async with open_services(root, turns) as services:
         app = create_app(services, settings)

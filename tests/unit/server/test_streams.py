@@ -39,6 +39,17 @@ def test_no_character_breaks_a_frame(odd: str) -> None:
     assert value == (f"a{odd}b" if odd != "\ud800" else "a?b")
 
 
+async def play(*script: int | float | Exception) -> AsyncIterator[Event]:
+    """Integers are events, floats are pauses in seconds, exceptions are raised."""
+    for act in script:
+        if isinstance(act, Exception):
+            raise act
+        if isinstance(act, float):
+            await asyncio.sleep(act)
+        else:
+            yield event(act)
+
+
 async def collect(source: AsyncIterator[Event], ping_seconds: float = 15.0) -> list[bytes]:
     """The chunks of a stream."""
     answer = await event_stream(source, ping_seconds=ping_seconds)
@@ -47,53 +58,28 @@ async def collect(source: AsyncIterator[Event], ping_seconds: float = 15.0) -> l
 
 async def test_a_stream_ends_with_done() -> None:
     """Also an empty one."""
-
-    async def two() -> AsyncIterator[Event]:
-        yield event(1)
-        yield event(2)
-
-    async def none() -> AsyncIterator[Event]:
-        for _ in ():
-            yield event(1)
-
-    assert [frame(event(1)), frame(event(2)), DONE] == await collect(two())
-    assert [DONE] == await collect(none())
+    assert [frame(event(1)), frame(event(2)), DONE] == await collect(play(1, 2))
+    assert [DONE] == await collect(play())
 
 
 async def test_a_quiet_stream_is_kept_alive() -> None:
     """Comments are sent while nothing happens, and no event is lost over them."""
-
-    async def slow() -> AsyncIterator[Event]:
-        yield event(1)
-        await asyncio.sleep(0.2)
-        yield event(2)
-
-    chunks = await collect(slow(), ping_seconds=0.05)
+    chunks = await collect(play(1, 0.2, 2), ping_seconds=0.05)
     assert PING in chunks
     assert [frame(event(1)), frame(event(2)), DONE] == [c for c in chunks if c != PING]
 
 
 async def test_an_error_before_the_first_event_is_no_stream() -> None:
     """It is raised, so that the client gets a plain HTTP error."""
-
-    async def broken() -> AsyncIterator[Event]:
-        raise BackendFault("no model")
-        yield event(1)
-
     with pytest.raises(BackendFault):
-        await event_stream(broken(), ping_seconds=15)
+        await event_stream(play(BackendFault("no model"), 1), ping_seconds=15)
 
 
 async def test_an_error_in_a_stream_is_a_nested_event_before_done() -> None:
     """Known errors say what they are, others nothing about the inside."""
-
-    async def broken(error: Exception) -> AsyncIterator[Event]:
-        yield event(1)
-        raise error
-
     known, unknown = BackendFault("no model"), RuntimeError("secret")
-    assert [frame(event(1)), error_frame(known), DONE] == await collect(broken(known))
-    told = (await collect(broken(unknown)))[1].decode()
+    assert [frame(event(1)), error_frame(known), DONE] == await collect(play(1, known))
+    told = (await collect(play(1, unknown)))[1].decode()
     assert {"message", "type", "param", "code"} == set(events_of(told)[0][1]["error"])
     assert SORRY == events_of(told)[0][1]["error"]["message"]
 
