@@ -77,7 +77,7 @@ CREATE TABLE run_steps (
   body TEXT NOT NULL
 ) STRICT;
 
-CREATE INDEX run_steps_of_run ON run_steps (run_id, thread_id);
+CREATE INDEX run_steps_of_run ON run_steps (run_id);
 
 CREATE INDEX run_steps_by_status ON run_steps (run_id, status);
 

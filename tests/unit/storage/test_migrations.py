@@ -1,0 +1,116 @@
+"""The schema's history: from nothing, from an older schema with data, never from a newer one."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlite_utils.db import Database
+
+from local_assistants.engine.errors import StorageFault
+from local_assistants.engine.objects import Thread
+from local_assistants.engine.states import RUN, RunStatus
+from local_assistants.storage import SQLiteStore, migrations
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+
+def m9999_later(db: Database) -> None:
+    """A step that this version does not have."""
+    db.table("threads").add_column("title", str, not_null_default="untitled")
+
+
+def m9999_broken(db: Database) -> None:
+    """A step that fails half-way."""
+    db.table("threads").add_column("title", str)
+    raise ValueError("on purpose")
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> "Iterator[Connection]":
+    """An empty database in autocommit mode."""
+    opened = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    yield opened
+    opened.close()
+
+
+def test_an_empty_database_gets_the_whole_schema(connection: sqlite3.Connection) -> None:
+    """All tables are there, and the steps are recorded by name."""
+    assert ["m0001_first"] == migrations.migrate(connection)
+    tables = set(Database(connection).table_names())
+    assert {"threads", "runs", "run_events", "transcript", "chunks", "chunk_words"} <= tables
+    recorded = connection.execute("SELECT name FROM _sqlite_migrations").fetchall()
+    assert recorded == [("m0001_first",)]
+
+
+def test_a_second_time_changes_nothing(connection: sqlite3.Connection) -> None:
+    """Applied steps are not applied again."""
+    migrations.migrate(connection)
+    schema = Database(connection).schema
+    assert [] == migrations.migrate(connection)
+    assert schema == Database(connection).schema
+
+
+async def test_a_full_database_of_the_first_schema_keeps_its_data(tmp_path: Path) -> None:
+    """A later step is applied to stored objects, and they are still there."""
+    thread = Thread(id="thread_1", created_at=1)
+    store = SQLiteStore.open(tmp_path / "store.db")
+    await store.write(lambda tx: tx.put(thread))
+    await store.close()
+    with sqlite3.connect(tmp_path / "store.db", isolation_level=None) as connection:
+        assert ["m9999_later"] == migrations.migrate(connection, [*migrations.STEPS, m9999_later])
+        rows = connection.execute("SELECT id, title FROM threads").fetchall()
+        body = connection.execute("SELECT body FROM threads").fetchone()[0]
+    connection.close()
+    assert rows == [("thread_1", "untitled")]
+    assert thread == Thread.model_validate_json(body)
+
+
+def test_a_step_that_fails_leaves_the_database_as_it_was(connection: sqlite3.Connection) -> None:
+    """Neither its half nor its name stays."""
+    migrations.migrate(connection)
+    schema = Database(connection).schema
+    with pytest.raises(ValueError, match="on purpose"):
+        migrations.migrate(connection, [*migrations.STEPS, m9999_broken])
+    assert schema == Database(connection).schema
+    assert [] == migrations.migrate(connection)
+
+
+async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """The message names the step and what to do; the file stays as it is."""
+    path = tmp_path / "store.db"
+    await SQLiteStore.open(path).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrations.migrate(connection, [*migrations.STEPS, m9999_later])
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(
+        StorageFault, match=r"newer version .* m9999_later.* Update local-assistants"
+    ):
+        SQLiteStore.open(path)
+    assert before == path.read_bytes()
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    """It gets no tables of ours and stays as it is."""
+    path = tmp_path / "store.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE photos (id)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StorageFault, match="another program"):
+        SQLiteStore.open(path)
+    assert before == path.read_bytes()
+
+
+def test_the_schema_names_the_statuses_of_the_state_table(connection: sqlite3.Connection) -> None:
+    """The partial indexes of runs hold exactly the statuses that are not final."""
+    migrations.migrate(connection)
+    for index in ("runs_active", "runs_expiring"):
+        query = "SELECT sql FROM sqlite_master WHERE name = ?"
+        (sql,) = connection.execute(query, (index,)).fetchone()
+        assert {status for status in RunStatus if f"'{status}'" in sql} == set(
+            RunStatus
+        ) - RUN.final

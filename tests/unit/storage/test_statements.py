@@ -1,0 +1,123 @@
+"""The SQL itself: every statement fits the schema, finds its index, and costs the same in a big store."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+
+import pytest
+
+from local_assistants.engine import objects
+from local_assistants.engine.ports import PageQuery
+from local_assistants.storage import migrations, rows, statements
+from local_assistants.storage.transaction import SQLiteTransaction
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    """A database in memory with the schema."""
+    opened = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.migrate(opened)
+    yield opened
+    opened.close()
+
+
+def plan(connection: sqlite3.Connection, sql: str) -> str:
+    """What SQLite means to do, one step a line."""
+    values = dict.fromkeys(re.findall(r":(\w+)", sql))
+    steps = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+    return "\n".join(step[3] for step in steps)
+
+
+@pytest.mark.parametrize("name", sorted(statements.named()))
+def test_every_named_statement_fits_the_schema(connection: sqlite3.Connection, name: str) -> None:
+    """It can be prepared, and no table of objects is read from end to end."""
+    steps = plan(connection, statements.named()[name])
+    assert not re.search(
+        r"SCAN (runs|run_events|transcript|chunks|vector_store_files|f|c)\b", steps
+    ), steps
+
+
+def test_every_statement_says_why() -> None:
+    """A comment line follows each name."""
+    text = (files("local_assistants.storage") / "queries.sql").read_text("utf-8")
+    blocks = re.findall(r"^-- name: \w+\n(.*)$", text, re.MULTILINE)
+    assert len(blocks) == len(statements.named())
+    assert all(line.startswith("-- ") for line in blocks)
+
+
+LISTS: list[tuple[type[objects.Wire], tuple[str, ...]]] = [
+    (objects.Assistant, ()),
+    (objects.Thread, ()),
+    (objects.Message, ("thread_id",)),
+    (objects.Message, ("thread_id", "run_id")),
+    (objects.Run, ("thread_id",)),
+    (objects.Run, ("status",)),
+    (objects.RunStep, ("run_id",)),
+    (objects.RunStep, ("thread_id", "run_id")),
+    (objects.RunStep, ("run_id", "status")),
+    (objects.File, ()),
+    (objects.File, ("purpose",)),
+    (objects.Upload, ("status",)),
+    (objects.VectorStore, ()),
+    (objects.VectorStoreFile, ("vector_store_id",)),
+    (objects.VectorStoreFile, ("vector_store_id", "status")),
+    (objects.VectorStoreFile, ("status",)),
+    (objects.FileBatch, ("vector_store_id",)),
+    (objects.FileBatch, ("status",)),
+]
+
+
+@pytest.mark.parametrize(("kind", "columns"), LISTS)
+@pytest.mark.parametrize("cursor", [False, True])
+def test_no_list_is_sorted_or_filtered_row_by_row(
+    connection: sqlite3.Connection, kind: type[objects.Wire], columns: tuple[str, ...], cursor: bool
+) -> None:
+    """A page is read in order from an index on its filter, or from the table when there is none."""
+    query = PageQuery(where=dict.fromkeys(columns, "x"))
+    steps = plan(connection, rows.table_of(kind).page(query, after=cursor, before=False))
+    assert "TEMP B-TREE" not in steps
+    if columns:
+        assert re.search(r"USING INDEX", steps), steps
+
+
+def instructions(connection: sqlite3.Connection, query: PageQuery) -> int:
+    """Virtual machine instructions that SQLite takes for one page of messages."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection.set_progress_handler(step, 1)
+    SQLiteTransaction(connection).page(objects.Message, query)
+    connection.set_progress_handler(None, 1)
+    return count
+
+
+def fill(connection: sqlite3.Connection, messages: int) -> None:
+    """Add messages to thread_a, made by SQL."""
+    body = '{"id":"m","created_at":1,"thread_id":"t","status":"completed","role":"user"}'
+    connection.execute(
+        "INSERT OR IGNORE INTO threads (id, created_at, body) VALUES ('thread_a', 1, '{}')"
+    )
+    connection.execute(
+        """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+        INSERT INTO messages (id, thread_id, status, created_at, body)
+        SELECT hex(randomblob(12)), 'thread_a', 'completed', 1, ? FROM n""",
+        (messages, body),
+    )
+
+
+def test_a_page_costs_the_same_in_a_store_two_hundred_times_as_big(
+    connection: sqlite3.Connection,
+) -> None:
+    """Counted in SQLite's own instructions, so no clock decides."""
+    first = PageQuery({"thread_id": "thread_a"})
+    fill(connection, 100)
+    (middle,) = connection.execute("SELECT id FROM messages WHERE seq = 50").fetchone()
+    later = PageQuery({"thread_id": "thread_a"}, after=middle)
+    small = [instructions(connection, query) for query in (first, later)]
+    fill(connection, 20_000)
+    assert small == [instructions(connection, query) for query in (first, later)]
