@@ -134,4 +134,6 @@ class Capabilities:
     tools: bool = True
     vision: bool = False
     prefill_rate: float | None = None  # prompt tokens per second, None when unknown
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(
+        default_factory=dict[str, Any]
+    )  # what a backend likes to tell, for people

@@ -143,5 +143,8 @@ def code_output(index: int, output: CodeOutput) -> dict[str, Any]:
 
 def search_header(index: int, call_id: str, details: FileSearchDetails) -> dict[str, Any]:
     """A search call; its results come with the completed step."""
-    file_search = {"ranking_options": details.ranking_options.to_wire(), "results": []}
+    file_search: dict[str, Any] = {
+        "ranking_options": details.ranking_options.to_wire(),
+        "results": [],
+    }
     return {"index": index, "id": call_id, "type": "file_search", "file_search": file_search}

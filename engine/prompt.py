@@ -6,7 +6,7 @@ prompt and only its end grows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from .chat import ChatMessage, ChatRequest, ToolSchema
 from .context import ANSWER_RESERVE, Rendering, fit, last_messages, units_of
@@ -196,10 +196,8 @@ class PromptBuilder:
         if isinstance(choice, dict):
             if tool_turns:
                 return "auto", None
-            function = choice.get("function")
-            return "auto", str(function["name"]) if isinstance(function, dict) else str(
-                choice["type"]
-            )
+            named: dict[str, Any] = choice.get("function") or {"name": choice["type"]}
+            return "auto", str(named["name"])
         return ("auto", None) if choice == "required" and tool_turns else (choice, None)
 
     def _schemas(self, session: ToolSession) -> tuple[ToolSchema, ...]:

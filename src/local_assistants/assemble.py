@@ -150,21 +150,22 @@ def _core(settings: Settings) -> Core:
 def _models(settings: Settings, clock: Clock) -> Models:
     from local_assistants.backends.models import LocalModels, Opener
 
+    name: str
     opener: Opener
     if settings.model.startswith(_SCRIPTED):
         from local_assistants.backends.scripted import ScriptedBackend
 
         scripted = ScriptedBackend.from_file(settings.model.removeprefix(_SCRIPTED), clock=clock)
 
-        async def opener() -> Backend:
-            return scripted
-
-        name = "scripted"
+        name, opener = "scripted", partial(_ready, scripted)
     else:
         path = model_store.resolve(settings.model)
-        opener = partial(_load_gguf, path, settings)
-        name = path.stem
+        name, opener = path.stem, partial(_load_gguf, path, settings)
     return LocalModels({name: opener}, int(clock.now()))
+
+
+async def _ready(backend: Backend) -> Backend:
+    return backend
 
 
 async def _load_gguf(path: Path, settings: Settings) -> Backend:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 ServeScript = Callable[[list[dict[str, Any]]], str]
-ADD = {
+ADD: dict[str, Any] = {
     "type": "function",
     "function": {"name": "add", "parameters": {"type": "object", "properties": {}}},
 }
