@@ -7,7 +7,9 @@ import json
 import re
 from typing import Any, cast
 
-_FENCE = re.compile(r"```[ \t]*(?:python3?|py|ipython)?[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(
+    r"```[ \t]*(?:python3?|py|ipython)?[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE
+)
 _NAMES = ("code", "input", "python", "script", "source")
 _LINK = re.compile(r"sandbox:(?=/+mnt/data)")
 

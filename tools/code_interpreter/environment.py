@@ -113,7 +113,9 @@ def install(
         raise ServerFault(f"the interpreter cannot be installed in {target}: {error}") from error
     made = find(target)
     if made is None:
-        raise ServerFault(f"the interpreter in {target} does not work; delete the folder and install again")
+        raise ServerFault(
+            f"the interpreter in {target} does not work; delete the folder and install again"
+        )
     progress(f"the interpreter ({kind}, {len(made.packages)} packages) is ready in {target}")
     return made
 
@@ -161,7 +163,9 @@ def _mark(target: Path, kind: Kind, digest: str) -> None:
         "print(json.dumps({'base': sys.base_prefix, 'packages':"
         " {d.metadata['Name'].lower().replace('_', '-'): d.version for d in m.distributions()}}))"
     )
-    found = cast("dict[str, Any]", json.loads(_call([str(target / "bin" / "python"), "-I", "-c", script])))
+    found = cast(
+        "dict[str, Any]", json.loads(_call([str(target / "bin" / "python"), "-I", "-c", script]))
+    )
     partial = target / f"{_MARKER}.partial"
     partial.write_text(json.dumps({**found, "kind": kind, "digest": digest}, indent=1))
     partial.chmod(0o644)
@@ -184,7 +188,12 @@ def _call(command: list[str], *, may_fail: bool = False, **variables: str) -> st
     # PYTHON* of the engine (a path, a hash seed) must not leak into the new environment.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
-        command, env=inherited | variables, capture_output=True, text=True, errors="replace", check=False
+        command,
+        env=inherited | variables,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if done.returncode != 0 and not may_fail:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])

@@ -120,7 +120,6 @@ def printable(text: str) -> str:
     return "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in text[:200])
 
 
-
 class _OpenFile:
     """Gives the open file once, as a context manager; closed by the walk."""
 

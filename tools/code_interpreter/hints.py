@@ -39,6 +39,8 @@ _LISTED = 30
 _ARROW = re.compile(r"^-+> \d+ (.*)$", re.MULTILINE)
 _CELL = re.compile(r"^Cell In\[\d+\], line (\d+)|^  ?File .*<ipython.*line (\d+)", re.MULTILINE)
 _MODULE = re.compile(r"No module named '([\w.]+)'")
+_LISTED_KEYS = re.compile(r"not in index|are in the \[")
+_OF_A_TABLE = re.compile(r"^'(DataFrame|DataFrameGroupBy)' object has no attribute")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 
 Table = tuple[str, list[str]]
@@ -60,8 +62,12 @@ def hint(
     failure: Failure, *, tables: Sequence[Table], files: Sequence[str], packages: Sequence[str]
 ) -> str:
     """What to do about `failure`, "" when nothing certain can be said."""
-    if failure.name in ("KeyError", "ValueError", "AttributeError", "UndefinedVariableError"):
+    if failure.name in ("KeyError", "UndefinedVariableError") or _OF_A_TABLE.search(
+        failure.message
+    ):
         return _column_hint(failure, tables)
+    if ".dt accessor" in failure.message:
+        return "Hint: the column holds text; convert it first: df[name] = pd.to_datetime(df[name], format=...)"
     if failure.name in ("FileNotFoundError", "NotADirectoryError"):
         return f"Hint: /mnt/data holds: {_list(files)}. Use one of these names exactly."
     if failure.name == "ModuleNotFoundError":
@@ -108,17 +114,16 @@ def _column_hint(failure: Failure, tables: Sequence[Table]) -> str:
 
 
 def _wanted(failure: Failure) -> list[str]:
-    """The names that the error's message quotes."""
+    """The name that the error's message is about, if it quotes one."""
     if failure.name == "KeyError":
         try:
-            key = ast.literal_eval(failure.message)
+            key: object = ast.literal_eval(failure.message)
         except (ValueError, SyntaxError):
             key = failure.message
-        if isinstance(key, str) and "not in index" not in key and "are in the [" not in key:
+        if isinstance(key, str) and not _LISTED_KEYS.search(key):
             return [key]
-    return [first or second for first, second in re.findall(r"'([^']+)'|\"([^\"]+)\"", failure.message)][
-        -1:
-    ]
+        return re.findall(r"'([^']+)'", str(key))[:1]
+    return re.findall(r"'([^']+)'", failure.message)[-1:]
 
 
 def _look(name: str) -> str:

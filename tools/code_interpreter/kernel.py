@@ -31,6 +31,7 @@ class _Call:
     """The running call: what was seen of it, and when patience ends (loop time)."""
 
     request: str
+    patience: float
     deadline: float
     replied: bool = False
     idle: bool = False
@@ -139,20 +140,18 @@ class Kernel:
             code, silent=silent, allow_stdin=False, stop_on_error=False
         )
         patience = self._limits.wall_seconds if seconds is None else seconds
-        if not self._answered:
-            patience += self._limits.start_seconds
-        return _Call(request, _now() + patience)
+        start = 0.0 if self._answered else self._limits.start_seconds
+        return _Call(request, patience, deadline=_now() + patience + start)
 
     async def _follow(self, call: _Call) -> AsyncGenerator[Output, None]:
         waits = _Waits(self._client, self._provisioner.exited)
         try:
             while not call.over:
                 done = await waits.next(call.deadline - _now())
-                for output in self._take(call, done):
-                    yield output
-                if done:
-                    continue
-                if waits.dead:
+                if done is not None:
+                    for output in self._take(call, done):
+                        yield output
+                elif waits.dead:
                     yield await self._died(call)
                 elif call.replied:
                     break
@@ -174,7 +173,9 @@ class Kernel:
         for channel, message in done:
             if message["parent_header"].get("msg_id") != call.request:
                 continue
-            self._answered = True
+            if not self._answered:  # only now does the code begin, whatever the start took
+                self._answered = True
+                call.deadline = _now() + call.patience
             kind, content = message["msg_type"], message["content"]
             if channel == "shell" and kind == "execute_reply":
                 call.replied = True
@@ -205,14 +206,18 @@ class Kernel:
             await self._provisioner.send_signal(signal.SIGINT)
             return Text("[time limit reached: the code was interrupted]\n", "note")
         call.replied = call.idle = call.lost = True
-        return await self._replace("the code ran into the time limit and did not stop when interrupted")
+        return await self._replace(
+            "the code ran into the time limit and did not stop when interrupted"
+        )
 
     async def _died(self, call: _Call) -> Output:
         call.replied = call.idle = call.lost = True
         if not self._answered:
             last_words = self._provisioner.stderr_tail.decode(errors="replace").strip()
             await self._end()
-            raise ToolFault(f"the interpreter did not start: {last_words or 'it ended without a word'}")
+            raise ToolFault(
+                f"the interpreter did not start: {last_words or 'it ended without a word'}"
+            )
         return await self._replace((self._overrun or "its process ended") + self._ending())
 
     def _ending(self) -> str:
@@ -220,7 +225,12 @@ class Kernel:
         if self._overrun is not None:
             return ""
         code = self._provisioner.returncode
-        named = {137: "killed, perhaps out of memory", 139: "crashed", 134: "aborted", 159: "a forbidden call"}
+        named = {
+            137: "killed, perhaps out of memory",
+            139: "crashed",
+            134: "aborted",
+            159: "a forbidden call",
+        }
         return "" if code is None else f": {named.get(code, 'exit code')} {code}"
 
     async def _replace(self, reason: str) -> Lost:
@@ -283,17 +293,21 @@ class _Waits:
     def dead(self) -> bool:
         return self._exit.done()
 
-    async def next(self, seconds: float) -> list[tuple[str, dict[str, Any]]]:
-        """The messages that came, by channel; empty when time ran out or the kernel ended with nothing left to say."""
+    async def next(self, seconds: float) -> list[tuple[str, dict[str, Any]]] | None:
+        """The readable messages that came, by channel; None when nothing came: time ran out, or the kernel ended."""
         if not self.dead:
             everything = (*self._tasks.values(), self._exit)
             await asyncio.wait(
                 everything, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED
             )
-        if self.dead:  # it may have left words in its sockets: they are read before its death is told
+        if (
+            self.dead
+        ):  # it may have left words in its sockets: they are read before its death is told
             await asyncio.wait(
                 self._tasks.values(), timeout=_LAST_WORDS, return_when=asyncio.FIRST_COMPLETED
             )
+        if not any(task.done() for task in self._tasks.values()):
+            return None
         came: list[tuple[str, dict[str, Any]]] = []
         for name, task in self._tasks.items():
             if task.done():
@@ -312,7 +326,9 @@ def _readable(task: asyncio.Task[Any]) -> dict[str, Any] | None:
     """The message, or None when untrusted code sent frames that are none."""
     try:
         message = task.result()
-        well_formed = isinstance(message["parent_header"], dict) and isinstance(message["content"], dict)
+        well_formed = isinstance(message["parent_header"], dict) and isinstance(
+            message["content"], dict
+        )
     except Exception:
         # jupyter_client raises many kinds for bad frames (signature, JSON, dates); none of them is our fault.
         return None

@@ -15,7 +15,9 @@ import sys
 from typing import Any
 
 FOLDER = "/run/kernel"
-_STREAM_CHARS = 1_000_000  # of one stdout message; more is cut here so that the host need not drop it all
+_STREAM_CHARS = (
+    1_000_000  # of one stdout message; more is cut here so that the host need not drop it all
+)
 
 
 def main(folder: str) -> None:
@@ -29,14 +31,22 @@ def main(folder: str) -> None:
     for module in settings["preload"]:
         importlib.import_module(module)
     kernelapp.IPKernelApp.launch_instance(
-        ["-f", f"{folder}/kernel.json", "--HistoryManager.enabled=False", "--IPKernelApp.log_level=ERROR"]
+        [
+            "-f",
+            f"{folder}/kernel.json",
+            "--HistoryManager.enabled=False",
+            "--IPKernelApp.log_level=ERROR",
+        ]
     )
 
 
 def _limit(limits: dict[str, int]) -> None:
     """Set here and not before the sandbox: NPROC is then counted for this user namespace alone."""
     for name, value in (
-        ("RLIMIT_DATA", limits["memory_bytes"]),  # AS would refuse libraries that only reserve addresses
+        (
+            "RLIMIT_DATA",
+            limits["memory_bytes"],
+        ),  # AS would refuse libraries that only reserve addresses
         ("RLIMIT_NPROC", limits["processes"]),
         ("RLIMIT_NOFILE", limits["open_files"]),
         ("RLIMIT_FSIZE", limits["file_bytes"]),
@@ -78,7 +88,9 @@ def _cut_long_streams() -> None:
         text = content.get("text") if kind == "stream" and content else None
         if isinstance(text, str) and len(text) > _STREAM_CHARS:
             left_out = len(text) - _STREAM_CHARS
-            content["text"] = f"{text[:_STREAM_CHARS]}\n[{left_out} more characters were left out]\n"
+            content["text"] = (
+                f"{text[:_STREAM_CHARS]}\n[{left_out} more characters were left out]\n"
+            )
         return make(self, kind, content, *args, **keywords)
 
     session.msg = make_cut

@@ -56,7 +56,9 @@ async def find_sandbox(
     """
     found = bubblewrap or find_bubblewrap()
     if found is None:
-        raise SandboxUnavailable(f"no sandbox on this host: bubblewrap is not installed; {INSTALL_BUBBLEWRAP}")
+        raise SandboxUnavailable(
+            f"no sandbox on this host: bubblewrap is not installed; {INSTALL_BUBBLEWRAP}"
+        )
     sandbox = Sandbox(environment, limits, bubblewrap=found)
     finished = await _run(sandbox)
     if "mount proc" in finished.stderr:  # masked by a container's runtime
@@ -94,7 +96,12 @@ async def _run(sandbox: Sandbox) -> Finished:
 def _forbidden(sandbox: Sandbox) -> list[str]:
     """Host paths that exist and must not be visible inside: secrets, the engine's packages, other people's files."""
     shown = (Path("/usr"), sandbox.environment.prefix, sandbox.environment.base)
-    candidates = [Path("/etc/shadow"), Path("/etc/machine-id"), Path("/var/lib"), Path("/sys/kernel")]
+    candidates = [
+        Path("/etc/shadow"),
+        Path("/etc/machine-id"),
+        Path("/var/lib"),
+        Path("/sys/kernel"),
+    ]
     own = importlib.util.find_spec("pydantic")
     if own is not None and own.origin is not None:
         candidates.append(Path(own.origin))

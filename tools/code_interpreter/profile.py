@@ -73,7 +73,8 @@ class Profiler:
 def clean(text: str) -> str:
     """What came out of the sandbox, fit for a prompt: printable lines, no links, bounded."""
     lines = (
-        "".join(c for c in line if unicodedata.category(c)[0] != "C").rstrip() for line in text.splitlines()
+        "".join(c for c in line if unicodedata.category(c)[0] != "C").rstrip()
+        for line in text.splitlines()
     )
     joined = _LINKS.sub("(link)", "\n".join(line for line in lines if line))
     return joined if len(joined) <= _CHARS else joined[: _CHARS - 1] + "…"

@@ -57,9 +57,13 @@ def _load(pandas: Any, path: str) -> tuple[str, Any, str]:
     options = "" if delimiter == "," else f", sep={delimiter!r}"
     options += "" if encoding in ("utf-8", "utf-8-sig") else f", encoding={encoding!r}"
     frame = pandas.read_csv(path, sep=delimiter, encoding=encoding, nrows=_ROWS, low_memory=False)
-    if any(isinstance(v, str) and _COMMA_NUMBER.fullmatch(v) for v in frame.head(1).to_numpy().ravel()):
+    if any(
+        isinstance(v, str) and _COMMA_NUMBER.fullmatch(v) for v in frame.head(1).to_numpy().ravel()
+    ):
         options += ", decimal=',', thousands='.'"
-        frame = pandas.read_csv(path, sep=delimiter, encoding=encoding, nrows=_ROWS, decimal=",", thousands=".")
+        frame = pandas.read_csv(
+            path, sep=delimiter, encoding=encoding, nrows=_ROWS, decimal=",", thousands="."
+        )
     total = str(len(frame)) if len(frame) < _ROWS else f"more than {_ROWS}"
     return f"pd.read_csv({path!r}{options})", frame, total
 
@@ -124,7 +128,9 @@ def _look(pandas: Any, values: Any, column: str) -> tuple[str, list[str]]:
 
 
 def _look_at_text(values: Any, sample: list[str], column: str) -> tuple[str, list[str]]:
-    date = next((form for form in _DATES if sample and all(_is_date(text, form) for text in sample)), None)
+    date = next(
+        (form for form in _DATES if sample and all(_is_date(text, form) for text in sample)), None
+    )
     if date is not None:
         return "date", [f"df[{column!r}] = pd.to_datetime(df[{column!r}], format={date!r})"]
     if sample and all(_NUMBER.fullmatch(text.strip()) for text in sample):
@@ -134,7 +140,11 @@ def _look_at_text(values: Any, sample: list[str], column: str) -> tuple[str, lis
     plain = sum(1 for text in sample if _PLAIN.fullmatch(text.strip()))
     if sample and plain > len(sample) * 0.6:
         return "mixed", [f"df[{column!r}] = pd.to_numeric(df[{column!r}], errors='coerce')"]
-    mending = [f"df[{column!r}] = df[{column!r}].str.strip()"] if any(t != t.strip() for t in sample) else []
+    mending = (
+        [f"df[{column!r}] = df[{column!r}].str.strip()"]
+        if any(t != t.strip() for t in sample)
+        else []
+    )
     different = values.nunique()
     return (f"text, {different} different" if different <= 60 else "text"), mending
 

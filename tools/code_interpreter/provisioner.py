@@ -32,7 +32,9 @@ NAME = "local-assistants-sandbox"
 _LAUNCH = Path(__file__).parent / "launch.py"
 _SOCKETS = ("shell", "iopub", "stdin", "hb", "control")
 _STDERR_TAIL = 8192
-_STDERR_PAUSE = 0.05  # seconds between reads: a flood on the kernel's raw stderr may not busy the event loop
+_STDERR_PAUSE = (
+    0.05  # seconds between reads: a flood on the kernel's raw stderr may not busy the event loop
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class SandboxProvisioner(KernelProvisionerBase):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Start the sandbox; the client may connect at once, the sockets already listen."""
-        listeners = [_listen(f"{self.place.sockets}-{number}") for number in range(1, len(_SOCKETS) + 1)]
+        listeners = [
+            _listen(f"{self.place.sockets}-{number}") for number in range(1, len(_SOCKETS) + 1)
+        ]
         try:
             self._process = await self.place.runner.start(self._job(listeners))
         finally:

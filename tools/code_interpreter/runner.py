@@ -21,7 +21,9 @@ from .sandbox import Finished, Job
 from .spawner import Identity
 
 _LOG = logging.getLogger(__name__)
-_ANY_NUMBER = 1 << 20  # of processes: outside a user namespace the limit counts all those of the user
+_ANY_NUMBER = (
+    1 << 20
+)  # of processes: outside a user namespace the limit counts all those of the user
 
 
 class Runner(Protocol):

@@ -25,7 +25,9 @@ from .environment import Environment
 from .limits import MIB, Limits
 from .spawner import Identity
 
-INSTALL_BUBBLEWRAP = "install it: apt-get install bubblewrap (dnf, pacman and apk have it under the same name)"
+INSTALL_BUBBLEWRAP = (
+    "install it: apt-get install bubblewrap (dnf, pacman and apk have it under the same name)"
+)
 
 _ETC = ("ld.so.cache", "alternatives", "fonts", "localtime", "mime.types")
 _TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64")
@@ -58,7 +60,9 @@ def find_bubblewrap() -> Bubblewrap | None:
 
     The system's goes first: AppArmor profiles that allow user namespaces name its path.
     """
-    system = shutil.which("bwrap", path="/usr/bin:/usr/local/bin:/bin:" + os.environ.get("PATH", ""))
+    system = shutil.which(
+        "bwrap", path="/usr/bin:/usr/local/bin:/bin:" + os.environ.get("PATH", "")
+    )
     if system is not None:
         return Bubblewrap(Path(system), "the system's bwrap")
     try:
@@ -155,8 +159,14 @@ class Sandbox:
         identity = self._spawner.identity
         with ExitStack() as stack:
             descriptors = _Descriptors(stack)
-            options = [*self._options(job, descriptors), "--seccomp", descriptors.hold(self._filter)]
-            arguments = descriptors.hold(b"".join(os.fsencode(option) + b"\0" for option in options))
+            options = [
+                *self._options(job, descriptors),
+                "--seccomp",
+                descriptors.hold(self._filter),
+            ]
+            arguments = descriptors.hold(
+                b"".join(os.fsencode(option) + b"\0" for option in options)
+            )
             try:
                 return subprocess.Popen(
                     [
@@ -171,18 +181,31 @@ class Sandbox:
                     extra_groups=() if identity else None,
                 )  # fmt: skip
             except OSError as error:
-                raise SandboxUnavailable(f"{self.bubblewrap.path} cannot be started: {error}") from error
+                raise SandboxUnavailable(
+                    f"{self.bubblewrap.path} cannot be started: {error}"
+                ) from error
 
     def _program(self) -> str:
         path, folder = self.bubblewrap.path, self.bubblewrap.folder
-        return str(path if folder is None else self._spawner.reach(folder) / path.relative_to(folder))
+        return str(
+            path if folder is None else self._spawner.reach(folder) / path.relative_to(folder)
+        )
 
     def _options(self, job: Job, descriptors: "_Descriptors") -> Iterator[str]:
         yield from ("--unshare-all", "--unshare-user", "--uid", f"{_UID}", "--gid", f"{_UID}")
-        yield from ("--hostname", "sandbox", "--cap-drop", "ALL", "--die-with-parent", "--new-session")
+        yield from (
+            "--hostname",
+            "sandbox",
+            "--cap-drop",
+            "ALL",
+            "--die-with-parent",
+            "--new-session",
+        )
         yield from self._variables()
         yield from _system()
-        if self.proc:  # masked /proc (containers) forbids both: --disable-userns writes to /proc/sys
+        if (
+            self.proc
+        ):  # masked /proc (containers) forbids both: --disable-userns writes to /proc/sys
             yield from ("--proc", "/proc", "--disable-userns")
         yield from ("--dev", "/dev")
         yield from self._scratch()
@@ -273,4 +296,8 @@ def finish(process: subprocess.Popen[bytes], seconds: float) -> Finished:
             process.kill()
             stdout, stderr = process.communicate()
     cut = slice(None, _OUTPUT_BYTES)
-    return Finished(process.returncode, stdout[cut].decode(errors="replace"), stderr[cut].decode(errors="replace"))
+    return Finished(
+        process.returncode,
+        stdout[cut].decode(errors="replace"),
+        stderr[cut].decode(errors="replace"),
+    )

@@ -23,9 +23,14 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # type into, or paste into, the terminal of whoever started us
+_TIOCSTI, _TIOCLINUX = (
+    0x5412,
+    0x541C,
+)  # type into, or paste into, the terminal of whoever started us
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
-_NETLINK_ROUTE = 0  # libzmq and getifaddrs ask it for interfaces; without it libzmq aborts the process
+_NETLINK_ROUTE = (
+    0  # libzmq and getifaddrs ask it for interfaces; without it libzmq aborts the process
+)
 _NEWEST_REVIEWED = 466  # removexattrat, Linux 6.13; the numbers are the same on both from 424 on
 _X32 = 0x40000000
 
@@ -136,7 +141,9 @@ def build(machine: str | None = None) -> bytes:
     _check_machine(program, arch)
     for number in sorted(set(arch.denied.values())):
         program.give_if_equal(number, _errno(_EPERM))
-    program.give_if_equal(arch.clone3, _errno(_ENOSYS))  # its flags lie in memory: unreadable from here
+    program.give_if_equal(
+        arch.clone3, _errno(_ENOSYS)
+    )  # its flags lie in memory: unreadable from here
     program.block(arch.clone, _no_namespaces())
     program.block(arch.socket, _families((_AF_UNIX, _AF_INET, _AF_INET6), netlink_route=True))
     program.block(arch.socketpair, _families((_AF_UNIX,), netlink_route=False))

@@ -143,7 +143,9 @@ class Sessions:
             if found is None:
                 await self._make_room()
                 found = self._live[thread_id] = await self._start(thread_id)
-            self._culler = self._culler or asyncio.create_task(self._cull_forever(), name="sandbox-culler")
+            self._culler = self._culler or asyncio.create_task(
+                self._cull_forever(), name="sandbox-culler"
+            )
             return found
 
     async def _start(self, thread_id: str) -> Session:
@@ -172,7 +174,9 @@ class Sessions:
     async def _make_room(self) -> None:
         while len(self._live) >= self._limits.live:
             idle = next((t for t in self.live if not self._live[t].lock.locked()), None)
-            if idle is None:  # all are at work: one more than wanted is better than a run that fails
+            if (
+                idle is None
+            ):  # all are at work: one more than wanted is better than a run that fails
                 return
             await self._end(idle)
 
@@ -185,7 +189,8 @@ class Sessions:
     def _expired(self, session: Session) -> bool:
         now = self._clock.now()
         return (
-            now - session.started_at > self._limits.life or now - session.used_at > self._limits.idle
+            now - session.started_at > self._limits.life
+            or now - session.used_at > self._limits.idle
         )
 
     async def _cull_forever(self) -> None:

@@ -27,7 +27,15 @@ from ...engine.errors import SandboxUnavailable
 
 T = TypeVar("T")
 
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 1, 2, 4, 32, 4096, 16384, 1 << 19
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = (
+    1,
+    2,
+    4,
+    32,
+    4096,
+    16384,
+    1 << 19,
+)
 _MNT_DETACH = 2
 _CLONE_NEWNS = 0x00020000
 

@@ -84,7 +84,9 @@ class CodeInterpreter:
             ),
             parameters={
                 "type": "object",
-                "properties": {"code": {"type": "string", "description": "The Python code to run."}},
+                "properties": {
+                    "code": {"type": "string", "description": "The Python code to run."}
+                },
                 "required": ["code"],
             },
             code_argument="code",

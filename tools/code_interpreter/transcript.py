@@ -51,7 +51,9 @@ class Transcript:
         if self.pictures <= self._limits.images:
             await self._send_picture(picture)
         elif self.pictures == self._limits.images + 1:
-            await self._log(f"[only the first {self._limits.images} pictures are kept]\n", keep=True)
+            await self._log(
+                f"[only the first {self._limits.images} pictures are kept]\n", keep=True
+            )
 
     async def _log(self, text: str, *, keep: bool) -> None:
         if self._room <= 0:

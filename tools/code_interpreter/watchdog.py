@@ -35,7 +35,10 @@ def _proportional_bytes(pid: int) -> int:
     for process in (pid, *processes.descendants(pid)):
         try:
             text = Path(f"/proc/{process}/smaps_rollup").read_text()
-            total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
+            total += (
+                next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+                * 1024
+            )
         except (OSError, StopIteration):
             total += processes.resident_bytes(process)
     return total

@@ -1,0 +1,86 @@
+"""The real sandbox and the real interpreter; tests that need them fail with the command that provides them."""
+
+import itertools
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from local_assistants import paths
+from local_assistants.tools.code_interpreter import environment as environments
+from local_assistants.tools.code_interpreter import probe
+from local_assistants.tools.code_interpreter.environment import Environment
+from local_assistants.tools.code_interpreter.kernel import Kernel
+from local_assistants.tools.code_interpreter.limits import Limits
+from local_assistants.tools.code_interpreter.provisioner import Place
+from local_assistants.tools.code_interpreter.sandbox import Sandbox
+from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
+
+from .room import Desk, HandClock
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def environment() -> Environment:
+    """The interpreter that the set-up installed."""
+    found = environments.find(paths.interpreter_root())
+    if found is None:
+        pytest.fail(
+            f"no interpreter in {paths.interpreter_root()}: run local-assistants interpreter install"
+        )
+    return found
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """Limits of the sandbox under test; tests that need others override this fixture."""
+    return Limits()
+
+
+@pytest.fixture
+async def sandbox(environment: Environment, limits: Limits) -> Sandbox:
+    """A sandbox that passed its self-test; where there is none, the error says what to install."""
+    return await probe.find_sandbox(environment, limits)
+
+
+@pytest.fixture
+def data(sandbox: Sandbox, tmp_path: Path) -> Path:
+    """The host folder behind /mnt/data."""
+    folder = tmp_path / "session" / "data"
+    sandbox.prepare(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sockets() -> Iterator[Path]:
+    """A short folder for the kernels' sockets."""
+    with tempfile.TemporaryDirectory(prefix="k-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+async def kernel(sandbox: Sandbox, data: Path, sockets: Path) -> AsyncIterator[Kernel]:
+    """A kernel in the sandbox, started by its first call."""
+    made = Kernel(Place(sandbox, data, sockets / str(next(_numbers))))
+    yield made
+    await made.close()
+    await sandbox.release(data)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """Time for sessions."""
+    return HandClock()
+
+
+@pytest.fixture
+async def desk(
+    environment: Environment, limits: Limits, clock: HandClock, tmp_path: Path
+) -> AsyncIterator[Desk]:
+    """A thread with the tool in front of it."""
+    settings = Settings(environment=environment.prefix, root=tmp_path / "root", limits=limits)
+    tool = CodeInterpreter(settings, clock)
+    yield Desk(tool)
+    await tool.close()
