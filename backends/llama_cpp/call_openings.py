@@ -21,8 +21,8 @@ _Marker = Literal["tag", "json", "list", "code", "block", "none", "more"]
 class Opening:
     """What an opening leads to, and its length.
 
-    kind: `object` (a brace follows), `code` (a block of source code), `text` (no call: that much is surely text), `more`
-    (cannot be said yet). `fenced`: it opened a code block.
+    kind: `object` (a brace follows), `code` (a block of source code), `text` (no call: that much is surely text),
+    `more` (cannot be said yet). `fenced`: it opened a code block.
     """
 
     kind: Literal["object", "code", "text", "more"]

@@ -64,7 +64,9 @@ class NativeContext:
         params = self._native.llama_context_default_params()
         trained = self._model.trained_context or _MOST_CONTEXT
         params.n_ctx = settings.context_tokens or min(trained, _MOST_CONTEXT)
-        params.n_batch = settings.prefill_chunk + settings.parallel
+        params.n_batch = (
+            max(settings.prefill_chunk, settings.shared_prefill_chunk) + settings.parallel
+        )
         params.n_ubatch = params.n_batch
         params.n_seq_max = settings.sequences
         params.n_threads = params.n_threads_batch = self.threads
@@ -72,8 +74,8 @@ class NativeContext:
         params.no_perf = True
         # C's strlen, on a one-byte string that is empty until `abort`, answers "go on" or "stop" without
         # taking Python's lock; a Python callback would be called some 500 times a step.
-        strlen = ctypes.CDLL(None).strlen
-        params.abort_callback = ctypes.cast(strlen, type(params.abort_callback))
+        strlen: Any = ctypes.CDLL(None).strlen
+        params.abort_callback = ctypes.cast(strlen, self._native.ggml_abort_callback)
         params.abort_callback_data = ctypes.cast(self._abort_flag, ctypes.c_void_p)
         return params
 

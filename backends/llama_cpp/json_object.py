@@ -1,12 +1,12 @@
 """Reading a JSON object as it is being written, one character at a time, to see whether it is a tool call.
 
-Small models call tools as {"name": ..., "arguments": {...}} with some variety in the keys. The scanner watches the outermost
-level only; it accepts raw line breaks inside strings, which JSON forbids and models write.
+Small models call tools as {"name": ..., "arguments": {...}} with some variety in the keys. The scanner watches the
+outermost level only; it accepts raw line breaks inside strings, which JSON forbids and models write.
 """
 
 import json
 from collections.abc import Container
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 NAME_KEYS = ("name", "function", "tool", "tool_name", "function_name")
 ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input")
@@ -138,18 +138,20 @@ def as_call(text: str, tools: Container[str]) -> tuple[str, Any] | None:
         value: Any = json.loads(text, strict=False)
     except ValueError:
         return None
-    if not isinstance(value, dict):
-        return None
-    call: dict[str, Any] = value
-    inner = call.get("function")
-    if isinstance(inner, dict):
-        call = inner
-    name = next((call[key] for key in NAME_KEYS if isinstance(call.get(key), str)), None)
-    if name is None and len(call) == 1:
+    call = _as_object(value)
+    inner = _as_object(call.get("function"))
+    call = inner or call
+    names = [str(call[key]) for key in NAME_KEYS if isinstance(call.get(key), str)]
+    if not names and len(call) == 1:
         # {"get_weather": {"city": ...}}
-        [(name, arguments)] = call.items()
-        return (name, arguments) if name in tools and isinstance(arguments, dict) else None
-    if name not in tools:
+        only = next(iter(call))
+        inner = call[only]
+        return (only, inner) if only in tools and isinstance(inner, dict) else None
+    if not names or names[0] not in tools:
         return None
-    arguments = next((call[key] for key in ARGUMENT_KEYS if key in call), {})
-    return str(name), arguments
+    arguments: list[Any] = [call[key] for key in ARGUMENT_KEYS if key in call]
+    return names[0], arguments[0] if arguments else {}
+
+
+def _as_object(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -3,8 +3,8 @@
 Everything here works on the model's read-only part, so it may be called from any thread. What is written to (context,
 KV cache) is in context.py and belongs to one thread.
 
-A native assertion ends the whole process, so whatever can be checked is checked before a native call. Null pointers come
-back as objects that are false, never as None: they are tested by truth.
+A native assertion ends the whole process, so whatever can be checked is checked before a native call. Null pointers
+come back as objects that are false, never as None: they are tested by truth.
 """
 
 import ctypes

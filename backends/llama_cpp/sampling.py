@@ -1,8 +1,8 @@
 """Choosing the next token: llama.cpp's sampler chain, and a grammar beside it.
 
 A grammar at the head of the chain would filter the whole vocabulary at every token and cost a third of the speed. Here
-the chain chooses first and the grammar checks that one token. Only when it refuses are the 256 likeliest filtered, and only when
-none of them fits the whole vocabulary.
+the chain chooses first and the grammar checks that one token. Only when it refuses are the 256 likeliest filtered, and
+only when none of them fits the whole vocabulary.
 
 The grammar is only ever told of a token it has just let through: anything else ends the process.
 """
@@ -122,10 +122,10 @@ class Sampler:
             if not 0 < count < len(logits)
             else (np.argpartition(logits, -count)[-count:])
         )
-        entries = np.zeros(len(ids), dtype=_entry_type(np))
+        entries: Any = np.zeros(len(ids), dtype=_entry_type(np))
         entries["id"], entries["logit"] = ids, logits[ids]
         grammar.filter(self._array(entries))
-        fitting = entries[~np.isinf(entries["logit"])]
+        fitting: Any = entries[~np.isinf(entries["logit"])]
         if not len(fitting):
             return None
         candidates = self._array(fitting)

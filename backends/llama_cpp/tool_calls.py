@@ -1,9 +1,9 @@
 """Finding tool calls in what a model writes, while it writes.
 
-Small models do not keep to their template. A call may come in a tag (<tool_call>, <tools>, ...), in a code fence, as bare JSON on a
-line of its own, in a list, doubled in braces; a tool that takes source code may be called by a fenced block of it.
-What can still become a call is held back; what turns out not to be one is text after all. The outcome never
-depends on how the text was cut into pieces.
+Small models do not keep to their template. A call may come in a tag (<tool_call>, <tools>, ...), in a code fence,
+as bare JSON on a line of its own, in a list, doubled in braces; a tool that takes source code may be called by a
+fenced block of it. What can still become a call is held back; what turns out not to be one is text after all. The
+outcome never depends on how the text was cut into pieces.
 
 After a call only more calls are taken: what a model says then is a guess at the result, so the turn is `done`. The
 parser does not check arguments against schemas (grammars do) and knows no tokens.
@@ -13,6 +13,7 @@ import copy
 import json
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
+from typing import cast
 
 from ...engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
 from .call_openings import CLOSING_TAGS, FENCE, TAGS, begins, read_opening
@@ -45,15 +46,15 @@ class CallParser:
         self._executed = tuple(code.strip() for code in executed)
         self.calls = 0  # complete ones
         self._state = _State.PROSE
-        self._buffer = ""  # not decided on yet
-        self._held = ""  # what has been read of a call that has not begun
-        self._space = ""  # white space that goes if a call follows
+        self._buffer: str = ""  # not decided on yet
+        self._held: str = ""  # what has been read of a call that has not begun
+        self._space: str = ""  # white space that goes if a call follows
         self._line_blank = True
         self._said_something = False
         self._skip: ObjectScanner | None = None  # an object that is text
         self._scanner = ObjectScanner()
         self._tagged = self._fenced = self._started = False
-        self._code = ""
+        self._code: str = ""
         self._out: list[Delta] = []
 
     @property
@@ -286,7 +287,9 @@ class CallParser:
             except ValueError:
                 decoded = None
             key = self._tools[name].code_argument
-            arguments = decoded if isinstance(decoded, dict) else {key or "input": arguments}
+            if not isinstance(decoded, dict):
+                decoded = {key or "input": arguments}
+            arguments = cast("object", decoded)
         return json.dumps(arguments, ensure_ascii=False)
 
     def _end_object(self) -> None:

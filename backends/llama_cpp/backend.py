@@ -1,0 +1,141 @@
+"""The llama.cpp backend: one GGUF, answering requests (ports.Backend).
+
+The asyncio side of it: prompts are written and tokenized on worker threads, turns run on the scheduler's thread, deltas
+come back through a queue per turn. Closing a stream stops its turn within a step.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from threading import Lock
+
+from ...engine.chat import Capabilities, ChatRequest, Delta, Finish
+from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
+from .context import NativeContext
+from .library import NativeModel
+from .prompts import AnswerMemory, Prompt, PromptWriter
+from .scheduler import Job, Scheduler
+from .settings import LlamaSettings
+from .template import ChatTemplate
+from .turn import Turn
+
+_Item = list[Delta] | AssistantsError
+
+
+class LlamaCppBackend:
+    """A loaded model. Made by `open`."""
+
+    def __init__(self, path: Path, settings: LlamaSettings) -> None:
+        self._settings = settings
+        self._model = NativeModel(path, settings)
+        vocabulary = self._model.vocabulary
+        template = ChatTemplate(
+            self._model.template, bos=vocabulary.text_of_bos(), eos=vocabulary.text_of_eos()
+        )
+        memory = AnswerMemory()
+        self._writer = PromptWriter(vocabulary, template, memory)
+        self._context = NativeContext(self._model, settings)
+        self._scheduler = Scheduler(
+            self._context, memory, settings, can_rewind=self._model.can_rewind
+        )
+        self._in_use = (
+            Lock()
+        )  # held while a worker thread is in the library, so that it is not freed
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, path: str | Path, settings: LlamaSettings | None = None
+    ) -> "LlamaCppBackend":
+        """Load a GGUF; takes seconds for a big one.
+
+        Raises:
+            BackendFault: the file cannot be loaded, or there is no memory for it.
+            MissingDependency: llama-cpp-python is not installed.
+        """
+        return await asyncio.to_thread(cls, Path(path), settings or LlamaSettings())
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The prefill rate is measured in use; None before the first prompt."""
+        return Capabilities(
+            context_window=self._context.size,
+            prefill_rate=self._scheduler.prefill_rate,
+            extra={"threads": self._context.threads},
+        )
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """Tokens of the request's prompt, template and tools included."""
+        prompt = await asyncio.to_thread(self._write, request)
+        return len(prompt.ids)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """One turn.
+
+        Raises:
+            ContextOverflow: the prompt leaves no room for even one token.
+            InvalidRequest: a schema or the forced tool cannot be honoured.
+            BackendFault: the library failed.
+        """
+        prompt, turn = await asyncio.to_thread(self._prepare, request)
+        items: asyncio.Queue[_Item] = asyncio.Queue()
+        job = Job(turn, list(prompt.ids), request.session, _sender(items))
+        self._scheduler.submit(job)
+        try:
+            while True:
+                item = await items.get()
+                if isinstance(item, AssistantsError):
+                    raise item
+                for delta in item:
+                    yield delta
+                if isinstance(item[-1], Finish):
+                    return
+        finally:
+            self._scheduler.cancel(job)
+
+    async def close(self) -> None:
+        """Stop all turns and free the memory."""
+        await asyncio.to_thread(self._free)
+
+    def _write(self, request: ChatRequest) -> Prompt:
+        with self._in_use:
+            self._check_open()
+            return self._writer.write(request)
+
+    def _prepare(self, request: ChatRequest) -> tuple[Prompt, Turn]:
+        """Everything that can go wrong with a request before it takes a place in the context."""
+        with self._in_use:
+            self._check_open()
+            prompt = self._writer.write(request)
+            if len(prompt.ids) >= self._context.size:
+                raise ContextOverflow(
+                    f"This model's context window is {self._context.size} tokens; the prompt has "
+                    f"{len(prompt.ids)}. Shorten it, or load the model with a larger context."
+                )
+            vocabulary = self._model.vocabulary
+            return prompt, Turn(request, prompt, vocabulary, min_p=self._settings.min_p)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendFault("The model has been unloaded.")
+
+    def _free(self) -> None:
+        with self._in_use:
+            if self._closed:
+                return
+            self._closed = True
+            self._scheduler.close()
+            self._context.free()
+            self._model.free()
+
+
+def _sender(items: asyncio.Queue[_Item]) -> Callable[[_Item], None]:
+    """Puts items into a queue of the running loop, from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def send(item: _Item) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(items.put_nowait, item)
+
+    return send
