@@ -120,8 +120,8 @@ class SQLiteStore:
         await asyncio.to_thread(self._shut)
 
     def _snapshot(self, query: Callable[[SQLiteTransaction], T]) -> T:
-        connection = self._read_connection()
         try:
+            connection = self._read_connection()
             connection.execute("BEGIN")
             try:
                 return query(SQLiteTransaction(connection))
@@ -169,7 +169,8 @@ def connect(path: Path, settings: SQLiteSettings) -> sqlite3.Connection:
     connection.execute(f"PRAGMA synchronous = {settings.durability}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA cache_size = -8192")
+    connection.execute("PRAGMA cache_size = -8192")  # KiB
+    connection.execute("PRAGMA journal_size_limit = 67108864")  # a log that grew once shrinks again
     return connection
 
 

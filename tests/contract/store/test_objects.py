@@ -1,5 +1,7 @@
 """Objects: put, get, delete; every kind comes back as it went in."""
 
+import math
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -169,6 +171,16 @@ async def test_every_kind_comes_back_equal(store: Store, obj: objects.Wire) -> N
     finished = samples.run(1, status=RunStatus.COMPLETED)
     await put(store, samples.thread(), finished, samples.vector_store(), obj)
     assert obj == await store.read(lambda tx: tx.get(type(obj), key_of(obj)))
+
+
+async def test_a_score_that_is_no_number_stays_readable(store: Store) -> None:
+    """A broken ranker's NaN must not make a step that nobody can load again."""
+    result = objects.SearchResult(file_id="file-1", file_name="a", score=math.nan)
+    call = objects.FileSearchCall(id="c", file_search=objects.FileSearchDetails(results=(result,)))
+    step = samples.step(step_details=objects.ToolCallsDetails(tool_calls=(call,)))
+    await put(store, samples.thread(), samples.run(), step)
+    found = await store.read(lambda tx: tx.get(objects.RunStep, "step_1"))
+    assert repr(step) == repr(found)
 
 
 async def test_get_of_an_unknown_key_is_none(store: Store) -> None:

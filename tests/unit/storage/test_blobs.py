@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -220,3 +221,19 @@ async def test_a_folder_that_went_away_is_said_in_words(blobs: BlobStore, root: 
     (root / "incoming").rmdir()
     with pytest.raises(StorageFault, match=r"data folder .* failed"):
         await blobs.write("file-1", stream(b"abc"), limit=10)
+
+
+async def test_a_file_system_that_takes_no_more_is_said_in_words(
+    blobs: BlobStore, root: Path
+) -> None:
+    """The kernel refuses in the middle of the bytes; nothing half is kept, and the next write works."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
+    try:
+        with pytest.raises(StorageFault, match="larger than the file system allows"):
+            await blobs.write("file-1", stream(*[b"x" * 600_000] * 5), limit=10**8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [] == files_under(root)
+    await blobs.write("file-2", stream(b"x" * 3_000_000), limit=10**8)
+    assert ["file-2"] == files_under(root)
