@@ -1,5 +1,6 @@
 """The real sandbox and the real interpreter; tests that need them fail with the command that provides them."""
 
+import asyncio
 import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -39,10 +40,18 @@ def limits() -> Limits:
     return Limits()
 
 
-@pytest.fixture
-async def sandbox(environment: Environment, limits: Limits) -> Sandbox:
+@pytest.fixture(scope="session")
+def isolation(environment: Environment) -> Sandbox:
     """A sandbox that passed its self-test; where there is none, the error says what to install."""
-    return await probe.find_sandbox(environment, limits)
+    return asyncio.run(probe.find_sandbox(environment, Limits()))
+
+
+@pytest.fixture
+def sandbox(isolation: Sandbox, limits: Limits) -> Sandbox:
+    """The same sandbox with the limits of the test."""
+    return Sandbox(
+        isolation.environment, limits, bubblewrap=isolation.bubblewrap, proc=isolation.proc
+    )
 
 
 @pytest.fixture
