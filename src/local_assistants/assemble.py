@@ -9,8 +9,8 @@ What it does not do: parse command lines (cli), fetch anything (model_store).
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,6 +100,13 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             announce(address)
+
+        @contextmanager
+        def capture_signals(self) -> Generator[None]:
+            with super().capture_signals():
+                yield
+                # uvicorn would raise them again as soon as its server is closed: before the engine is
+                self._captured_signals.clear()
 
     async with Engine.open(settings) as engine:
         app = create_app(engine.services, ServerSettings(host=settings.host))

@@ -49,14 +49,21 @@ def _top(
 @app.command()
 def demo(
     model: Annotated[
-        str, typer.Option(help="Catalogue key, file name or path of a GGUF.")
+        str, typer.Option(help="Catalogue key, file name or path of a GGUF, or scripted:FILE.")
     ] = "1.5b",
     output: Annotated[str, typer.Option(help="Folder for what the demo makes.")] = "demo-output",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the last finished chapter.")
+    ] = False,
 ) -> None:
-    """Do the product's job once, on real data, with the official SDK; checks its own answers."""
+    """Do the product's job once, on real data, with the official SDK.
+
+    Exit code 0 when the product did its part: files made, sources cited, functions called, the conversation kept
+    over a restart. Whether the model's answers were right is checked too, and reported apart.
+    """
     from local_assistants.cli import demo as story
 
-    raise typer.Exit(story.run(model=model, output=output))
+    raise typer.Exit(story.run(model=model, output=output, resume=resume))
 
 
 def run(arguments: Sequence[str]) -> int:
