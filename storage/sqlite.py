@@ -30,7 +30,7 @@ from .writer import Writer, as_raised
 T = TypeVar("T")
 
 READERS = 4
-_OLDEST_SQLITE = (3, 38, 0)  # STRICT tables, RETURNING, json_each built in
+_OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 
 @dataclass(frozen=True, slots=True)
