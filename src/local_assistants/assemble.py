@@ -176,10 +176,10 @@ async def _ready(backend: Backend) -> Backend:
 
 
 async def _load_gguf(path: Path, settings: Settings) -> Backend:
-    from local_assistants.backends.llama_cpp import LlamaBackend, LlamaSettings
+    from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 
     _log.info("loading %s", path.name)
-    return await LlamaBackend.load(
+    return await LlamaCppBackend.open(
         path, LlamaSettings(threads=settings.threads, context_tokens=settings.context_tokens)
     )
 
