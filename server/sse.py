@@ -6,12 +6,12 @@ not know of it. Knows no journal and no run: it is given an iterator of events.
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
+from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -32,7 +32,7 @@ _AHEAD = 256  # events fetched ahead of the reader
 _FIRST_WAIT = 1.0  # seconds to wait for the first event before the headers go out without it
 
 # Legal inside a JSON string, but line ends to clients that split with Unicode's rules.
-_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_LINE_ENDS = tuple((end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x85\u2028\u2029")
 
 _Item = Event | Exception | None
 """An event, what broke the stream, or None at its end."""
@@ -40,10 +40,15 @@ _Item = Event | Exception | None
 
 def data_line(data: Mapping[str, Any]) -> bytes:
     """`data` as compact JSON that stays on one line for every client."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    if not text.isascii():
-        text = text.translate(_LINE_ENDS)
-    return text.encode("utf-8", "replace")
+    try:
+        line = to_json(data)
+    except ValueError:  # half a surrogate pair, as a model may write: shown as a question mark
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        line = text.encode("utf-8", "replace")
+    if not line.isascii():
+        for raw, escaped in _LINE_ENDS:
+            line = line.replace(raw, escaped)
+    return line
 
 
 def frame(event: Event) -> bytes:
@@ -84,11 +89,8 @@ async def event_stream(events: AsyncIterator[Event], *, ping_seconds: float) -> 
     """
     queue: asyncio.Queue[_Item] = asyncio.Queue(_AHEAD)
     pump = asyncio.create_task(_pump(events, queue))
-    first: list[_Item] = []
     try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_WAIT):
-                first.append(await queue.get())
+        first = await _take(queue, _FIRST_WAIT)
         if first and isinstance(first[0], Exception):
             raise first[0]
     except BaseException:
@@ -114,24 +116,35 @@ async def _pump(events: AsyncIterator[Event], queue: asyncio.Queue[_Item]) -> No
 async def _frames(
     first: list[_Item], queue: asyncio.Queue[_Item], pump: asyncio.Task[None], ping_seconds: float
 ) -> AsyncIterator[bytes]:
-    item: _Item
+    items = first
     try:
         while True:
-            try:
-                item = first.pop() if first else queue.get_nowait()
-            except asyncio.QueueEmpty:
-                try:
-                    async with asyncio.timeout(ping_seconds):
-                        item = await queue.get()
-                except TimeoutError:
-                    yield PING
-                    continue
-            if not isinstance(item, Event):
-                break
-            yield frame(item)
-        if item is not None:
-            log.error("a stream broke", exc_info=item)
-            yield error_frame(item)
-        yield DONE
+            items = items or await _take(queue, ping_seconds)
+            frames = [frame(item) for item in items if isinstance(item, Event)]
+            if not items:
+                yield PING
+            elif isinstance(end := items[-1], Event):
+                yield b"".join(frames)
+            else:
+                if end is not None:
+                    log.error("a stream broke", exc_info=end)
+                    frames.append(error_frame(end))
+                yield b"".join([*frames, DONE])
+                return
+            items = []
     finally:
         pump.cancel()
+
+
+async def _take(queue: asyncio.Queue[_Item], wait: float) -> list[_Item]:
+    """Everything that has come, in one go; waits `wait` seconds for it, then gives nothing."""
+    items: list[_Item] = []
+    if queue.empty():
+        try:
+            async with asyncio.timeout(wait):
+                items.append(await queue.get())
+        except TimeoutError:
+            return items
+    while not queue.empty():
+        items.append(queue.get_nowait())
+    return items
