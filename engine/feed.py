@@ -64,9 +64,14 @@ class EventFeed:
                 del self._followers[run_id]
 
     async def follow(self, store: Store, run_id: str, after: int = 0) -> AsyncIterator[Event]:
-        """Every event of the run with seq > `after`, up to the first that ends a stream."""
+        """Every event of the run with seq > `after`, up to the first that ends a stream.
+
+        Nothing if the run's latest event ends a stream and the follower has seen it.
+        """
         with self.subscribe(run_id) as live:
             seen = after
+            if await _nothing_to_come(store, run_id, after):
+                return
             while True:
                 for event in await _journal_from(store, run_id, seen):
                     seen = event.seq
@@ -82,6 +87,14 @@ class EventFeed:
                         yield event
                         if event.name in STREAM_END:
                             return
+
+
+async def _nothing_to_come(store: Store, run_id: str, after: int) -> bool:
+    def read(tx: Transaction) -> bool:
+        last = tx.last_seq(run_id)
+        return last <= after and any(e.name in STREAM_END for e in tx.events(run_id, last - 1))
+
+    return await store.read(read)
 
 
 async def _journal_from(store: Store, run_id: str, after: int) -> list[Event]:
