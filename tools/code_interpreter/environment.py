@@ -200,6 +200,6 @@ def _call(command: list[str], *, may_fail: bool = False, **variables: str) -> st
         raise MissingDependency(
             f"installing the interpreter failed at `{' '.join(command[:4])} ...`:\n{tail}\n"
             "On a machine without a network, bring the wheels along (pip download -d wheels "
-            f"-r {requirements('small')}) and add: --offline wheels"
+            f"-r {requirements('small')}) and add: --wheels wheels"
         )
     return done.stdout
