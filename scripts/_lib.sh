@@ -43,6 +43,8 @@ on_exit() {
     exit $code
 }
 trap on_exit EXIT
+trap 'exit 130' INT # so that on_exit sees it
+trap 'exit 143' TERM
 
 elapsed() {
     awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { sub(",", ".", from); sub(",", ".", to); printf "%.1f", to - from }'

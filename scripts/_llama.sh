@@ -70,7 +70,7 @@ await_llama_build() {
     local folder
     folder="$(llama_wheel_folder)"
     while kill -0 "$LLAMA_BUILD" 2>/dev/null; do
-        say "    building $(grep -o -E '^ *\[[0-9]+/[0-9]+\]' "$LLAMA_LOG" | tail -n 1 | tr -d ' ')"
+        say "    building $(grep -o -E '^ *\[[0-9]+/[0-9]+\]' "$LLAMA_LOG" | tail -n 1 | tr -d ' ' || echo 'has begun')"
         sleep 5
     done
     if ! wait "$LLAMA_BUILD"; then
