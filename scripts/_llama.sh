@@ -41,6 +41,7 @@ start_llama_build() {
     if llama_wheel >/dev/null; then return; fi
     mkdir -p "${LLAMA_LOG%/*}" "$(llama_wheel_folder).building"
     say "==> llama-cpp-python: building in the background, log in $LLAMA_LOG"
+    : >"$LLAMA_LOG"
     # A process group of its own, so that the compilers can be ended with it.
     setsid bash -c "$(llama_build_command)" >"$LLAMA_LOG" 2>&1 9>&- &
     LLAMA_BUILD=$!
