@@ -22,6 +22,11 @@ def m9999_later(db: Database) -> None:
     db.table("threads").add_column("title", str, not_null_default="untitled")
 
 
+def m9998_views(db: Database) -> None:
+    """A good step before one that fails."""
+    db.create_view("recent", "SELECT id FROM threads")
+
+
 def m9999_broken(db: Database) -> None:
     """A step that fails half-way."""
     db.table("threads").add_column("title", str)
@@ -69,11 +74,11 @@ async def test_a_full_database_of_the_first_schema_keeps_its_data(tmp_path: Path
 
 
 def test_a_step_that_fails_leaves_the_database_as_it_was(connection: sqlite3.Connection) -> None:
-    """Neither its half nor its name stays."""
+    """Neither its half nor the good step before it stays, so the old version still opens the file."""
     migrations.migrate(connection)
     schema = Database(connection).schema
     with pytest.raises(ValueError, match="on purpose"):
-        migrations.migrate(connection, [*migrations.STEPS, m9999_broken])
+        migrations.migrate(connection, [*migrations.STEPS, m9998_views, m9999_broken])
     assert schema == Database(connection).schema
     assert [] == migrations.migrate(connection)
 

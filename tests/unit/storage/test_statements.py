@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from local_assistants.engine import objects
-from local_assistants.engine.ports import PageQuery
+from local_assistants.engine.ports import Chunk, PageQuery
 from local_assistants.storage import migrations, rows, statements
 from local_assistants.storage.transaction import SQLiteTransaction
 
@@ -44,6 +44,40 @@ def test_every_statement_says_why() -> None:
     blocks = re.findall(r"^-- name: \w+\n(.*)$", text, re.MULTILINE)
     assert len(blocks) == len(statements.named())
     assert all(line.startswith("-- ") for line in blocks)
+
+
+def words_agree(connection: sqlite3.Connection) -> bool:
+    """Whether the word index holds exactly the words of the chunks; FTS5 compares them itself."""
+    try:
+        connection.execute(
+            "INSERT INTO chunk_words (chunk_words, rank) VALUES ('integrity-check', 1)"
+        )
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
+def test_the_word_index_agrees_with_the_chunks_after_every_kind_of_change(
+    connection: sqlite3.Connection,
+) -> None:
+    """Insert, replacement, deletion of a file and of a store leave no word behind."""
+    tx = SQLiteTransaction(connection)
+    tx.put_chunks(
+        Chunk(
+            f"c{n}", f"vs_{n % 2}", f"file-{n % 4}", n, f"word{n} walrus", 0, 9, heading=f"part {n}"
+        )
+        for n in range(20)
+    )
+    assert words_agree(connection)
+    tx.put_chunks([Chunk("c3", "vs_1", "file-3", 3, "penguin", 0, 7, heading="other")])
+    assert words_agree(connection)
+    assert tx.delete_chunks("vs_1", "file-3")
+    assert words_agree(connection)
+    assert tx.delete_chunks("vs_0")
+    assert words_agree(connection)
+    connection.execute("DROP TRIGGER chunks_drop_words")
+    assert tx.delete_chunks("vs_1")
+    assert not words_agree(connection)  # the check sees what it is for
 
 
 LISTS: list[tuple[type[objects.Wire], tuple[str, ...]]] = [
