@@ -22,7 +22,9 @@ from .errors import SORRY
 log = logging.getLogger(__name__)
 
 DONE = b"event: done\ndata: [DONE]\n\n"
-PING = b": ping\n\n"
+# One line end: at the empty line of a second the SDK's parser would give out an event without data, since it remembers
+# the last id, and break on it. A comment ends with its line.
+PING = b": ping\n"
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",

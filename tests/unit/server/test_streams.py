@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai._streaming import SSEDecoder
 
 from local_assistants.engine.errors import BackendFault
 from local_assistants.engine.events import Event, EventName
@@ -68,6 +69,14 @@ async def test_a_quiet_stream_is_kept_alive() -> None:
     assert PING in chunks
     heard = b"".join(chunk for chunk in chunks if chunk != PING)
     assert frame(event(1)) + frame(event(2)) + DONE == heard
+
+
+async def test_the_sdk_s_parser_hears_no_event_in_the_silence() -> None:
+    """A comment after an event with an id gives nothing; the SDK would take an empty event for broken JSON."""
+    chunks = await collect(play(1, 0.2, 2), ping_seconds=0.05)
+    heard = list(SSEDecoder().iter_bytes(iter(chunks)))
+    assert ["1", "2", "2"] == [event.id for event in heard]
+    assert ['{"n":1}', '{"n":2}', "[DONE]"] == [event.data for event in heard]
 
 
 async def test_an_error_before_the_first_event_is_no_stream() -> None:
