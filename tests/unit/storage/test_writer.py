@@ -177,3 +177,19 @@ def test_even_an_exit_inside_a_change_does_not_end_the_writer(
     writer.submit(putting(1)).result(10)
     writer.close()
     assert stored(path) == {"thread_1"}
+
+
+def test_a_change_holds_the_write_lock_from_its_start(
+    connection: sqlite3.Connection, path: Path
+) -> None:
+    """What it read cannot be changed by another process before it writes."""
+    writer, gate = Writer(connection, path), Gate()
+    future = writer.submit(gate)
+    assert gate.begun.wait(10)
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+    gate.open.set()
+    future.result(10)
+    writer.close()
