@@ -165,7 +165,7 @@ class SQLiteTransaction:
         """The whole transcript of a thread, in order."""
         return [_entry(*row) for row in self._named("transcript", thread_id=thread_id)]
 
-    # --- library -----------------------------------------------------------------------------------
+    # --- chunks and files -----------------------------------------------------------------------------------
 
     def put_chunks(self, chunks: Iterable[Chunk]) -> None:
         """Insert or replace by id; their words are searchable in the same transaction."""
