@@ -3,6 +3,7 @@
 Pure. It mends the form and never the code.
 """
 
+import ast
 import json
 import re
 from typing import Any, cast
@@ -21,9 +22,18 @@ def code_of(arguments: str) -> str:
 
 def unfenced(text: str) -> str:
     """Code without markdown fences and the prose around them; `sandbox:/mnt/data` becomes a path."""
-    blocks = [block.rstrip() for block in _FENCE.findall(text)]
+    blocks = [] if _parses(text) else [block.rstrip() for block in _FENCE.findall(text)]
     code = "\n".join(blocks) if blocks else text.strip().strip("`")
     return _LINK.sub("", code).strip("\r\n")
+
+
+def _parses(text: str) -> bool:
+    """Whether it is Python as it stands: code that writes markdown has fences of its own."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _text_of(arguments: str) -> str:

@@ -24,6 +24,7 @@ _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEPTH = 5
 _ENTRIES = 5000
 _NAME_BYTES = 200
+_INCOMING = ".incoming"
 
 Stamp = tuple[int, int, int]
 """Inode, size and change time (ns) of a file; code cannot set the last one back."""
@@ -82,12 +83,18 @@ def put(folder: Path, name: str, source: Path, owner: Identity | None) -> None:
     """
     directory = os.open(folder, _FOLDER_FLAGS)
     try:
-        descriptor = os.open(name, _NEW_FLAGS, 0o644, dir_fd=directory)
+        # A copy that was interrupted must not pass for the file, so the name comes last.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_INCOMING, dir_fd=directory)
+        descriptor = os.open(_INCOMING, _NEW_FLAGS, 0o644, dir_fd=directory)
         with open(descriptor, "wb") as target, source.open("rb") as file:
             if owner is not None:
                 os.fchown(descriptor, owner.uid, owner.gid)
             shutil.copyfileobj(file, target)
+        os.link(_INCOMING, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
     finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_INCOMING, dir_fd=directory)
         os.close(directory)
 
 

@@ -44,7 +44,6 @@ class _OneSpec(KernelSpecManager):
 
 def manager(place: provisioner.Place) -> AsyncKernelManager:
     """A manager whose kernel will run at `place`."""
-    _make_known()
     specs = _OneSpec()
     specs.place = place
     return AsyncKernelManager(kernel_name="sandbox", kernel_spec_manager=specs, context=_context)
@@ -67,3 +66,6 @@ def _make_known() -> None:
             f"{provisioner.__name__}:SandboxProvisioner",
             KernelProvisionerFactory.GROUP_NAME,
         )
+
+
+_make_known()  # at import, which runs in a worker thread: it reads the metadata of every package installed

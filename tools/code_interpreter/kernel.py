@@ -9,6 +9,7 @@ It does not know threads, files or tools. One call at a time; more wait for each
 
 import asyncio
 import contextlib
+import importlib
 import signal
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class Kernel:
             SandboxUnavailable: the sandbox cannot be started.
         """
         try:
-            from . import jupyter
+            jupyter = await asyncio.to_thread(importlib.import_module, f"{__package__}.jupyter")
         except ImportError as error:
             raise MissingDependency(
                 f"{error.name} is missing; install it: pip install jupyter_client"
@@ -251,17 +252,16 @@ class Kernel:
             self._settling = None
 
     async def _watch(self) -> None:
-        provisioner = self._provisioner
-        spared = await asyncio.to_thread(watchdog.folder_bytes, self._place.data)
+        provisioner, data = self._provisioner, self._place.data
+        spared = await asyncio.to_thread(watchdog.folder_bytes, data)
+        pause = watchdog.TICK
         while not provisioner.exited.is_set() and provisioner.pid is not None:
-            await asyncio.sleep(watchdog.TICK)
+            await asyncio.sleep(pause)
+            started = _now()
             found = await asyncio.to_thread(
-                watchdog.overrun,
-                provisioner.pid,
-                self._place.data,
-                self._limits,
-                spared_bytes=spared,
+                watchdog.overrun, provisioner.pid, data, self._limits, spared_bytes=spared
             )
+            pause = max(watchdog.TICK, (_now() - started) / watchdog.SHARE)
             if found is not None:
                 self._overrun = found
                 await provisioner.kill()

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...engine.errors import StorageFault
 from ...engine.ports import Clock, ToolFile
 from . import files as sandbox_files
 from . import spawner
@@ -90,7 +91,12 @@ class Sessions:
         async with self._hold(thread_id) as session:
             session.used_at = self._clock.now()
             names = await self.names(thread_id, files)
-            await asyncio.to_thread(self._mount, session.data, files, names)
+            try:
+                await asyncio.to_thread(self._mount, session.data, files, names)
+            except OSError as error:
+                raise StorageFault(
+                    f"input files cannot be copied to the session: {error}"
+                ) from error
             try:
                 yield session
             finally:
@@ -152,7 +158,10 @@ class Sessions:
         from .provisioner import Place
 
         folder = _folder(self._root, thread_id)
-        known = await asyncio.to_thread(self._prepare, folder)
+        try:
+            known = await asyncio.to_thread(self._prepare, folder)
+        except OSError as error:
+            raise StorageFault(f"the session's folder cannot be made: {error}") from error
         place = Place(self._runner, folder / "data", self._sockets / str(next(self._numbers)))
         now = self._clock.now()
         news = (

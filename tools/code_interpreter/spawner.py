@@ -10,6 +10,8 @@ short (a spawn, a mount).
 """
 
 import asyncio
+import atexit
+import contextlib
 import ctypes
 import os
 import pwd
@@ -150,6 +152,7 @@ class Stage:
         self._root = Path(tempfile.mkdtemp(prefix="sandbox-", dir=_first_writable(_PLACES)))
         self._mount("tmpfs", self._root, "tmpfs", _MS_NOSUID | _MS_NODEV)
         self._root.chmod(0o711)
+        atexit.register(_remove_quietly, self._root)
 
     def bind(self, path: Path) -> Path:
         """Bind `path` (a folder or a file) into the stage once; gives its staged path."""
@@ -191,6 +194,12 @@ class Stage:
         if getattr(self._libc, name)(*arguments) != 0:
             number = ctypes.get_errno()
             raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def _remove_quietly(folder: Path) -> None:
+    """The empty folder that the stage was mounted on; the mounts themselves end with the process."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _first_writable(places: tuple[str, ...]) -> str:

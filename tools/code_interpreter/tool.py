@@ -28,6 +28,7 @@ from .sessions import Session, SessionLimits, Sessions
 from .transcript import Transcript, for_model
 
 _HINT_SECONDS = 5.0
+_HINT_CHARS = 100_000
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ class _Call:
         async for output in self._live.kernel.execute(
             hints.COLUMNS_CODE, seconds=_HINT_SECONDS, silent=True
         ):
-            if isinstance(output, Text) and output.kind == "stdout":
+            if isinstance(output, Text) and output.kind == "stdout" and len(said) < _HINT_CHARS:
                 said += output.text
             elif isinstance(output, Lost):
                 await self._transcript.add(output)

@@ -13,6 +13,9 @@ from . import processes
 from .limits import MIB, Limits
 
 TICK = 0.5  # seconds
+SHARE = (
+    0.1  # of one core that looking may cost: a folder of very many files is looked at less often
+)
 
 
 def overrun(pid: int, data: Path, limits: Limits, *, spared_bytes: int = 0) -> str | None:
@@ -47,10 +50,12 @@ def _proportional_bytes(pid: int) -> int:
 def folder_bytes(folder: Path) -> int:
     """Disk space of all files below `folder`; follows no link."""
     total = 0
-    for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
+    with contextlib.suppress(OSError):
+        for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    total += status.st_blocks * 512
     return total
 
 

@@ -1,0 +1,215 @@
+"""Text in, text out: arguments, outputs, hints, profiles, budgets. No process is started."""
+
+import json
+
+import pytest
+
+from local_assistants.tools.code_interpreter import hints, outputs, profile
+from local_assistants.tools.code_interpreter.arguments import code_of
+from local_assistants.tools.code_interpreter.limits import Limits
+from local_assistants.tools.code_interpreter.outputs import Failure, Output, Picture, Text
+from local_assistants.tools.code_interpreter.transcript import Transcript, for_model
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"code": "print(1)"}',
+        '{"input": "print(1)"}',
+        '"print(1)"',
+        "print(1)",
+        '{"code": "```python\\nprint(1)\\n```"}',
+        "```py\nprint(1)\n```",
+        "Let me see:\n```\nprint(1)\n```\nThat prints one.",
+        "```python\nprint(1)",
+    ],
+)
+def test_code_is_found_however_it_is_dressed(arguments: str) -> None:
+    """JSON, other field names, bare code, fences, prose, a fence that was cut off."""
+    assert "print(1)" == code_of(arguments)
+
+
+@pytest.mark.parametrize("arguments", ["", "{}", '{"code": 3}', '{"code": "pri', "[1]", "null"])
+def test_what_holds_no_code_gives_none(arguments: str) -> None:
+    """Broken or foreign JSON is no code."""
+    assert "" == code_of(arguments)
+
+
+def test_real_line_breaks_in_json_are_accepted() -> None:
+    """Models put them into strings against the standard."""
+    assert "a = 1\nb = 2" == code_of('{"code": "a = 1\nb = 2"}')
+
+
+def test_fences_inside_valid_code_are_left_alone() -> None:
+    """Code that writes markdown has fences of its own."""
+    code = 'text = """\n```python\nprint(1)\n```\n"""'
+    assert code == code_of(json.dumps({"code": code}))
+
+
+def test_chat_links_become_paths() -> None:
+    """sandbox:/mnt/data is how the chat names what code knows as /mnt/data."""
+    assert "open('/mnt/data/a.csv')" == code_of("open('sandbox:/mnt/data/a.csv')")
+
+
+def read(kind: str, content: dict[str, object]) -> list[Output]:
+    """The outputs of one message."""
+    return list(outputs.read(kind, content))
+
+
+def test_html_and_scripts_are_never_passed_on() -> None:
+    """Of a rich table only its plain text is kept."""
+    data = {"text/html": "<script>", "image/svg+xml": "<svg>", "text/plain": "a table"}
+    assert [Text("a table\n", "result")] == read("execute_result", {"data": data})
+
+
+def test_a_picture_wins_over_its_text() -> None:
+    """A plot is one output and not also "<Figure ...>"."""
+    data = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}
+    assert [Picture(PNG, ".png")] == read("display_data", {"data": data})
+
+
+def test_colours_are_taken_out_of_tracebacks() -> None:
+    """Escape sequences cost tokens and say nothing."""
+    content: dict[str, object] = {
+        "ename": "E",
+        "evalue": "v",
+        "traceback": ["\x1b[0;31mE\x1b[0m", "end"],
+    }
+    assert [Failure("E", "v", "E\nend")] == read("error", content)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("stream", {"text": 3}),
+        ("stream", {}),
+        ("display_data", {"data": "x"}),
+        ("execute_result", {"data": {"text/plain": ["x"]}}),
+        ("comm_open", {"data": {}}),
+        ("no_such_kind", {}),
+    ],
+)
+def test_malformed_messages_say_nothing(kind: str, content: dict[str, object]) -> None:
+    """Whatever code sends, it cannot break the reader."""
+    assert [] == read(kind, content)
+
+
+def hint(name: str, message: str, tables: list[hints.Table] | None = None) -> str:
+    """The hint for an error with these tables at hand."""
+    failure = Failure(name, message, "")
+    return hints.hint(failure, tables=tables or [], files=["b.csv"], packages=["pandas", "scipy"])
+
+
+def test_an_invisible_space_gets_the_line_that_mends_it() -> None:
+    """The hint names the column as it is and the variable it belongs to."""
+    said = hint("KeyError", "'State'", [("banks", ["State\xa0", "City\xa0"])])
+    assert "'State\\xa0'" in said
+    assert "banks.columns = banks.columns.str.strip()" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("KeyError", "'Stat'"),
+        ("KeyError", "\"['Stat'] not in index\""),
+        ("KeyError", "\"None of [Index(['Stat'], dtype='object')] are in the [columns]\""),
+        ("AttributeError", "'DataFrame' object has no attribute 'Stat'"),
+    ],
+)
+def test_a_misspelt_column_gets_the_nearest_names(name: str, message: str) -> None:
+    """Whichever way pandas words it."""
+    assert "no column 'Stat'. Columns of df: 'State'" in hint(
+        name, message, [("", ["State", "Fund"])]
+    )
+
+
+def test_case_is_pointed_out() -> None:
+    """A column that differs in case only is named exactly."""
+    assert "Hint: the column is named 'State'. Write it exactly so." == hint(
+        "KeyError", "'STATE'", [("df", ["State"])]
+    )
+
+
+def test_a_key_error_without_tables_has_no_hint() -> None:
+    """Nothing certain can be said of a plain dictionary."""
+    assert "" == hint("KeyError", "'x'")
+
+
+def test_a_missing_module_is_answered_with_what_is_installed() -> None:
+    """Nothing can be installed, so the list is the help."""
+    assert "torch is not installed and cannot be. Installed: pandas, scipy." in hint(
+        "ModuleNotFoundError", "No module named 'torch'"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "no json", "3", "[1]", '[["a"]]', "null"])
+def test_forged_answers_about_tables_are_ignored(text: str) -> None:
+    """The kernel's answer is untrusted."""
+    assert [] == hints.read_tables(text)
+
+
+def test_the_short_error_shows_the_models_own_line() -> None:
+    """Not the depth of the library where it surfaced."""
+    traceback = (
+        "Cell In[3], line 2\n      1 x = 1\n----> 2 df['a']\n\nFile lib.py:10\n---> 10 raise"
+    )
+    assert "KeyError: 'a'\n(line 2: df['a'])" == hints.summary(
+        Failure("KeyError", "'a'", traceback)
+    )
+
+
+def test_a_profile_is_cleaned_for_the_prompt() -> None:
+    """Control characters and links go, length is bounded."""
+    cleaned = profile.clean("a\x1b[31m\tb\n\nsee https://evil.example/x now\n" + "y" * 5000)
+    assert cleaned.startswith("a[31mb\nsee (link) now\ny")
+    assert len(cleaned) <= 1400
+
+
+class Screen:
+    """Collects what a transcript shows."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.logs: list[str] = []
+        self.pictures: list[Picture] = []
+        self.transcript = Transcript(limits, self._logs, self._picture)
+
+    async def _logs(self, text: str) -> None:
+        self.logs.append(text)
+
+    async def _picture(self, picture: Picture) -> None:
+        self.pictures.append(picture)
+
+
+async def test_logs_end_with_a_note_at_their_cap() -> None:
+    """What comes after the cap is dropped silently, the note comes once."""
+    screen = Screen(Limits(log_chars=10))
+    for _ in range(3):
+        await screen.transcript.add(Text("12345678"))
+    assert ["12345678", "12\n[output ends here: more than 10 characters]\n"] == screen.logs
+
+
+async def test_pictures_end_at_their_cap() -> None:
+    """The note says how many are kept."""
+    screen = Screen(Limits(images=1))
+    for _ in range(3):
+        await screen.transcript.add(Picture(PNG))
+    assert 1 == len(screen.pictures)
+    assert ["[only the first 1 pictures are kept]\n"] == screen.logs
+
+
+async def test_a_traceback_is_logged_but_not_given_to_the_model() -> None:
+    """The model gets the short form instead."""
+    screen = Screen(Limits())
+    await screen.transcript.add(Failure("E", "v", "a long traceback"))
+    assert ["a long traceback"] == screen.logs
+    assert "" == screen.transcript.text
+
+
+def test_long_output_loses_its_middle_and_keeps_its_notes() -> None:
+    """Beginning, end and every note stay within the budget."""
+    said = for_model("a" * 900 + "z" * 900, ["note"], tokens=200, limits=Limits())
+    assert said.startswith("aaa")
+    assert said.endswith("zzz\nnote")
+    assert len(said) < 200 * 3 + 60
