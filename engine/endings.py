@@ -55,9 +55,7 @@ def end_run(
         fields["last_error"] = error
     if reason is not None:
         fields["incomplete_details"] = Reason(reason=reason)
-    ended = unit.fire(Run, run_id, event, **fields)
-    unit.tx.release_run(run_id)
-    return ended
+    return unit.fire(Run, run_id, event, **fields)
 
 
 def close_open(

@@ -232,9 +232,7 @@ class RunLoop:
         )
         turn.park_functions(unit)
         action = RequiredAction(submit_tool_outputs=SubmitToolOutputs(tool_calls=calls))
-        waiting = unit.fire(Run, run.id, On.REQUIRE_ACTION, required_action=action)
-        unit.tx.release_run(run.id)
-        return waiting
+        return unit.fire(Run, run.id, On.REQUIRE_ACTION, required_action=action)
 
     async def _complete(self, execution: Execution, turn: Turn) -> None:
         """The model has answered: message, transcript and run are closed in one transaction."""

@@ -378,7 +378,9 @@ class Transaction(Protocol):
 
     def extend_leases(self, owner: str, now: float, lease: float) -> None: ...
 
-    def release_run(self, run_id: str) -> None: ...
+    def release_run(self, run_id: str, owner: str) -> None:
+        """Give an unfinished run back, if `owner` still owns it. A run that is over or waits has no owner anyway."""
+        ...
 
     def overdue_runs(self, now: float) -> list[Run]:
         """Runs that are not over and past their expires_at."""

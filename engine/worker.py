@@ -46,7 +46,7 @@ class Worker:
 
         def release(tx: Transaction) -> None:
             for run_id in run_ids:
-                tx.release_run(run_id)
+                tx.release_run(run_id, self._owner)
 
         await self._core.store.write(release)
 

@@ -27,8 +27,8 @@ RETURNING body;
 UPDATE runs SET lease_until = :until WHERE lease_owner = :owner;
 
 -- name: release_run
--- Give a run back to the queue.
-UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = :run_id;
+-- Give a run back to the queue, if it is still this owner's.
+UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = :run_id AND lease_owner = :owner;
 
 -- name: overdue_runs
 -- Runs past their time, oldest first (index runs_expiring).

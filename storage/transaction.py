@@ -124,9 +124,9 @@ class SQLiteTransaction:
         """The heartbeat: all runs of `owner` are its own until `now + lease`."""
         self._named("extend_leases", owner=owner, until=now + lease)
 
-    def release_run(self, run_id: str) -> None:
-        """Nobody works on the run any more."""
-        self._named("release_run", run_id=run_id)
+    def release_run(self, run_id: str, owner: str) -> None:
+        """`owner` gives it back; nothing happens when it is not its owner."""
+        self._named("release_run", run_id=run_id, owner=owner)
 
     def overdue_runs(self, now: float) -> list[Run]:
         """Runs that are not over and past their expires_at, longest overdue first."""

@@ -53,7 +53,7 @@ async def test_only_runs_that_want_work_are_claimed(store: Store) -> None:
         await set_status(store, 1, status)
         if await claim(store, "a", 0) == "run_1":
             wanted.add(status)
-            await store.write(lambda tx: tx.release_run("run_1"))
+            await store.write(lambda tx: tx.release_run("run_1", "a"))
     assert wanted == {RunStatus.QUEUED, RunStatus.IN_PROGRESS, RunStatus.CANCELLING}
 
 
@@ -85,10 +85,12 @@ async def test_a_heartbeat_extends_all_leases_of_its_owner(store: Store) -> None
 
 
 async def test_a_released_run_can_be_claimed_at_once(store: Store) -> None:
-    """Its lease is gone."""
+    """Its lease is gone, once its owner says so; another one cannot give it back."""
     await queued(store, 1)
     await claim(store, "a", 0)
-    await store.write(lambda tx: tx.release_run("run_1"))
+    await store.write(lambda tx: tx.release_run("run_1", "b"))
+    assert await claim(store, "b", 0) is None
+    await store.write(lambda tx: tx.release_run("run_1", "a"))
     assert await claim(store, "b", 0) == "run_1"
 
 
