@@ -15,11 +15,14 @@ from .objects import Annotation, FileCitation, FilePath
 from .ports import Citation, MadeFile
 
 _CITATION = r"(?<!\w)\[(?P<bracket>\d{1,3})\](?!\()|【(?P<lens>\d{1,3})(?:[:†][^】\n]{0,60})?】"
-_LINK = r"(?P<link>sandbox:/mnt/data/[^\s)\]\"'<>`*]+)"
+# No bracket of a citation in a link: else it would depend on the cuts whether "…/none[1]" ends with a citation.
+_PATH = r"[^\s)\[\]【】\"'<>`*]"
+_LINK = f"(?P<link>sandbox:/mnt/data/{_PATH}+)"
 _MARK = re.compile(f"{_CITATION}|{_LINK}")
 # What may still grow into a mark when more text comes. A closed [3] waits for one more character: [3](url) is a link.
 _OPEN = re.compile(
-    r"(?:\[\d{0,3}\]?|【[^】\n]{0,64}|sandbox:/mnt/data/[^\s)\]\"'<>`*]*"
+    r"(?:\[\d{0,3}\]?|【[^】\n]{0,64}|sandbox:/mnt/data/"
+    + f"{_PATH}*"
     + "".join(f"|{'sandbox:/mnt/data/'[:n]}" for n in range(17, 0, -1))
     + r")$"
 )
