@@ -1,0 +1,205 @@
+"""Citation marks and file links become annotations, wherever the fragments are cut."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_assistants.engine.annotations import Annotator, Piece, best_match
+from local_assistants.engine.ports import Citation, MadeFile
+
+CITATIONS = [
+    Citation(1, "file-a", "annual.pdf", "The bank failed in 2009 with assets of 3.5 billion.", page=4),
+    Citation(2, "file-b", "日本.txt", "Tokyo has 14 million inhabitants."),
+    Citation(12, "file-c", "c.md", "Unrelated words only."),
+]
+FILES = [
+    MadeFile("/mnt/data/report.xlsx", "file-x"),
+    MadeFile("/mnt/data/Ünï-cödé.csv", "file-u"),
+]
+FIRST = "【0:0†annual.pdf】"
+SECOND = "【0:1†日本.txt】"
+TWELFTH = "【0:11†c.md】"
+
+
+def annotate(*fragments: str, closing: bool = False, known: bool = True) -> tuple[Annotator, list[Piece]]:
+    """The annotator after these fragments and all pieces it gave."""
+    annotator = Annotator(CITATIONS if known else [], FILES if known else [], step=0)
+    pieces = [piece for fragment in fragments for piece in annotator.feed(fragment)]
+    pieces += annotator.close()
+    if closing:
+        pieces += annotator.closing_marks()
+    return annotator, pieces
+
+
+def shown(*fragments: str) -> str:
+    """The value that a client ends up with."""
+    return annotate(*fragments)[0].value
+
+
+BITS = [
+    "[1]", "[2]", "[12]", "[3]", "[1](http://x)", "a[1]", "[", "]", "【", "】", "【2†x】", "【1:0†annual.pdf】",
+    "sandbox:/mnt/data/report.xlsx", "sandbox:/mnt/data/Ünï-cödé.csv", "sandbox:/mnt/data/none", "sandbox:",
+    "(", ")", ".", " ", "\n", "s", "sa", "😀", "e\u0301", "1", "word ", "[12", "[[", "†", '"', "`",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(BITS) | st.text(max_size=3), max_size=14).map("".join)
+
+
+@st.composite
+def cut_texts(draw: st.DrawFn) -> tuple[str, list[str]]:
+    """A text and the same text in fragments."""
+    text = draw(TEXTS)
+    places = sorted(draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    edges = [0, *places, len(text)]
+    return text, [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+@given(cut_texts())
+def test_pieces_do_not_depend_on_the_cuts(cut: tuple[str, list[str]]) -> None:
+    """Any split of a text gives the same value and the same annotations as the whole."""
+    text, fragments = cut
+    whole, _ = annotate(text)
+    parts, _ = annotate(*fragments)
+
+    assert (whole.value, whole.annotations) == (parts.value, parts.annotations)
+
+
+@given(cut_texts(), st.booleans())
+def test_offsets_point_at_the_marker(cut: tuple[str, list[str]], closing: bool) -> None:
+    """value[start:end] == text for every annotation, in order, and markers do not overlap."""
+    annotator, _ = annotate(*cut[1], closing=closing)
+    end = 0
+    for mark in annotator.annotations:
+        assert mark.text == annotator.value[mark.start_index : mark.end_index]
+        assert end <= mark.start_index < mark.end_index
+        end = mark.end_index
+
+
+@given(cut_texts(), st.booleans())
+def test_pieces_join_to_the_value(cut: tuple[str, list[str]], closing: bool) -> None:
+    """Nothing is lost, nothing is shown twice, and a marker is one piece of its own."""
+    annotator, pieces = annotate(*cut[1], closing=closing)
+
+    assert annotator.value == "".join(piece.value for piece in pieces)
+    assert annotator.annotations == [p.annotation for p in pieces if p.annotation is not None]
+    assert all(p.annotation.text == p.value for p in pieces if p.annotation is not None)
+
+
+@given(TEXTS)
+def test_without_sources_the_text_passes_as_it_is(text: str) -> None:
+    """And at once: nothing is held back when nothing can be cited."""
+    annotator = Annotator([], [], step=0)
+
+    assert text == "".join(piece.value for piece in annotator.feed(text))
+    assert [] == annotator.close() + annotator.closing_marks()
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("It failed [1].", f"It failed {FIRST}."),
+        ("It failed [1]", f"It failed {FIRST}"),
+        ("Both [1][2] say so", f"Both {FIRST}{SECOND} say so"),
+        ("Seen 【2†source】.", f"Seen {SECOND}."),
+        ("Seen 【1:0†annual.pdf】.", f"Seen {FIRST}."),
+        ("Seen 【12】", f"Seen {TWELFTH}"),
+        ("😀 [2]😀", f"😀 {SECOND}😀"),
+        ("unknown [3] and [99] stay", "unknown [3] and [99] stay"),
+        ("a [1](https://example.org) link", "a [1](https://example.org) link"),
+        ("values[1] is code", "values[1] is code"),
+        ("[1234] is no mark", "[1234] is no mark"),
+        ("[] [x] [1", "[] [x] [1"),
+        ("【1 never closes", "【1 never closes"),
+    ],
+)
+def test_citation_marks(written: str, expected: str) -> None:
+    """Known numbers become markers; everything else stays text, however it is cut."""
+    assert expected == shown(written)
+    assert expected == shown(*written)
+
+
+def test_a_citation_names_file_quote_and_page() -> None:
+    """So that a client can show what was cited."""
+    annotator, _ = annotate("It failed [1].")
+    (mark,) = annotator.annotations
+    assert mark.file_citation is not None
+    assert ("file_citation", "file-a", 4) == (
+        mark.type,
+        mark.file_citation.file_id,
+        mark.file_citation.page,
+    )
+    assert CITATIONS[0].quote == mark.file_citation.quote
+
+
+@pytest.mark.parametrize(
+    ("written", "file_id", "text"),
+    [
+        ("[report](sandbox:/mnt/data/report.xlsx)", "file-x", "sandbox:/mnt/data/report.xlsx"),
+        ("See sandbox:/mnt/data/report.xlsx.", "file-x", "sandbox:/mnt/data/report.xlsx"),
+        ("`sandbox:/mnt/data/report.xlsx`", "file-x", "sandbox:/mnt/data/report.xlsx"),
+        ("sandbox:/mnt/data/Ünï-cödé.csv", "file-u", "sandbox:/mnt/data/Ünï-cödé.csv"),
+    ],
+)
+def test_links_to_made_files(written: str, file_id: str, text: str) -> None:
+    """Only the URL is the marker; the text stays as written, however it is cut."""
+    for fragments in ([written], list(written)):
+        annotator, _ = annotate(*fragments)
+        (mark,) = annotator.annotations
+        assert written == annotator.value
+        assert mark.file_path is not None
+        assert ("file_path", file_id, text) == (mark.type, mark.file_path.file_id, mark.text)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["sandbox:/mnt/data/other.csv", "sandbox:/mnt/data/", "sandbox:/etc/passwd", "/mnt/data/report.xlsx"],
+)
+def test_links_to_other_files_stay_text(written: str) -> None:
+    """Only what the run's own code has made is linked."""
+    annotator, _ = annotate(written)
+
+    assert (written, []) == (annotator.value, annotator.annotations)
+
+
+def test_text_is_held_back_only_while_it_may_become_a_mark() -> None:
+    """A client waits for the rest of a marker and for nothing else."""
+    annotator = Annotator(CITATIONS, FILES, step=0)
+    given_at_once = [
+        "".join(piece.value for piece in annotator.feed(fragment))
+        for fragment in ("It", " failed [", "1", "]", " and", " [x", "]")
+    ]
+
+    assert ["It", " failed ", "", "", f"{FIRST} and", " [x", "]"] == given_at_once
+
+
+def test_closing_marks_cite_the_passage_that_was_used() -> None:
+    """A forgetful model's answer gets the source that shares most words with it, and links to the made files."""
+    annotator, pieces = annotate("Tokyo has 14 million inhabitants.", closing=True)
+
+    assert (
+        f"Tokyo has 14 million inhabitants. {SECOND}"
+        "\n\n[report.xlsx](sandbox:/mnt/data/report.xlsx)"
+        "\n\n[Ünï-cödé.csv](sandbox:/mnt/data/Ünï-cödé.csv)"
+    ) == annotator.value
+    assert ["file_citation", "file_path", "file_path"] == [m.type for m in annotator.annotations]
+
+
+def test_closing_marks_repeat_nothing() -> None:
+    """What the model cited and linked itself is left alone."""
+    written = "Failed [1]. [r](sandbox:/mnt/data/report.xlsx) [u](sandbox:/mnt/data/Ünï-cödé.csv)"
+    annotator, _ = annotate(written)
+
+    assert [] == annotator.closing_marks()
+
+
+def test_an_answer_that_shares_nothing_cites_nothing() -> None:
+    """Better no citation than a wrong one."""
+    assert best_match("I do not know.", CITATIONS) is None
+    assert best_match("", []) is None
+
+
+def test_numbers_weigh_more_than_words() -> None:
+    """A passage with the figure of the answer beats one that shares a few words more."""
+    words = Citation(1, "f", "w", "the bank failed with losses")
+    figure = Citation(2, "g", "w", "assets of 3.5 billion")
+
+    assert figure == best_match("the bank failed: 3.5", [words, figure])
