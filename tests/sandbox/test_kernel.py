@@ -3,8 +3,12 @@
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 
 from local_assistants.tools.code_interpreter.kernel import Kernel
+from local_assistants.tools.code_interpreter.limits import Limits
+from local_assistants.tools.code_interpreter.provisioner import Place
+from local_assistants.tools.code_interpreter.sandbox import Sandbox
 
 from .room import say
 
@@ -125,3 +129,21 @@ async def test_the_event_loop_is_not_blocked_by_a_start(kernel: Kernel) -> None:
     await say(kernel, "sum(range(10))")
     ticking.cancel()
     assert longest < 0.5
+
+
+async def test_a_kernel_works_where_proc_cannot_be_mounted(
+    isolation: Sandbox, data: Path, sockets: Path
+) -> None:
+    """Tier A', as in a container with masked paths: state, pandas, a helper process and an interrupt."""
+    masked = Sandbox(isolation.environment, Limits(), bubblewrap=isolation.bubblewrap, proc=False)
+    kernel = Kernel(Place(masked, data, sockets / "masked"))
+    code = (
+        "import os, subprocess, pandas\n"
+        "print(os.path.exists('/proc/self'), subprocess.run(['true']).returncode)"
+    )
+    try:
+        assert "False 0\n" == (await say(kernel, code)).text
+        assert "KeyboardInterrupt" == (await say(kernel, "while True: pass", seconds=0.5)).error
+        assert "2.0\n" == (await say(kernel, "print(pandas.Series([1, 3]).mean())")).text
+    finally:
+        await kernel.close()

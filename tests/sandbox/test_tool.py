@@ -8,11 +8,8 @@ import pytest
 
 from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.engine.objects import ImageOutput
-from local_assistants.tools.code_interpreter import probe
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.limits import Limits
-from local_assistants.tools.code_interpreter.runner import Unsandboxed
-from local_assistants.tools.code_interpreter.sandbox import Bubblewrap, Job
+from local_assistants.tools.code_interpreter.sandbox import Bubblewrap
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
 from .room import Desk, HandClock, attach
@@ -249,11 +246,16 @@ async def test_a_forgotten_thread_leaves_nothing(desk: Desk, tmp_path: Path) -> 
     assert [] == list((tmp_path / "root" / "sessions").iterdir())
 
 
-async def test_without_isolation_nothing_runs(environment: Environment) -> None:
-    """A bwrap that cannot isolate gives an error with the reason, never a run."""
-    broken = Bubblewrap(Path("/bin/false"), "a broken bwrap")
-    with pytest.raises(SandboxUnavailable, match="no sandbox on this host"):
-        await probe.find_sandbox(environment, Limits(), bubblewrap=broken)
+NO_BWRAP = Bubblewrap(Path("/bin/false"), "a bwrap that cannot isolate")
+
+
+async def test_without_isolation_nothing_runs(environment: Environment, tmp_path: Path) -> None:
+    """A bwrap that cannot isolate gives an error with the reason and what mends it, never a run."""
+    settings = Settings(environment.prefix, tmp_path / "root", bubblewrap=NO_BWRAP)
+    desk = Desk(CodeInterpreter(settings, HandClock()))
+    with pytest.raises(SandboxUnavailable, match=r"no sandbox on this host: .*--security-opt"):
+        await desk.run("open('/mnt/data/ran', 'w')")
+    assert not os.path.lexists(tmp_path / "root" / "sessions" / "thread_1")
 
 
 async def test_without_an_interpreter_nothing_runs(tmp_path: Path) -> None:
@@ -263,15 +265,28 @@ async def test_without_an_interpreter_nothing_runs(tmp_path: Path) -> None:
         await Desk(tool).run("1")
 
 
-async def test_running_unsandboxed_is_logged_loudly(
-    environment: Environment, caplog: pytest.LogCaptureFixture, tmp_path: Path
+async def test_the_override_runs_without_isolation_and_says_so(
+    environment: Environment, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The operator's override works on the session's folder, and nobody can miss it in the log."""
-    with caplog.at_level(logging.CRITICAL):
-        runner = Unsandboxed(environment, Limits())
-    assert "WITHOUT A SANDBOX" in caplog.text
-    runner.prepare(tmp_path / "data")
-    finished = await runner.run(
-        Job(argv=("-c", "import os; print(os.getcwd())"), data=tmp_path / "data"), seconds=20
+    """Where isolation fails, only the operator's explicit setting runs code, and nobody can miss it in the log."""
+    settings = Settings(
+        environment.prefix, tmp_path / "root", bubblewrap=NO_BWRAP, allow_unsandboxed=True
     )
-    assert f"{tmp_path / 'data'}\n" == finished.stdout
+    desk = Desk(CodeInterpreter(settings, HandClock()))
+    with caplog.at_level(logging.CRITICAL):
+        assert "none" == await desk.tool.check()
+    assert "WITHOUT A SANDBOX" in caplog.text
+    result = await desk.run("open('/mnt/data/a.txt', 'w').write('abc')")
+    assert ["/mnt/data/a.txt"] == [made.path for made in result.files]
+    assert b"abc" == desk.saved["a.txt"]
+    await desk.tool.close()
+
+
+async def test_the_override_changes_nothing_where_isolation_works(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """It is no way to switch the sandbox off."""
+    settings = Settings(environment.prefix, tmp_path / "root", allow_unsandboxed=True)
+    tool = CodeInterpreter(settings, HandClock())
+    assert await tool.check() in ("A", "A'")
+    await tool.close()

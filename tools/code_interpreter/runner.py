@@ -77,6 +77,7 @@ class Unsandboxed:
 
     def __init__(self, environment: Environment, limits: Limits) -> None:
         self.environment = environment
+        self._places: list[Path] = []
         self.limits = replace(limits, processes=_ANY_NUMBER)
         _LOG.critical(
             "code_interpreter runs WITHOUT A SANDBOX because the operator allowed it: "
@@ -97,7 +98,9 @@ class Unsandboxed:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def release(self, folder: Path) -> None:
-        """Nothing to do: nothing was mounted."""
+        """Remove the programs' input files."""
+        while self._places:
+            await asyncio.to_thread(spawner.remove_tree, self._places.pop())
 
     def localise(self, code: str, data: Path) -> str:
         """There is no /mnt/data here, so the text is replaced wherever it stands."""
@@ -105,6 +108,7 @@ class Unsandboxed:
 
     def _spawn(self, job: Job, stdout: int) -> subprocess.Popen[bytes]:
         place = Path(tempfile.mkdtemp(prefix="unsandboxed-"))
+        self._places.append(place)
         _write(place, job.files)
         argv = [
             f"{place}{text}" if text.startswith("/run/") else self.localise(text, job.data or place)

@@ -23,7 +23,7 @@ from .limits import Limits
 from .outputs import Failure, Lost, Picture, Text
 from .profile import Profiler
 from .runner import Runner, Unsandboxed
-from .sandbox import DATA
+from .sandbox import DATA, Bubblewrap
 from .sessions import Session, SessionLimits, Sessions
 from .transcript import Transcript, for_model
 
@@ -38,6 +38,7 @@ class Settings:
     Attributes:
         environment: the folder that `environment.install` filled.
         root: a folder of our own for sessions' files and cached profiles.
+        bubblewrap: the bwrap to use; None for the system's or the one that a package carries.
         allow_unsandboxed: run code without isolation where there is none. Never a default; logged at each start.
         profiles: describe attached tables to the model.
         hints: say what to write after an error.
@@ -47,6 +48,7 @@ class Settings:
     root: Path
     limits: Limits = field(default_factory=Limits)
     sessions: SessionLimits = field(default_factory=SessionLimits)
+    bubblewrap: Bubblewrap | None = None
     allow_unsandboxed: bool = False
     profiles: bool = True
     hints: bool = True
@@ -171,7 +173,7 @@ class CodeInterpreter:
                 f"there is no interpreter in {settings.environment}; {environment.INSTALL}"
             )
         try:
-            return await probe.find_sandbox(found, settings.limits)
+            return await probe.find_sandbox(found, settings.limits, bubblewrap=settings.bubblewrap)
         except SandboxUnavailable:
             if not settings.allow_unsandboxed:
                 raise
