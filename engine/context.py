@@ -44,10 +44,14 @@ class Rendering:
 
 
 async def units_of(entries: Sequence[TranscriptEntry], rendering: Rendering) -> list[Unit]:
-    """The transcript as units, oldest first. Calls that were never answered get a note in place of their output."""
+    """The transcript as units, oldest first.
+
+    Calls that were never answered get a note in place of their output; outputs whose call is gone go with it.
+    """
     answered = {
         e.body.tool_call_id for e in entries if e.body is not None and e.body.role == "tool"
     }
+    called: set[str] = set()
     units: list[Unit] = []
     pending: list[ChatMessage] = []
     count = 0
@@ -56,6 +60,9 @@ async def units_of(entries: Sequence[TranscriptEntry], rendering: Rendering) -> 
         if entry.message_id and message is None:
             continue  # deleted by its owner: the model forgets it too
         if entry.body is not None:
+            if entry.body.role == "tool" and entry.body.tool_call_id not in called:
+                continue  # the call was part of a message that was deleted
+            called |= {call.id for call in entry.body.tool_calls}
             pending.append(entry.body)
             pending += [
                 _unanswered(call) for call in entry.body.tool_calls if call.id not in answered
@@ -66,8 +73,10 @@ async def units_of(entries: Sequence[TranscriptEntry], rendering: Rendering) -> 
         if message is not None and not (entry.body and entry.body.tool_calls):
             units.append(Unit(tuple(pending), count))
             pending, count = [], 0
-    if pending:
-        units.append(Unit(tuple(pending), count))
+    if (
+        pending
+    ):  # a turn still at work: what it has said so far is not one of the thread's messages yet
+        units.append(Unit(tuple(pending), 0))
     return units
 
 
@@ -125,14 +134,15 @@ async def fit(
     """
     # while a run works, its own calls are the newest unit and the question it answers is the one before
     kept = 2 if units and not units[-1].api_messages else 1
-    head, middle, newest = list(units[:1]), list(units[1:-kept]), list(units[1:][-kept:])
+    older, newest = list(units[:-kept]), list(units[-kept:])
+    head, middle = older[:1], older[1:]
     while True:
         messages = [m for unit in [*head, *middle, *newest] for m in unit.messages]
         candidate = replace(request, messages=(*request.messages, *messages))
         tokens = await backend.count_tokens(candidate)
-        if tokens <= limit or not (middle or (head and newest)):
+        if tokens <= limit or not older:
             return candidate, tokens
         if middle:
             middle = middle[max(1, len(middle) // 4) :]
         else:
-            head = []
+            head = older = []
