@@ -38,9 +38,9 @@ class NetworkGuard:
         """Refuse what would leave the machine."""
         if event in _CONNECTING:
             sock, address = args[0], args[1]
-            if sock.family in (socket.AF_INET, socket.AF_INET6) and address is not None:
-                if not is_local(address[0]):
-                    self.refuse(f"{event} {address}")
+            internet = sock.family in (socket.AF_INET, socket.AF_INET6)
+            if internet and address is not None and not is_local(address[0]):
+                self.refuse(f"{event} {address}")
         elif event in _LOOKING_UP and not is_local(args[0]) and not _is_address(args[0]):
             self.refuse(f"{event} {args[0]}")
 

@@ -1,5 +1,7 @@
 """Citation marks and file links become annotations, wherever the fragments are cut."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,9 @@ from local_assistants.engine.annotations import Annotator, Piece, best_match
 from local_assistants.engine.ports import Citation, MadeFile
 
 CITATIONS = [
-    Citation(1, "file-a", "annual.pdf", "The bank failed in 2009 with assets of 3.5 billion.", page=4),
+    Citation(
+        1, "file-a", "annual.pdf", "The bank failed in 2009 with assets of 3.5 billion.", page=4
+    ),
     Citation(2, "file-b", "日本.txt", "Tokyo has 14 million inhabitants."),
     Citation(12, "file-c", "c.md", "Unrelated words only."),
 ]
@@ -21,7 +25,9 @@ SECOND = "【0:1†日本.txt】"
 TWELFTH = "【0:11†c.md】"
 
 
-def annotate(*fragments: str, closing: bool = False, known: bool = True) -> tuple[Annotator, list[Piece]]:
+def annotate(
+    *fragments: str, closing: bool = False, known: bool = True
+) -> tuple[Annotator, list[Piece]]:
     """The annotator after these fragments and all pieces it gave."""
     annotator = Annotator(CITATIONS if known else [], FILES if known else [], step=0)
     pieces = [piece for fragment in fragments for piece in annotator.feed(fragment)]
@@ -50,7 +56,7 @@ def cut_texts(draw: st.DrawFn) -> tuple[str, list[str]]:
     text = draw(TEXTS)
     places = sorted(draw(st.lists(st.integers(0, len(text)), max_size=8)))
     edges = [0, *places, len(text)]
-    return text, [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return text, [text[a:b] for a, b in pairwise(edges)]
 
 
 @given(cut_texts())
@@ -151,7 +157,12 @@ def test_links_to_made_files(written: str, file_id: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["sandbox:/mnt/data/other.csv", "sandbox:/mnt/data/", "sandbox:/etc/passwd", "/mnt/data/report.xlsx"],
+    [
+        "sandbox:/mnt/data/other.csv",
+        "sandbox:/mnt/data/",
+        "sandbox:/etc/passwd",
+        "/mnt/data/report.xlsx",
+    ],
 )
 def test_links_to_other_files_stay_text(written: str) -> None:
     """Only what the run's own code has made is linked."""
@@ -173,7 +184,7 @@ def test_text_is_held_back_only_while_it_may_become_a_mark() -> None:
 
 def test_closing_marks_cite_the_passage_that_was_used() -> None:
     """A forgetful model's answer gets the source that shares most words with it, and links to the made files."""
-    annotator, pieces = annotate("Tokyo has 14 million inhabitants.", closing=True)
+    annotator, _ = annotate("Tokyo has 14 million inhabitants.", closing=True)
 
     assert (
         f"Tokyo has 14 million inhabitants. {SECOND}"

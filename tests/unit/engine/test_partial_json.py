@@ -1,6 +1,7 @@
 """Code is shown while the JSON around it is still being written."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ def documents(draw: st.DrawFn) -> tuple[str, str, list[str]]:
     )
     places = sorted(draw(st.lists(st.integers(0, len(written)), max_size=10)))
     edges = [0, *places, len(written)]
-    return text, written, [written[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return text, written, [written[a:b] for a, b in pairwise(edges)]
 
 
 @given(documents())

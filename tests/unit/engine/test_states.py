@@ -31,7 +31,7 @@ ILLEGAL = [pair for pair in PAIRS if pair not in LEGAL]
 def test_a_legal_event_does_what_the_table_says(
     machine: Machine, status: StrEnum, event: On
 ) -> None:
-    """The copy has the new status, its stamps and cleared fields, and is otherwise the same; the object is untouched."""
+    """The copy has the new status, stamps and cleared fields, and is else the same; the object is untouched."""
     before: Any = sample(machine, status)
     kept = before.model_dump()
     transition = machine.table[status, event]
@@ -70,7 +70,9 @@ def test_final_statuses_are_those_without_a_way_out(machine: Machine) -> None:
     left = {status for status, _ in machine.table}
 
     assert set(statuses(machine)) - left == set(machine.final)
-    assert all(machine.is_final(status) == (status in machine.final) for status in statuses(machine))
+    assert all(
+        machine.is_final(status) == (status in machine.final) for status in statuses(machine)
+    )
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
