@@ -79,12 +79,12 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), prog_name="local-assistants", standalone_mode=False)
     except AssistantsError as error:
         return _fail(error.message, exit_codes.of(error))
-    except typer.Abort:
-        return _fail("Interrupted.", exit_codes.INTERRUPTED)
-    except KeyboardInterrupt:
-        return _fail("Interrupted.", exit_codes.INTERRUPTED)
+    except (typer.Abort, KeyboardInterrupt):
+        code = exit_codes.INTERRUPTED
     except Exception as error:
         return _unexpected(error)
+    if code == exit_codes.INTERRUPTED:  # typer makes Ctrl-C this code, too
+        return _fail("Interrupted.", code)
     return code if isinstance(code, int) else exit_codes.DONE
 
 

@@ -1,6 +1,9 @@
 """The command line: exit codes, plain errors, JSON for programs."""
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,3 +103,28 @@ def test_the_module_runs_as_the_command_does() -> None:
     )
 
     assert exit_codes.WRONG_USAGE == done.returncode
+
+
+def test_ctrl_c_is_code_130_and_leaves_no_traceback(empty_machine: Machine) -> None:
+    """A pull that waits for an index that never answers ends at once, in one sentence."""
+    with socket.create_server(("127.0.0.1", 0)) as silent_index:
+        address = f"http://127.0.0.1:{silent_index.getsockname()[1]}/simple"
+        with subprocess.Popen(
+            [sys.executable, "-m", "local_assistants", "models", "pull", "135m"],
+            env={
+                **os.environ,
+                "PIP_INDEX_URL": address,
+                "PIP_EXTRA_INDEX_URL": "",
+                "PIP_NO_INDEX": "",
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as pull:
+            connection, _ = silent_index.accept()
+            with connection:  # the package client is asking now
+                os.killpg(pull.pid, signal.SIGINT)  # as a terminal does: to the client, too
+                _, said = pull.communicate(timeout=30)
+
+    assert exit_codes.INTERRUPTED == pull.returncode
+    assert "local-assistants: Interrupted.\n" == said
