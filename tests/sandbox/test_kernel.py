@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from pathlib import Path
 
+from local_assistants.tools.code_interpreter import processes
 from local_assistants.tools.code_interpreter.kernel import Kernel
 from local_assistants.tools.code_interpreter.limits import Limits
 from local_assistants.tools.code_interpreter.provisioner import Place
@@ -92,6 +94,39 @@ async def test_an_abandoned_call_is_interrupted(kernel: Kernel) -> None:
     started = time.monotonic()
     assert "5\n" == (await say(kernel, "kept")).text
     assert time.monotonic() - started < 10
+
+
+async def test_a_cancelled_caller_leaves_a_usable_kernel(kernel: Kernel) -> None:
+    """As when a run is cancelled: the code is interrupted and variables stay."""
+    await say(kernel, "kept = 5")
+    running = asyncio.create_task(say(kernel, "while True: pass"))
+    await asyncio.sleep(0.5)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert "5\n" == (await say(kernel, "kept")).text
+
+
+async def test_a_caller_cancelled_during_the_start_leaks_no_process(kernel: Kernel) -> None:
+    """Whenever it happens, only the next call's kernel is there afterwards."""
+    before = set(processes.children(os.getpid()))
+    for pause in (0.0, 0.002, 0.01, 0.03, 0.1):
+        starting = asyncio.create_task(say(kernel, "1"))
+        await asyncio.sleep(pause)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+    assert "2\n" == (await say(kernel, "1 + 1")).text
+    assert 1 == len(set(processes.children(os.getpid())) - before)
+
+
+async def test_exit_does_not_end_the_session(kernel: Kernel) -> None:
+    """Models close their programs with exit(); variables are kept all the same."""
+    await say(kernel, "kept = 5\nexit()")
+    await asyncio.sleep(0.3)
+    heard = await say(kernel, "kept")
+    assert heard.lost is None
+    assert "5\n" == heard.text
 
 
 async def test_input_is_refused_at_once(kernel: Kernel) -> None:

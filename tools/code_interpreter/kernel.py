@@ -55,6 +55,7 @@ class Kernel:
         self._client: Any = None
         self._answered = False
         self._overrun: str | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -71,21 +72,18 @@ class Kernel:
     async def start(self) -> None:
         """Spawn the kernel and connect; does not wait until it answers, the first call does.
 
+        A caller that is cancelled meanwhile leaves the start to be finished for the next one.
+
         Raises:
             MissingDependency: jupyter_client is not installed.
             SandboxUnavailable: the sandbox cannot be started.
         """
+        starting = self._starting = self._starting or asyncio.create_task(self._start())
         try:
-            jupyter = await asyncio.to_thread(importlib.import_module, f"{__package__}.jupyter")
-        except ImportError as error:
-            raise MissingDependency(
-                f"{error.name} is missing; install it: pip install jupyter_client"
-            ) from error
-        self._answered, self._overrun = False, None
-        self._manager = jupyter.manager(self._place)
-        await self._manager.start_kernel()
-        self._connect()
-        self._watcher = asyncio.create_task(self._watch(), name="sandbox-watchdog")
+            await asyncio.shield(starting)
+        finally:
+            if starting.done():
+                self._starting = None
 
     async def execute(
         self, code: str, *, seconds: float | None = None, silent: bool = False
@@ -100,6 +98,8 @@ class Kernel:
         """
         async with self._lock:
             await self._settled()
+            if self._starting is not None:
+                await self.start()
             if self._manager is not None and not self.alive:
                 yield await self._replace("its process ended between two calls" + self._ending())
             if self._manager is None:
@@ -116,12 +116,28 @@ class Kernel:
         """End the kernel and all its processes; a second time is harmless."""
         if self._settling is not None:
             self._settling.cancel()
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         await self._end()
 
     @property
     def _provisioner(self) -> "SandboxProvisioner":
         provisioner: SandboxProvisioner = self._manager.provisioner
         return provisioner
+
+    async def _start(self) -> None:
+        try:
+            jupyter = await asyncio.to_thread(importlib.import_module, f"{__package__}.jupyter")
+        except ImportError as error:
+            raise MissingDependency(
+                f"{error.name} is missing; install it: pip install jupyter_client"
+            ) from error
+        self._answered, self._overrun = False, None
+        manager = jupyter.manager(self._place)
+        await manager.start_kernel()
+        self._manager = manager
+        self._connect()
+        self._watcher = asyncio.create_task(self._watch(), name="sandbox-watchdog")
 
     def _connect(self) -> None:
         from . import jupyter

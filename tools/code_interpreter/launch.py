@@ -28,6 +28,9 @@ def main(folder: str) -> None:
     kernelapp = importlib.import_module("ipykernel.kernelapp")
     _take_sockets(kernelapp, settings["listeners"])
     _cut_long_streams()
+    # Models end their programs with exit(); the session is not theirs to end.
+    shell = importlib.import_module("ipykernel.zmqshell").ZMQInteractiveShell
+    shell.ask_exit = lambda self: None
     for module in settings["preload"]:
         importlib.import_module(module)
     kernelapp.IPKernelApp.launch_instance(

@@ -86,7 +86,7 @@ class Unsandboxed:
 
     async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start `job` with /mnt/data as its working directory; its input files lie in a temporary folder."""
-        return await spawner.shared().run(lambda: self._spawn(job, stdout))
+        return await spawner.started(spawner.shared().run(lambda: self._spawn(job, stdout)))
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
         """Run `job` to its end, or kill it after `seconds`."""

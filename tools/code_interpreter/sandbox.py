@@ -139,7 +139,7 @@ class Sandbox:
         Raises:
             SandboxUnavailable: bwrap could not even be started.
         """
-        return await self._spawner.run(lambda: self._spawn(job, stdout))
+        return await spawner.started(self._spawner.run(lambda: self._spawn(job, stdout)))
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
         """Run `job` to its end, or kill it after `seconds` (returncode -9)."""

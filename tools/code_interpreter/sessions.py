@@ -72,6 +72,7 @@ class Sessions:
         self._limits = limits
         self._live: dict[str, Session] = {}
         self._opening = asyncio.Lock()
+        self._naming = asyncio.Lock()
         self._numbers = itertools.count()
         self._sockets = _sockets_folder()
         self._culler: asyncio.Task[None] | None = None
@@ -114,7 +115,8 @@ class Sessions:
 
     async def names(self, thread_id: str, files: Sequence[ToolFile]) -> dict[str, str]:
         """File id -> name in /mnt/data; the same for a thread ever after."""
-        return await asyncio.to_thread(self._names, _folder(self._root, thread_id), files)
+        async with self._naming:
+            return await asyncio.to_thread(self._names, _folder(self._root, thread_id), files)
 
     async def forget(self, thread_id: str) -> None:
         """End the thread's session and delete its files."""

@@ -17,13 +17,14 @@ import os
 import pwd
 import queue
 import shutil
+import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...engine.errors import SandboxUnavailable
 
@@ -117,6 +118,8 @@ class Spawner:
         future: Future[T] = Future()
 
         def job() -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # nobody waits any more; an error here would end the thread and all kernels with it
             try:
                 result = function()
             except BaseException as error:
@@ -220,6 +223,26 @@ def shared() -> Spawner:
         if _spawner is None:
             _spawner = Spawner()
         return _spawner
+
+
+async def started(
+    spawning: Coroutine[Any, Any, subprocess.Popen[bytes]],
+) -> subprocess.Popen[bytes]:
+    """The process that `spawning` starts; when the caller is cancelled meanwhile, the process is ended."""
+    task = asyncio.ensure_future(spawning)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_end_orphan)
+        raise
+
+
+def _end_orphan(task: "asyncio.Future[subprocess.Popen[bytes]]") -> None:
+    if not task.cancelled() and task.exception() is None:
+        process = task.result()
+        process.kill()
+        with process:  # closes its pipes and reaps it
+            pass
 
 
 def hand_over(folder: Path, identity: Identity | None) -> None:
