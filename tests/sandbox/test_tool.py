@@ -1,5 +1,7 @@
 """The tool as the core calls it: files in and out, hints, sessions, refusal."""
 
+import asyncio
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -192,6 +194,19 @@ async def test_threads_share_nothing(desk: Desk) -> None:
     other = Desk(desk.tool, thread_id="thread_2")
     assert "[]" == (await other.run("import os; print(os.listdir('/mnt/data'))")).output
     assert "NameError" in (await other.run("secret")).output
+
+
+async def test_a_busy_thread_does_not_hold_up_another(desk: Desk) -> None:
+    """While one thread's code spins, another's call comes back."""
+    other = Desk(desk.tool, thread_id="thread_2")
+    await other.run("1")
+    spinning = asyncio.create_task(desk.run("while True: pass"))
+    await asyncio.sleep(0.3)
+    assert "2" == (await other.run("print(1 + 1)")).output
+    assert not spinning.done()
+    spinning.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await spinning
 
 
 async def test_files_outlive_the_engine(

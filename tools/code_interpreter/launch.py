@@ -28,9 +28,7 @@ def main(folder: str) -> None:
     kernelapp = importlib.import_module("ipykernel.kernelapp")
     _take_sockets(kernelapp, settings["listeners"])
     _cut_long_streams()
-    # Models end their programs with exit(); the session is not theirs to end.
-    shell = importlib.import_module("ipykernel.zmqshell").ZMQInteractiveShell
-    shell.ask_exit = lambda self: None
+    importlib.import_module("ipykernel.zmqshell").ZMQInteractiveShell.ask_exit = _stay
     for module in settings["preload"]:
         importlib.import_module(module)
     kernelapp.IPKernelApp.launch_instance(
@@ -97,6 +95,10 @@ def _cut_long_streams() -> None:
         return make(self, kind, content, *args, **keywords)
 
     session.msg = make_cut
+
+
+def _stay(_shell: Any) -> None:
+    """Models end their programs with exit(); the session is not theirs to end."""
 
 
 if __name__ == "__main__":
