@@ -122,9 +122,9 @@ def numbered(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def printable(text: str) -> str:
-    """`text` without characters that could disturb a log or a prompt, at most 200 of them."""
-    return "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in text[:200])
+def printable(text: str, limit: int = 200) -> str:
+    """`text` without characters that could disturb a log or a prompt, at most `limit` of them."""
+    return "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in text[:limit])
 
 
 class _OpenFile:

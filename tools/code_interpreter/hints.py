@@ -36,6 +36,8 @@ del _columns
 
 _NEAREST = 5
 _LISTED = 30
+_COLUMNS = 15  # shown, the nearest first
+_HINT_CHARS = 600
 _ARROW = re.compile(r"^-+> \d+ (.*)$", re.MULTILINE)
 _CELL = re.compile(r"^Cell In\[\d+\], line (\d+)|^  ?File .*<ipython.*line (\d+)", re.MULTILINE)
 _MODULE = re.compile(r"No module named '([\w.]+)'")
@@ -107,9 +109,11 @@ def _column_hint(failure: Failure, tables: Sequence[Table]) -> str:
             )
         if meant is not None and not _INVISIBLE.search(meant):
             return f"Hint: the column is named {meant!r}. Write it exactly so."
-        near = difflib.get_close_matches(wanted[0], columns, _NEAREST, cutoff=0.5) or columns
-        shown = ", ".join(repr(column) for column in near[:_LISTED])
-        return f"Hint: there is no column {wanted[0]!r}. Columns of {variable}: {printable(shown)}"
+        near = difflib.get_close_matches(wanted[0], columns, _NEAREST, cutoff=0.5)
+        shown = [*near, *(column for column in columns if column not in near)][:_COLUMNS]
+        return f"Hint: there is no column {wanted[0]!r}. Columns of {variable}: " + printable(
+            ", ".join(map(repr, shown)), _HINT_CHARS
+        )
     return ""
 
 
