@@ -45,6 +45,7 @@ class ChromaIndex:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vector-index")
         self._client: Any = None  # Chroma's types differ between its versions
         self._lock: int | None = None
+        self._closed = False
         self._collections: dict[str, Any] = {}
 
     async def upsert(
@@ -76,11 +77,17 @@ class ChromaIndex:
         return await self._call(self._count, collection)
 
     async def close(self) -> None:
-        """Let go of the folder and end the thread; nothing can be called after."""
-        await self._call(self._close)
+        """Let go of the folder and end the thread. May be called twice; nothing else can be called after."""
+        if self._closed:
+            return
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._guarded, self._close, ())
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _call(self, work: Callable[..., T], *args: Any) -> T:
+        if self._closed:
+            raise StorageFault("The vector index is closed; open it again to use it.")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._guarded, work, args)
 

@@ -56,6 +56,7 @@ class SentenceEmbedder:
         self._window = window
         self._tokenizer: Tokenizer | None = None
         self._model: Any = None  # a SentenceTransformer; its types overwhelm every checker
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
 
     @property
@@ -80,6 +81,8 @@ class SentenceEmbedder:
             MissingDependency: the folder or a package is missing; names the command.
             ToolFault: the weights are not the pinned ones, or the model fails.
         """
+        if self._closed:
+            raise ToolFault("The embedding model is closed; make a new one to use it.")
         loop = asyncio.get_running_loop()
         vectors: list[bytes] = []
         for start in range(0, len(texts), BATCH):
@@ -88,6 +91,8 @@ class SentenceEmbedder:
         return vectors
 
     async def close(self) -> None:
+        """End the thread and let go of the model. May be called twice; nothing can be embedded after."""
+        self._closed = True
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
         self._model = None
 

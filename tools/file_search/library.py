@@ -198,7 +198,9 @@ class FileLibrary:
         return "".join(parts)
 
     async def close(self) -> None:
-        """Nothing of its own to let go: whoever made store, index and embedder closes them."""
+        """Close the index and the embedder too: they serve this library alone. The store stays open."""
+        await self._index.close()
+        await self._embedder.close()
 
 
 def _chunk(key: Key, number: int, document: Document, piece: Piece, vector: bytes) -> Chunk:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # A line that holds a figure and nothing else.
 _CELL = re.compile(r"[\s\d.,$€£%()\u2010-\u2015-]+\Z")
+# Two short lines with nothing but an empty one between them: cells of a row, whatever is in them.
+_GAP = re.compile(r"^.{1,40}\n\n(?=.{1,40}$)", re.MULTILINE)
 _SCATTERED = 0.2  # share of such lines from which on a page is taken for a scattered table
 _KEPT = 0.95  # share of the plain text's words that the layout text must still have
 _WORD = re.compile(r"\w+")
@@ -116,10 +118,11 @@ def tidy(text: str) -> str:
 
 
 def is_scattered(text: str) -> bool:
-    """Whether many lines hold a lone figure: a table whose cells lost their row."""
+    """Whether many lines hold a lone figure or a lone cell: a table whose cells lost their row."""
     lines = [line for line in text.split("\n") if line.strip()]
-    cells = sum(1 for line in lines if _CELL.match(line))
-    return len(lines) > 10 and cells / len(lines) >= _SCATTERED
+    figures = sum(1 for line in lines if _CELL.match(line))
+    gaps = sum(1 for _ in _GAP.finditer(text))
+    return len(lines) > 10 and max(figures, gaps) / len(lines) >= _SCATTERED
 
 
 def mend(layout: str, plain: str) -> str:

@@ -5,7 +5,6 @@ count one each and other characters a quarter, which errs on the safe side for p
 """
 
 import re
-from calendar import month_name
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,38 +16,12 @@ _ABBREVIATION = re.compile(
 _LINE = re.compile(r"\n")
 _WORD = re.compile(r"\w+")
 _STEM = 6  # words with the same first letters count as one word: stores, stored
-_EMPTY_WORDS = frozenset(
-    {
-        "and",
-        "are",
-        "did",
-        "does",
-        "during",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "how",
-        "many",
-        "much",
-    }
-    | {
-        "that",
-        "the",
-        "their",
-        "this",
-        "was",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "with",
-    }
-)
-_MONTHS = frozenset(name.casefold()[:_STEM] for name in month_name if name)
+_EMPTY = """
+and are did does during for from had has have how many much that the their this was were what when where which who with
+"""
+_EMPTY_WORDS = frozenset(_EMPTY.split())
+_DATES = "january february march april may june july august september october november december"
+_MONTHS = frozenset(month[:_STEM] for month in _DATES.split())
 
 
 def estimated_tokens(text: str) -> int:

@@ -118,7 +118,7 @@ def parsed_queries(arguments: str) -> tuple[str, ...]:
         given = [given]
     if not isinstance(given, list):
         return ()
-    items: list[object] = given
+    items = cast("list[object]", given)
     texts = [one for one in items if isinstance(one, str) and one.strip()]
     short = (" ".join(text.split())[:_QUERY_CHARACTERS] for text in texts)
     return tuple(dict.fromkeys(short))[:QUERIES]

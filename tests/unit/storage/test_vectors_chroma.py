@@ -115,6 +115,16 @@ async def test_two_owners_are_refused(tmp_path: Path) -> None:
     await second.close()
 
 
+async def test_a_closed_index_says_so(tmp_path: Path) -> None:
+    """Closing twice is no error; using it afterwards is, in words."""
+    index = ChromaIndex(tmp_path)
+    await index.close()
+    await index.close()
+
+    with pytest.raises(StorageFault, match="closed"):
+        await index.count("vs_a")
+
+
 async def test_wrong_dimensions_are_a_storage_fault(tmp_path: Path) -> None:
     """What Chroma raises arrives as an error of our own tree."""
     index = ChromaIndex(tmp_path)
