@@ -11,6 +11,7 @@ from enum import StrEnum
 from .journal import OwnedT, Unit
 from .objects import Content, LastError, Message, Reason, Run, RunStep, StepDetails, Usage
 from .ports import PageQuery, Transaction
+from .replay import shown_content
 from .states import MESSAGE, RUN, STEP, On
 
 _MESSAGE_REASON = {
@@ -69,7 +70,7 @@ def close_open(
     """Close the run's open messages and steps as `event` asks, keeping what they had shown."""
     kept = unfinished or Unfinished()
     for message in _open(unit, Message, run_id, MESSAGE.initial):
-        content = kept.contents.get(message.id, message.content)
+        content = kept.contents.get(message.id) or shown_content(unit.tx, run_id, message.id)
         details = Reason(reason=_MESSAGE_REASON.get(event, "run_failed"))
         unit.fire(Message, message.id, On.INTERRUPT, content=content, incomplete_details=details)
     steps = _open(unit, RunStep, run_id, STEP.initial)

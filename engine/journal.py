@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .errors import NotFound
+from .errors import IllegalTransition, NotFound
 from .events import Event, EventName, message_event, run_event, step_event
 from .feed import EventFeed
 from .objects import Message, Run, RunStep, Wire
@@ -42,6 +42,16 @@ class Unit:
         if found is None:
             raise NotFound(f"No {_MACHINES[kind].name} found with id '{key}'.")
         return found
+
+    def must_work(self, run_id: str) -> None:
+        """Refuse to add to a run that is over, whoever ended it.
+
+        Raises:
+            IllegalTransition: it is.
+        """
+        run = self.must_get(Run, run_id)
+        if RUN.is_final(run.status):
+            raise IllegalTransition(f"Run {run_id} is over: {run.status}.")
 
     def save(self, obj: Run | RunStep | Message, *announced: EventName) -> None:
         """Store a new or changed object and journal the given events with its wire form."""

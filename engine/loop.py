@@ -15,25 +15,27 @@ from contextlib import aclosing
 from .annotations import Annotator
 from .chat import ChatMessage
 from .core import Core
-from .endings import close_open, end_run, run_steps, sum_usage
-from .errors import AssistantsError, ContextOverflow, RateLimited
+from .endings import close_open, end_run
+from .errors import AssistantsError, BackendFault, ContextOverflow, RateLimited
 from .journal import Unit
+from .nudges import Circles
 from .objects import (
     FunctionArguments,
     LastError,
     RequiredAction,
     RequiredCall,
     Run,
-    RunStep,
     SubmitToolOutputs,
     Usage,
 )
-from .ports import Citation, MadeFile, Transaction, TranscriptEntry
-from .prompt import Budget, PromptBuilder, ThreadView, read_thread
+from .ports import Citation, MadeFile, TranscriptEntry
+from .prompt import Budget, Called, PromptBuilder, ThreadView, function_names, read_thread
 from .pump import batches
 from .readiness import wait_for_thread_store
-from .states import On, RunStatus
+from .recall import recall
+from .states import RUN, On, RunStatus
 from .tool_runner import ToolOutcome, run_tools
+from .tool_step import chat_calls
 from .turn import Turn, TurnPlan
 
 _log = logging.getLogger("local_assistants.run")
@@ -41,15 +43,19 @@ _SORRY = "Sorry, something went wrong."
 
 
 class Execution:
-    """What one execution of a run keeps in memory. `stop` is set by the worker before it cancels the task."""
+    """What one execution of a run keeps in memory.
+
+    `stop` is set by the worker before it cancels the task; a task that has not `begun` finds it by itself.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.stop: On | None = None
+        self.begun = False
         self.budget = Budget.of(run)
         self.turn: Turn | None = None
-        self.turns = 0
-        self.tool_turns = 0
+        self.called = Called()
+        self.circles = Circles()
         self.carried = Usage.of(0, 0)
         self.citations: list[Citation] = []
         self.files: dict[str, MadeFile] = {}
@@ -67,7 +73,13 @@ class RunLoop:
 
         Cancelled with `execution.stop` set, it ends the run that way; without, it leaves the run to be taken up again.
         """
+        execution.begun = True
         try:
+            if (
+                execution.stop is not None
+            ):  # a task cancelled before its first step would never run at all
+                await self._end(execution, execution.stop)
+                return
             if await self._start(execution):
                 await self._turns(execution)
             if execution.run.status is RunStatus.CANCELLING:
@@ -110,20 +122,17 @@ class RunLoop:
         return True
 
     async def _recall(self, execution: Execution) -> None:
-        """What the run has already done: tokens spent, tools called, passages given. Nothing for a new run."""
-
-        def look(tx: Transaction) -> tuple[list[RunStep], list[TranscriptEntry]]:
-            own = [
-                e for e in tx.transcript(execution.run.thread_id) if e.run_id == execution.run.id
-            ]
-            return run_steps(tx, execution.run.id), own
-
-        steps, entries = await self._core.store.read(look)
-        spent = sum_usage(steps)
-        execution.budget.spend(spent.prompt_tokens, spent.completion_tokens)
-        execution.tool_turns = sum(step.type == "tool_calls" for step in steps)
-        execution.citations = [citation for entry in entries for citation in entry.citations]
-        execution.files = {made.path: made for entry in entries for made in entry.files}
+        """Go on from what the run has already done. Nothing for a new run."""
+        run = execution.run
+        functions = function_names(run)
+        past = await self._core.store.read(lambda tx: recall(tx, run, functions))
+        execution.budget.spend(past.spent.prompt_tokens, past.spent.completion_tokens)
+        execution.called = Called(past.turns, past.tool_turns)
+        execution.citations = list(past.citations)
+        execution.files = {made.path: made for made in past.files}
+        execution.images = list(past.images)
+        for calls in past.calls:
+            execution.circles.add(calls)
 
     async def _turns(self, execution: Execution) -> None:
         backend = await self._core.models.backend(self._core.models.resolve(execution.run.model))
@@ -133,9 +142,11 @@ class RunLoop:
             view = await self._core.store.read(lambda tx: read_thread(tx, execution.run))
             if view is None:
                 return  # the thread was deleted, and the run with it
-            prompt = await builder.build(view, execution.budget, tool_turns=execution.tool_turns)
-            if execution.budget.prompt is not None and prompt.tokens > execution.budget.prompt:
-                await self._end(execution, On.EXHAUST, reason="max_prompt_tokens")
+            execution.called.in_circles = execution.circles.found and self._core.settings.nudges
+            prompt = await builder.build(view, execution.budget, execution.called)
+            reason = execution.budget.exhausted(prompt.tokens)
+            if reason is not None:
+                await self._end(execution, On.EXHAUST, reason=reason)
                 return
             turn = Turn(self._core, execution.run, self._plan(execution, builder))
             execution.turn = turn
@@ -143,7 +154,6 @@ class RunLoop:
             async with aclosing(source) as stream:
                 async for batch in stream:
                     await turn.write(batch)
-            execution.turns += 1
             execution.budget.spend(turn.spent.prompt_tokens, turn.spent.completion_tokens)
             if not await self._after(execution, builder, view):
                 return
@@ -155,7 +165,7 @@ class RunLoop:
             images=tuple(execution.images),
             carried=execution.carried,
             annotator=lambda: Annotator(
-                execution.citations, list(execution.files.values()), execution.turns
+                execution.citations, list(execution.files.values()), execution.called.turns
             ),
         )
 
@@ -173,18 +183,33 @@ class RunLoop:
         if turn.tool_step is None and turn.function_step is None and not turn.unknown:
             await self._complete(execution, turn)
             return False
+        self._count(execution, turn)
         await turn.finish()
-        execution.tool_turns += 1
         stepless = turn.tool_step is None and turn.function_step is None
         execution.carried = turn.usage if stepless else Usage.of(0, 0)
         outcome = ToolOutcome()
         if turn.tool_step is not None:
-            session = builder.session(view, first_citation=len(execution.citations) + 1)
+            session = builder.session(view, first_citation=_next_number(execution))
             outcome = await run_tools(self._core, turn.tool_step, builder.tools(), session)
+            execution.circles.add(chat_calls([turn.tool_step]))
             execution.citations += outcome.citations
             execution.files |= {made.path: made for made in outcome.files}
             execution.images += outcome.images
         return await self._commit_calls(execution, turn, outcome)
+
+    def _count(self, execution: Execution, turn: Turn) -> None:
+        """Count a turn that called something.
+
+        Raises:
+            BackendFault: the model has called tools often enough and was told to answer.
+        """
+        called, most = execution.called, self._core.settings.max_tool_turns
+        called.turns += 1
+        if turn.tool_step is None and not turn.unknown:
+            return  # how often the client is asked is the client's business
+        if called.tool_turns >= most:
+            raise BackendFault(f"The model called tools in {most} turns and still does not answer.")
+        called.tool_turns += 1
 
     async def _commit_calls(self, execution: Execution, turn: Turn, outcome: ToolOutcome) -> bool:
         """Close the tool step, remember the calls, and wait for the client if functions were called."""
@@ -199,11 +224,13 @@ class RunLoop:
             for call in turn.unknown
         ]
 
+        nudge = execution.circles.note if self._core.settings.nudges else ""
+
         def commit(unit: Unit) -> Run:
             unit.tx.append_transcript(turn.entry())
             if turn.tool_step is not None:
                 turn.tool_step.complete(turn.usage)(unit)
-            for entry in outcome.entries(execution.run):
+            for entry in outcome.entries(execution.run, nudge):
                 unit.tx.append_transcript(entry)
             for note in notes:
                 unit.tx.append_transcript(
@@ -254,11 +281,14 @@ class RunLoop:
         spoken = turn.spoken() if turn else None
 
         def end(unit: Unit) -> Run:
-            if spoken is not None:
+            run = unit.must_get(Run, execution.run.id)
+            if RUN.is_final(run.status):
+                return run  # the work ended by itself just before it was interrupted
+            if spoken is not None and not _recorded(unit, spoken):
                 unit.tx.append_transcript(spoken)
-            return end_run(
-                unit, execution.run.id, event, unfinished=unfinished, error=error, reason=reason
-            )
+            if run.status is RunStatus.CANCELLING and event is On.EXHAUST:
+                return end_run(unit, run.id, On.STOPPED, unfinished=unfinished)  # cancel goes first
+            return end_run(unit, run.id, event, unfinished=unfinished, error=error, reason=reason)
 
         execution.run = await self._core.journal.commit(end)
 
@@ -269,10 +299,21 @@ class RunLoop:
         }
 
 
+def _next_number(execution: Execution) -> int:
+    """The first number no passage of this run has had yet; calls leave gaps between theirs."""
+    return max((citation.number for citation in execution.citations), default=0) + 1
+
+
+def _recorded(unit: Unit, spoken: TranscriptEntry) -> bool:
+    entries = unit.tx.transcript(spoken.thread_id)
+    return any(entry.message_id == spoken.message_id for entry in entries)
+
+
 def _last_error(error: AssistantsError) -> LastError:
     """How a run reports an error of ours; clients know three codes (contract, 2.1)."""
     if isinstance(error, RateLimited):
         return LastError(code="rate_limit_exceeded", message=error.message)
     if isinstance(error, ContextOverflow):
         return LastError(code="invalid_prompt", message=error.message)
-    return LastError(code="server_error", message=error.message)
+    code = "invalid_prompt" if error.code == "invalid_prompt" else "server_error"
+    return LastError(code=code, message=error.message)

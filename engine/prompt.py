@@ -18,6 +18,7 @@ from .objects import (
     FileSearchSettings,
     FileSearchTool,
     FunctionTool,
+    ImageFileContent,
     Message,
     Run,
     Thread,
@@ -38,7 +39,7 @@ class ThreadView:
     thread: Thread
     entries: tuple[TranscriptEntry, ...]
     messages: dict[str, Message]
-    files: dict[str, File]  # all files named by resources and attachments that still exist
+    files: dict[str, File]  # all files named by resources and messages that still exist
     stores: tuple[VectorStore, ...]  # assistant's, then thread's
     stored_files: tuple[str, ...] = ()  # ids of the files in these stores, oldest first
 
@@ -49,6 +50,15 @@ class Prompt:
 
     request: ChatRequest
     tokens: int
+
+
+@dataclass(slots=True)
+class Called:
+    """How many turns of a run have called something, and how many of them engine-side tools."""
+
+    turns: int = 0
+    tool_turns: int = 0
+    in_circles: bool = False  # the latest turn only repeated calls: the next one has to answer
 
 
 @dataclass(slots=True)
@@ -69,6 +79,14 @@ class Budget:
         if self.completion is not None:
             self.completion -= completion
 
+    def exhausted(self, prompt_tokens: int) -> str | None:
+        """The reason why a turn with a prompt of this size cannot be made any more; None when it can."""
+        if self.prompt is not None and prompt_tokens > self.prompt:
+            return "max_prompt_tokens"
+        if self.completion is not None and self.completion <= 0:
+            return "max_completion_tokens"
+        return None
+
 
 def read_thread(tx: Transaction, run: Run) -> ThreadView | None:
     """Read a thread for a run; None when the thread was deleted."""
@@ -77,7 +95,11 @@ def read_thread(tx: Transaction, run: Run) -> ThreadView | None:
         return None
     messages = _all_messages(tx, thread.id)
     file_ids = [*run.tool_resources.file_ids, *thread.tool_resources.file_ids]
-    file_ids += [a.file_id for message in messages.values() for a in message.attachments]
+    for message in messages.values():
+        file_ids += [attachment.file_id for attachment in message.attachments]
+        file_ids += [
+            p.image_file.file_id for p in message.content if isinstance(p, ImageFileContent)
+        ]
     store_ids = (*run.tool_resources.vector_store_ids, *thread.tool_resources.vector_store_ids)
     stores = tuple(store for id_ in store_ids if (store := tx.get(VectorStore, id_)) is not None)
     stored: list[str] = []
@@ -103,6 +125,11 @@ def _all_messages(tx: Transaction, thread_id: str) -> dict[str, Message]:
         query = replace(query, after=page[-1].id)
 
 
+def function_names(run: Run) -> frozenset[str]:
+    """Names of the client-side functions that the run may call."""
+    return frozenset(t.function.name for t in run.tools if isinstance(t, FunctionTool))
+
+
 class PromptBuilder:
     """Makes the requests of one run."""
 
@@ -114,7 +141,7 @@ class PromptBuilder:
     @property
     def functions(self) -> frozenset[str]:
         """Names of the client-side functions the run may call."""
-        return frozenset(t.function.name for t in self._run.tools if isinstance(t, FunctionTool))
+        return function_names(self._run)
 
     def tools(self) -> dict[str, Tool]:
         """The engine-side tools the run may use, by name.
@@ -141,8 +168,8 @@ class PromptBuilder:
             first_citation=first_citation,
         )
 
-    async def build(self, view: ThreadView, budget: Budget, *, tool_turns: int) -> Prompt:
-        """The request of the next turn, cut to what fits. `tool_turns`: turns of this run that called tools.
+    async def build(self, view: ThreadView, budget: Budget, called: Called) -> Prompt:
+        """The request of the next turn, cut to what fits. `called`: what the turns before have called.
 
         The prompt may be over budget still; the caller compares `tokens`.
         """
@@ -156,7 +183,7 @@ class PromptBuilder:
         units = await units_of(view.entries, rendering)
         if self._run.truncation_strategy.type == "last_messages":
             units = last_messages(units, self._run.truncation_strategy.last_messages or 1)
-        request = await self._bare_request(view, session, tool_turns)
+        request = await self._bare_request(view, session, called)
         window = self._backend.capabilities.context_window
         limit = window - min(ANSWER_RESERVE, budget.completion or ANSWER_RESERVE, window // 4)
         if budget.prompt is not None:
@@ -167,12 +194,12 @@ class PromptBuilder:
         return Prompt(replace(fitted, max_tokens=answer), tokens)
 
     async def _bare_request(
-        self, view: ThreadView, session: ToolSession, tool_turns: int
+        self, view: ThreadView, session: ToolSession, called: Called
     ) -> ChatRequest:
         """System message, tools and settings, without the conversation."""
         run = self._run
         system = await self._system_text(view, session)
-        choice, forced = self._tool_choice(tool_turns)
+        choice, forced = self._tool_choice(called)
         response_format = run.response_format if isinstance(run.response_format, dict) else None
         return ChatRequest(
             messages=(ChatMessage(role="system", content=system),) if system else (),
@@ -187,18 +214,18 @@ class PromptBuilder:
         )
 
     def _tool_choice(
-        self, tool_turns: int
+        self, called: Called
     ) -> tuple[Literal["none", "auto", "required"], str | None]:
         """What the run asks for on its first turn; after that the model decides, and at the end it has to answer."""
         choice = self._run.tool_choice
-        if tool_turns >= self._core.settings.max_tool_turns:
+        if called.in_circles or called.tool_turns >= self._core.settings.max_tool_turns:
             return "none", None
         if isinstance(choice, dict):
-            if tool_turns:
+            if called.turns:
                 return "auto", None
             named: dict[str, Any] = choice.get("function") or {"name": choice["type"]}
             return "auto", str(named["name"])
-        return ("auto", None) if choice == "required" and tool_turns else (choice, None)
+        return ("auto", None) if choice == "required" and called.turns else (choice, None)
 
     def _schemas(self, session: ToolSession) -> tuple[ToolSchema, ...]:
         functions = [

@@ -16,6 +16,7 @@ class CoreSettings:
         max_tool_turns: turns of a run that may call engine-side tools; after that the model has to answer.
         tool_output_tokens: how much of one tool output the model reads.
         index_wait: how long a new run waits for the thread's vector store.
+        nudges: tell the model under a tool's output to answer when it has enough, and not to repeat itself.
         closing_marks: cite the best passage and link made files when the model forgot to.
     """
 
@@ -27,4 +28,5 @@ class CoreSettings:
     max_tool_turns: int = 8
     tool_output_tokens: int = 1200
     index_wait: float = 60.0
+    nudges: bool = True
     closing_marks: bool = True

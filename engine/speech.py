@@ -28,6 +28,17 @@ from .states import MESSAGE, STEP, MessageStatus, On, StepStatus
 Operation = Callable[[Unit], object]
 
 
+def apply(run_id: str, operations: Sequence[Operation], unit: Unit) -> None:
+    """Carry out operations of a run, in order; none of them when the run is over.
+
+    Raises:
+        IllegalTransition: another process has ended the run.
+    """
+    unit.must_work(run_id)
+    for operation in operations:
+        operation(unit)
+
+
 class Speech:
     """A message in the making. `operations` are to be committed in order."""
 

@@ -7,12 +7,14 @@ model; only a tool that cannot work at all (ToolFault) stops the run.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from .chat import ChatMessage
 from .core import Core
 from .objects import CodeOutput, File, FileSearchDetails, Run
 from .ports import Citation, MadeFile, Tool, ToolResult, ToolSession, TranscriptEntry
+from .speech import apply
 from .stored_files import keep_file
 from .tool_step import CallDraft, ToolStep
 
@@ -40,14 +42,19 @@ class ToolOutcome:
         """Ids of images that code showed."""
         return [file_id for _, result in self.results for file_id in result.images]
 
-    def entries(self, run: Run) -> list[TranscriptEntry]:
-        """The outputs as the transcript keeps them."""
+    def entries(self, run: Run, note: str = "") -> list[TranscriptEntry]:
+        """The outputs as the transcript keeps them; `note` under the last one unless it failed."""
+        last = self.results[-1:]
+        noted = {id(result) for _, result in last if note and not result.failed}
         return [
             TranscriptEntry(
                 thread_id=run.thread_id,
                 run_id=run.id,
                 body=ChatMessage(
-                    role="tool", content=result.output, tool_call_id=call.id, name=call.name
+                    role="tool",
+                    content=f"{result.output}\n\n{note}" if id(result) in noted else result.output,
+                    tool_call_id=call.id,
+                    name=call.name,
                 ),
                 citations=result.citations,
                 files=result.files,
@@ -83,8 +90,7 @@ async def _run_call(
     core: Core, step: ToolStep, call: CallDraft, tool: Tool, session: ToolSession
 ) -> ToolResult:
     async def emit(output: CodeOutput) -> None:
-        operations = step.output(call, output)
-        await core.journal.commit(lambda unit: [operation(unit) for operation in operations])
+        await core.journal.commit(partial(apply, session.run_id, step.output(call, output)))
 
     result = await tool.run(call.as_call(), session, emit)
     if result.search is not None:

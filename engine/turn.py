@@ -7,6 +7,7 @@ tools or ends its turn. Nothing is executed here.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from .annotations import Annotator
 from .chat import ChatMessage, Delta, Finish, TextDelta, ToolCallDelta, UsageDelta
@@ -15,7 +16,7 @@ from .endings import Unfinished
 from .journal import Unit
 from .objects import Run, RunStep, StepDetails, Usage
 from .ports import TranscriptEntry
-from .speech import Operation, Speech
+from .speech import Operation, Speech, apply
 from .tool_step import CallDraft, ToolStep, chat_calls
 
 
@@ -188,9 +189,8 @@ class Turn:
 
     async def _flush(self) -> None:
         operations, self._operations = self._operations, []
-        if not operations:
-            return
-        await self._core.journal.commit(lambda unit: [operation(unit) for operation in operations])
+        if operations:
+            await self._core.journal.commit(partial(apply, self._run.id, operations))
 
 
 def _joined(deltas: Sequence[Delta]) -> list[Delta]:

@@ -14,7 +14,7 @@ from .errors import AssistantsError
 from .loop import Execution, RunLoop
 from .objects import Run
 from .ports import Transaction
-from .states import On
+from .states import RUN, On, RunStatus
 
 _log = logging.getLogger("local_assistants.worker")
 
@@ -43,10 +43,12 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, *executing, return_exceptions=True)
         await self._core.journal.settle()
+        now = self._core.clock.now()
 
         def release(tx: Transaction) -> None:
             for run_id in run_ids:
                 tx.release_run(run_id, self._owner)
+            tx.extend_leases(self._owner, now, 0.0)  # what was claimed at this very moment
 
         await self._core.store.write(release)
 
@@ -63,20 +65,29 @@ class Worker:
         execution, task = running
         if execution.stop is None:
             execution.stop = event
-            task.cancel()
+            if execution.begun:  # else it finds `stop` when it begins
+                task.cancel()
 
     async def _claim(self) -> None:
-        settings = self._core.settings
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            while len(self._running) < settings.max_concurrent_runs:
-                run = await self._core.store.write(self._claim_one)
-                if run is None:
-                    break
-                execution = Execution(run)
-                task = asyncio.create_task(self._execute(execution))
-                self._running[run.id] = (execution, task)
+            try:
+                await self._claim_all()
+            except AssistantsError:
+                _log.exception("no run could be claimed; the next heartbeat tries again")
+
+    async def _claim_all(self) -> None:
+        while len(self._running) < self._core.settings.max_concurrent_runs:
+            run = await self._core.store.write(self._claim_one)
+            if run is None:
+                return
+            if run.id in self._running:
+                continue  # our own lease had lapsed (the machine slept); it is ours again
+            execution = Execution(run)
+            task = asyncio.create_task(self._execute(execution))
+            self._running[run.id] = (execution, task)
+            task.add_done_callback(partial(self._done, run.id))
 
     def _claim_one(self, tx: Transaction) -> Run | None:
         return tx.claim_run(self._owner, self._core.clock.now(), self._core.settings.lease)
@@ -89,9 +100,10 @@ class Worker:
             _log.exception(
                 "run %s could not be ended", run_id
             )  # the store refuses; it stays for recovery
-        finally:
-            del self._running[run_id]
-            self.wake()
+
+    def _done(self, run_id: str, _: asyncio.Task[None]) -> None:
+        del self._running[run_id]
+        self.wake()
 
     async def _beat(self) -> None:
         settings = self._core.settings
@@ -106,9 +118,20 @@ class Worker:
         now = self._core.clock.now()
         lease = self._core.settings.lease
         await self._core.store.write(lambda tx: tx.extend_leases(self._owner, now, lease))
+        for run_id in await self._core.store.read(self._stopped_elsewhere):
+            self.interrupt(run_id, On.STOPPED)
         for run in await self._core.store.read(lambda tx: tx.overdue_runs(now)):
             if run.id in self._running:
                 self.interrupt(run.id, On.EXPIRE)
             else:
                 await self._core.journal.commit(partial(end_run, run_id=run.id, event=On.EXPIRE))
         self.wake()  # a lease of another process may have lapsed
+
+    def _stopped_elsewhere(self, tx: Transaction) -> list[str]:
+        """Runs executed here that another process was asked to cancel, or has ended."""
+        runs = [tx.get(Run, run_id) for run_id in tuple(self._running)]
+        return [
+            run.id
+            for run in runs
+            if run and (run.status is RunStatus.CANCELLING or RUN.is_final(run.status))
+        ]

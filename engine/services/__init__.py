@@ -34,7 +34,7 @@ class Services:
         self.core = core
         self.worker = Worker(core)
         self.ingestion = Ingestion(core)
-        self.assistants = Assistants(core)
+        self.assistants = Assistants(core, self.ingestion)
         self.threads = Threads(core, self.ingestion)
         self.messages = Messages(core, self.ingestion)
         self.runs = Runs(core, self.worker, self.ingestion)

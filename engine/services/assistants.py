@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..core import Core
+from ..ingestion import Ingestion
 from ..objects import Assistant, CodeInterpreterTool, FileIds, Page, ToolResources
 from ..ports import PageQuery, Transaction
 from ..requests import CreateAssistant, ModifyAssistant
@@ -21,8 +22,9 @@ _DEFAULTED = {
 class Assistants:
     """The assistants of this installation."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, ingestion: Ingestion) -> None:
         self._core = core
+        self._ingestion = ingestion
 
     async def create(self, body: CreateAssistant) -> Assistant:
         """A new assistant.
@@ -53,7 +55,9 @@ class Assistants:
             tx.put(assistant)
             return assistant
 
-        return await self._core.store.write(make)
+        assistant = await self._core.store.write(make)
+        self._ingestion.wake()  # the vector_stores helper may have brought files
+        return assistant
 
     async def get(self, assistant_id: str) -> Assistant:
         """One assistant."""
