@@ -11,10 +11,11 @@ import pytest
 from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.engine.objects import ImageOutput
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.sandbox import Bubblewrap
+from local_assistants.tools.code_interpreter.sandbox import Bubblewrap, Sandbox
+from local_assistants.tools.code_interpreter.sessions import SessionLimits, Sessions
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
-from .room import Desk, HandClock, attach
+from .room import Desk, HandClock, attach, say
 
 BANKS = Path(__file__).parents[2] / "examples" / "data" / "failed_banks.csv"
 
@@ -207,6 +208,17 @@ async def test_a_busy_thread_does_not_hold_up_another(desk: Desk) -> None:
     spinning.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await spinning
+
+
+async def test_a_cleaned_up_socket_folder_is_made_again(
+    sandbox: Sandbox, clock: HandClock, tmp_path: Path
+) -> None:
+    """Whoever sweeps temporary folders does not end the tool."""
+    sessions = Sessions(tmp_path / "root", sandbox, clock, SessionLimits())
+    sessions.sockets.rmdir()
+    async with sessions.use("thread_1", ()) as session:
+        assert "2\n" == (await say(session.kernel, "1 + 1")).text
+    await sessions.close()
 
 
 async def test_files_outlive_the_engine(

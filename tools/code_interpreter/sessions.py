@@ -63,7 +63,11 @@ class Session:
 
 
 class Sessions:
-    """All sessions of an engine. `root` is a folder of its own (mode 0700) for what outlives them."""
+    """All sessions of an engine. `root` is a folder of its own (mode 0700) for what outlives them.
+
+    Attributes:
+        sockets: the private folder of the kernels' sockets.
+    """
 
     def __init__(self, root: Path, runner: "Runner", clock: Clock, limits: SessionLimits) -> None:
         self._root = root
@@ -74,7 +78,7 @@ class Sessions:
         self._opening = asyncio.Lock()
         self._naming = asyncio.Lock()
         self._numbers = itertools.count()
-        self._sockets = _sockets_folder()
+        self.sockets = _sockets_folder()
         self._culler: asyncio.Task[None] | None = None
 
     @property
@@ -140,7 +144,7 @@ class Sessions:
             self._culler.cancel()
         for thread_id in list(self._live):
             await self._end(thread_id)
-        await asyncio.to_thread(spawner.remove_tree, self._sockets)
+        await asyncio.to_thread(spawner.remove_tree, self.sockets)
 
     async def _open(self, thread_id: str) -> Session:
         async with self._opening:
@@ -164,7 +168,7 @@ class Sessions:
             known = await asyncio.to_thread(self._prepare, folder)
         except OSError as error:
             raise StorageFault(f"the session's folder cannot be made: {error}") from error
-        place = Place(self._runner, folder / "data", self._sockets / str(next(self._numbers)))
+        place = Place(self._runner, folder / "data", self.sockets / str(next(self._numbers)))
         now = self._clock.now()
         news = (
             "This is a new interpreter session: variables of earlier ones are gone, files are kept."
@@ -177,6 +181,8 @@ class Sessions:
         """Make the thread's folders; whether there was a session before."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._runner.prepare(folder / "data")
+        if not _is_ours(self.sockets):
+            self.sockets = _sockets_folder()
         mark = folder / "session"
         known = mark.exists()
         mark.touch()
@@ -253,9 +259,26 @@ def _folder(root: Path, thread_id: str) -> Path:
 
 
 def _sockets_folder() -> Path:
-    """A short, private folder for the kernels' sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="kernels-"))
-    if len(os.fsencode(folder)) > _SOCKET_PATH:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="kernels-", dir="/tmp"))
-    return folder
+    """A short, private folder for the kernels' sockets, where no one cleans up by age if there is such a place."""
+    places = (
+        os.environ.get("XDG_RUNTIME_DIR"),
+        "/run" if os.geteuid() == 0 else None,
+        None,
+        "/tmp",
+    )
+    for place in places:
+        with contextlib.suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix="kernels-", dir=place))
+            if len(os.fsencode(folder)) <= _SOCKET_PATH:
+                return folder
+            folder.rmdir()
+    raise StorageFault(
+        "no folder with a short path for sockets can be made: is /tmp full or read-only?"
+    )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether it is still there and nobody else's."""
+    with contextlib.suppress(OSError):
+        return folder.lstat().st_uid == os.geteuid() and folder.is_dir()
+    return False

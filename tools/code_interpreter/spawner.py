@@ -45,7 +45,8 @@ _CLONE_NEWNS = 0x00020000
 # Above what distributions give to people (60000) and below 16-bit nobody; systemd takes dynamic users from here too,
 # so ids with a passwd entry are passed over.
 _CANDIDATE_UIDS = range(64800, 65500)
-_PLACES = ("/tmp", "/run", "/var/tmp")
+# For the mount point. /run first: whoever cleans /tmp by age would unmount the stage of a long-lived engine.
+_PLACES = ("/run", "/tmp", "/var/tmp")
 
 
 @dataclass(frozen=True)
