@@ -169,7 +169,7 @@ async def test_the_event_loop_is_not_blocked_by_a_start(kernel: Kernel) -> None:
 async def test_a_kernel_works_where_proc_cannot_be_mounted(
     isolation: Sandbox, data: Path, sockets: Path
 ) -> None:
-    """Tier A', as in a container with masked paths: state, pandas, a helper process and an interrupt."""
+    """Tier A', as in a container with masked paths: state, pandas, a child process and an interrupt."""
     masked = Sandbox(isolation.environment, Limits(), bubblewrap=isolation.bubblewrap, proc=False)
     kernel = Kernel(Place(masked, data, sockets / "masked"))
     code = (

@@ -62,11 +62,11 @@ async def test_code_that_ignores_interrupts_is_killed(kernel: Kernel) -> None:
     assert "NameError" == (await say(kernel, "kept")).error
 
 
-async def test_helpers_end_with_an_interrupted_call(kernel: Kernel) -> None:
+async def test_strays_end_with_an_interrupted_call(kernel: Kernel) -> None:
     """An interrupt reaches the kernel alone; what it had started does not spin on."""
     code = "import subprocess\nhelper = subprocess.Popen(['sleep', '1000'])\nwhile True: pass"
     await say(kernel, code, seconds=0.5)
-    assert "-9\n" == (await say(kernel, "helper.wait(5)")).text
+    assert "-9\n" == (await say(kernel, "child.wait(5)")).text
 
 
 async def test_a_flood_of_output_does_not_fill_the_engine(kernel: Kernel) -> None:

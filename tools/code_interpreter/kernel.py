@@ -203,11 +203,11 @@ class Kernel:
                 yield from outputs.read(kind, content)
 
     async def _tidy(self, call: _Call) -> AsyncGenerator[Output, None]:
-        """End what an interrupted call left running, or so many helpers that the next call could start none."""
+        """End what an interrupted call left running, or so many strays that the next call could start none."""
         crowd = self._limits.processes // 2
         crowded = self._provisioner.count_processes() > crowd
         if call.interrupted or crowded:
-            self._provisioner.end_helpers()
+            self._provisioner.end_strays()
         if crowded:
             await asyncio.sleep(_LAST_WORDS)
             if self._provisioner.count_processes() > _FEW:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
-_ROUNDS = 20  # helpers that fork are faster than one look at them
+_ROUNDS = 20  # strays that fork are faster than one look at them
 
 
 def children(pid: int) -> list[int]:
@@ -50,16 +50,16 @@ def kill_sandbox(bwrap: int) -> None:
         signal_quietly(first, signal.SIGKILL)
 
 
-def kill_helpers(bwrap: int) -> None:
+def kill_strays(bwrap: int) -> None:
     """SIGKILL to every process of the sandbox but its first one and its program."""
     spared = {first_process(bwrap), kernel_of(bwrap)}
     if None in spared:
         return
     for _ in range(_ROUNDS):
-        helpers = [pid for pid in descendants(bwrap) if pid not in spared]
-        if not helpers:
+        strays = [pid for pid in descendants(bwrap) if pid not in spared]
+        if not strays:
             return
-        for pid in helpers:
+        for pid in strays:
             signal_quietly(pid, signal.SIGKILL)
 
 

@@ -135,10 +135,10 @@ class SandboxProvisioner(KernelProvisionerBase):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.place.sockets}-{number}")
 
-    def end_helpers(self) -> None:
+    def end_strays(self) -> None:
         """Kill what the kernel started: an interrupt reaches the kernel only, its children would go on."""
         if self._process is not None:
-            processes.kill_helpers(self._process.pid)
+            processes.kill_strays(self._process.pid)
 
     def count_processes(self) -> int:
         """How many processes the sandbox has on the host, its own two among them."""

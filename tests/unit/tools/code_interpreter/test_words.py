@@ -151,7 +151,7 @@ def test_forged_answers_about_tables_are_ignored(text: str) -> None:
 
 
 def test_the_short_error_shows_the_models_own_line() -> None:
-    """Not the depth of the library where it surfaced."""
+    """Not the depth of the package where it surfaced."""
     traceback = (
         "Cell In[3], line 2\n      1 x = 1\n----> 2 df['a']\n\nFile lib.py:10\n---> 10 raise"
     )
