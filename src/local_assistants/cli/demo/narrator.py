@@ -25,8 +25,9 @@ _BARRED = {"code", "output"}
 
 def printable(text: str) -> str:
     """`text` with line ends and tabs kept, other white space as blanks, and control characters gone."""
-    kept = (c if c.isprintable() or c in "\n\t" else " " if c.isspace() else "" for c in text)
-    return "".join(kept).replace("\r", "")
+    unix = text.replace("\r\n", "\n")
+    kept = (c if c.isprintable() or c in "\n\t" else " " if c.isspace() else "" for c in unix)
+    return "".join(kept)
 
 
 class Narrator:

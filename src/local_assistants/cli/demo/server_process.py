@@ -75,6 +75,11 @@ class ServerProcess:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return self._process.pid if self._process is not None else None
+
     def last_words(self) -> str:
         """The end of the log, or where it lies."""
         lines = [line for line in self._printed(0).splitlines() if line.strip()]
