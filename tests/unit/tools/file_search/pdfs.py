@@ -28,14 +28,12 @@ def with_contents(pages: Sequence[bytes]) -> PdfWriter:
             NameObject("/BaseFont"): NameObject("/Helvetica"),
         }
     )
-    fonts = DictionaryObject(
-        {NameObject("/F1"): writer._add_object(font)}
-    )  # pypdf offers no other way
+    fonts = DictionaryObject({NameObject("/F1"): _added(writer, font)})
     for contents in pages:
         page = writer.add_blank_page(width=595, height=842)
         stream = DecodedStreamObject()
         stream.set_data(contents)
-        page[NameObject("/Contents")] = writer._add_object(stream.flate_encode())
+        page[NameObject("/Contents")] = _added(writer, stream.flate_encode())
         page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
     return writer
 
