@@ -38,7 +38,7 @@ class Settings:
 
     Attributes:
         model: catalogue key, file name in a models folder, path of a GGUF, or scripted:FILE.
-        data: folder of everything that survives: store.db, blobs/, vectors/, sessions/.
+        data: folder of everything that survives: store.db, blobs/, vectors/, code_interpreter/.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         threads: compute threads of the model; None: the physical cores.
@@ -204,7 +204,7 @@ def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str
 
     code_settings = code_interpreter.Settings(
         environment=settings.interpreter,
-        root=settings.data / "sessions",
+        root=settings.data / "code_interpreter",
         allow_unsandboxed=settings.allow_unsandboxed,
     )
     tools: list[Tool] = [
