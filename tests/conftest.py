@@ -7,7 +7,6 @@ from hypothesis import settings
 
 from tests.support.network import NetworkGuard, guarded
 
-
 # The same examples in every run, and no failure because the machine is busy.
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
@@ -15,7 +14,9 @@ settings.load_profile("steady")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--record` rewrites tests/acceptance/recorded; read the difference before you commit it."""
-    parser.addoption("--record", action="store_true", help="write expectations instead of comparing")
+    parser.addoption(
+        "--record", action="store_true", help="write expectations instead of comparing"
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import itertools
 START = 1_700_000_000
 """Unix seconds at which a virtual clock begins."""
 
-_TURNS = 20  # of the event loop, given to whoever was woken before time goes on
+_PATIENCE = 10.0  # real seconds to wait for the sleepers
 
 
 class VirtualClock:
@@ -16,6 +16,7 @@ class VirtualClock:
     def __init__(self, start: float = START) -> None:
         self._now = float(start)
         self._arrivals = itertools.count()
+        self._arrived = asyncio.Event()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
     def now(self) -> float:
@@ -34,17 +35,21 @@ class VirtualClock:
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._arrivals), woken))
+        self._arrived.set()
         await woken
 
-    async def advance(self, seconds: float) -> None:
-        """Turn the clock, stopping at every sleeper on the way so that it acts at its own time."""
-        end = self._now + seconds
-        while self._sleepers and self._sleepers[0][0] <= end:
-            due, _, woken = heapq.heappop(self._sleepers)
-            if woken.done():
-                continue  # its task was cancelled
-            self._now = max(self._now, due)
-            woken.set_result(None)
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
-        self._now = end
+    async def advance(self, seconds: float, sleepers: int = 1) -> None:
+        """Turn the clock, once so many sleep (a worker's heartbeat does), and wake those whose time has come.
+
+        They all see the new time, as after a machine's sleep; nobody lives through the seconds between.
+        """
+        async with asyncio.timeout(_PATIENCE):
+            while self.sleepers < sleepers:
+                self._arrived.clear()
+                await self._arrived.wait()
+        self._now += seconds
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():  # else its task was cancelled
+                woken.set_result(None)
+        await asyncio.sleep(0)

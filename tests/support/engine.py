@@ -55,7 +55,7 @@ from .ids import CountingIds
 MODEL = "scripted"
 PATIENCE = 10.0  # real seconds after which a test that waits has failed
 OLDEST_FIRST = PageQuery(order="asc", limit=100)
-FAST = CoreSettings(flush_interval=0.0)
+FAST = CoreSettings(flush_interval=0.0, nudges=False)
 
 Turns = Sequence[dict[str, Any]]
 
@@ -82,6 +82,35 @@ class RecordingBackend:
         async with aclosing(self._inner.stream(request)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class DeltaBackend:
+    """The `Backend` port: each request plays the next list of deltas; an event among them is waited for."""
+
+    def __init__(self, *turns: Sequence[Delta | asyncio.Event]) -> None:
+        self._turns = iter(turns)
+        self.requests: list[ChatRequest] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Room for everything, and eyes."""
+        return Capabilities(context_window=32768, vision=True)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """One per message."""
+        return len(request.messages)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """The next turn."""
+        self.requests.append(request)
+        for item in next(self._turns):
+            if isinstance(item, asyncio.Event):
+                await item.wait()
+            else:
+                yield item
 
     async def close(self) -> None:
         """Nothing to let go of."""
