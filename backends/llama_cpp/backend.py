@@ -65,6 +65,11 @@ class LlamaCppBackend:
             extra={"threads": self._context.threads},
         )
 
+    @property
+    def evaluated_tokens(self) -> int:
+        """Tokens evaluated since the model was loaded, reused ones not counted."""
+        return self._scheduler.evaluated_tokens
+
     async def count_tokens(self, request: ChatRequest) -> int:
         """Tokens of the request's prompt, template and tools included."""
         prompt = await asyncio.to_thread(self._write, request)

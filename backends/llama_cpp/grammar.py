@@ -31,6 +31,7 @@ _LARGEST_GRAMMAR = 200_000  # characters
 _SPACE = r'| " " | "\n" [ \t]{0,20}'
 _CHAR = r'[^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})'
 _OWN_RULES = {"space": _SPACE, "char": _CHAR, "dot": r'[^"\\\x00-\x1F]'}
+_CONSTANTS = re.compile(r'"(?:\\.|[^"\\])*"(?: \| "(?:\\.|[^"\\])*")*')
 _GBNF = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[a-zA-Z0-9-]+')
 
 
@@ -139,7 +140,8 @@ def _schema_rules(schema: dict[str, Any], prefix: str) -> tuple[list[str], str]:
         raise SchemaRefused(_first_line(error)) from error
     except RecursionError as error:
         raise SchemaRefused("it is nested too deeply") from error
-    rules = [_renamed(_own_rule(line), prefix) for line in lines]
+    lines = [_own_rule(line) for line in (*lines, f"space ::= {_SPACE}")]
+    rules = [_renamed(line, prefix) for line in dict.fromkeys(lines)]
     if sum(len(rule) for rule in rules) > _LARGEST_GRAMMAR:
         raise SchemaRefused("it is too large")
     return rules, f"{prefix}root"
@@ -152,11 +154,13 @@ def _convert(schema: str) -> str:
         raise MissingDependency(
             "Grammars need llama-cpp-python: pip install llama-cpp-python."
         ) from error
-    return json_schema_to_gbnf(schema)
+    return str(json_schema_to_gbnf(schema))
 
 
 def _own_rule(line: str) -> str:
     name, _, rule = line.partition(" ::= ")
+    if _CONSTANTS.fullmatch(rule):
+        rule = f"({rule}) space"  # every other value may be followed by white space
     return f"{name} ::= {_OWN_RULES.get(name, rule)}"
 
 
@@ -191,10 +195,14 @@ def _part(key: str, value: Any) -> Any:
     if key in _MAPS and isinstance(value, dict):
         return {name: _prepared(part) for name, part in cast("dict[str, Any]", value).items()}
     if key in _LISTS and isinstance(value, list):
-        return [_prepared(part) for part in cast("list[Any]", value)]
+        return [_prepared(part) for part in _as_list(value)]
     if key == "items" or (key == "additionalProperties" and isinstance(value, dict)):
         return _prepared(value)
     return anchored(value) if key == "pattern" and isinstance(value, str) else value
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value)
 
 
 def _check_sizes(schema: dict[str, Any]) -> None:

@@ -145,12 +145,13 @@ def as_call(text: str, tools: Container[str]) -> tuple[str, Any] | None:
     if not names and len(call) == 1:
         # {"get_weather": {"city": ...}}
         only = next(iter(call))
-        inner = call[only]
-        return (only, inner) if only in tools and isinstance(inner, dict) else None
+        arguments = call[only]
+        fits = only in tools and isinstance(arguments, dict)
+        return (only, cast("dict[str, Any]", arguments)) if fits else None
     if not names or names[0] not in tools:
         return None
-    arguments: list[Any] = [call[key] for key in ARGUMENT_KEYS if key in call]
-    return names[0], arguments[0] if arguments else {}
+    given: list[Any] = [call[key] for key in ARGUMENT_KEYS if key in call]
+    return names[0], given[0] if given else {}
 
 
 def _as_object(value: object) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 A step takes one token of every turn that is generating and, beside them, a chunk of the oldest prompt that is not
 evaluated yet; small chunks while others generate, so that a long prompt never stops their streams. When the KV pool
-is full idle conversations make room, then the youngest turn steps back and is evaluated again later. A cancelled turn costs nothing
-from the next step on, and the running step is aborted if it takes part in it.
+is full idle conversations make room, then the youngest turn steps back and is evaluated again later. A cancelled turn
+costs nothing from the next step on, and the running step is aborted if it takes part in it.
 
 Knows turns and sequences; nothing of prompts, text or asyncio.
 """
@@ -76,6 +76,7 @@ class Scheduler:
         self._crowded = False  # a turn had to step back: nobody is let in before one ends
         self._closing = False
         self.prefill_rate: float | None = None
+        self.evaluated_tokens = 0
         self._thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
         self._thread.start()
 
@@ -168,6 +169,7 @@ class Scheduler:
         outcome = self._context.decode(rows)
         if outcome is Outcome.DONE:
             self._measure(len(rows), len(shares), time.perf_counter() - began)
+            self.evaluated_tokens += len(rows)
             for share in shares:
                 share.resident.tokens += _next(share.job, share.count)
                 if share.job.pending() == 0:

@@ -12,9 +12,8 @@ class LlamaSettings:
     Attributes:
         context_tokens: size of the KV pool, which is also the longest prompt with its answer; all conversations share
             it. Default: what the model was trained for, at most 16384.
-        threads: compute threads. Default: the physical cores this process may use. llama.cpp's threads wait for
-            one another in a busy loop, so on a machine that does other work at the same time one fewer is often much
-            faster.
+        threads: compute threads. Default: the physical cores this process may use. One fewer leaves a desktop
+            room for other work.
         gpu_layers: layers to put on a GPU, if the installed library has support for one.
         parallel: turns that may generate at the same time; more wait in line.
         sequences: conversations whose prefix is kept in the KV pool.

@@ -30,8 +30,8 @@ _PROBE_CALL = {
     "type": "function",
     "function": {"name": "probe_tool", "arguments": {"a": 1}},
 }
-_USER = {"role": "user", "content": "probe question"}
-_ANSWERED = [
+_USER: Message = {"role": "user", "content": "probe question"}
+_ANSWERED: list[Message] = [
     _USER,
     {"role": "assistant", "content": "", "tool_calls": [_PROBE_CALL]},
     {"role": "tool", "content": "probe answer", "tool_call_id": "probe0001", "name": "probe_tool"},

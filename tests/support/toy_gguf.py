@@ -1,13 +1,14 @@
 """A GGUF of about a megabyte that llama.cpp really loads, written by the tests themselves.
 
-Two kinds. `write_random_model` has seeded random weights: it babbles, but streams, samples, obeys grammars and fills a context like
-any model. `write_saying_model` says a given list of pieces, each one token of its vocabulary, whatever it is asked: its attention
-adds nothing, so the next token depends on the last one only.
+Two kinds. `write_random_model` has seeded random weights: it babbles, but streams, samples, obeys grammars and fills a
+context like any model. `write_saying_model` says a given list of pieces, each one token of its vocabulary, whatever
+it is asked: its attention adds nothing, so the next token depends on the last one only.
 
 Neither understands anything. Bytes 0 to 255 are tokens, so every text can be written.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,6 @@ def write_random_model(
     tensors = {
         name: random.normal(0.0, 0.6, size).astype(np.float32) for name, size in shape.tensors()
     }
-    # A random model must still end its turns now and then, and never by chance in the first tokens.
     _write(path, shape, tensors, extra=extra, context=context, template=template)
     return path
 
@@ -71,7 +71,7 @@ def write_saying_model(
     tensors = {name: np.zeros(size, dtype=np.float32) for name, size in shape.tensors()}
     identity = np.eye(count, shape.width, dtype=np.float32)
     path_of_tokens = [NEWLINE, *range(FIRST_EXTRA, count), END]
-    for before, after in zip(path_of_tokens, path_of_tokens[1:], strict=False):
+    for before, after in pairwise(path_of_tokens):
         tensors["output.weight"][after, before] = 4.0
     tensors["token_embd.weight"][:] = identity
     extra = tuple(piece.replace(" ", "▁") for piece in says)
@@ -149,6 +149,8 @@ def _write(
 
 def _write_vocabulary(writer: gguf.GGUFWriter, extra: tuple[str, ...]) -> None:
     tokens = [*SPECIAL, *_BYTES, *_ASCII, *extra]
+    if len(set(tokens)) < len(tokens):
+        raise ValueError("two tokens are the same; llama.cpp ends the process over that")
     kinds = (
         [gguf.TokenType.UNKNOWN]
         + [gguf.TokenType.CONTROL] * (len(SPECIAL) - 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,10 @@ async def play(backend: ScriptedBackend, *messages: ChatMessage, **options: Any)
     return [delta async for delta in backend.stream(ChatRequest(messages, **options))]
 
 
-async def listen(backend: ScriptedBackend, heard: list[Delta]) -> None:
-    """Play one turn into `heard`, which keeps what came before an error."""
+async def listen(backend: ScriptedBackend, note: Callable[[Delta], None]) -> None:
+    """Play one turn, noting what comes before an error."""
     async for delta in backend.stream(ChatRequest((HELLO,))):
-        heard.append(delta)
+        note(delta)
 
 
 def text_of(deltas: list[Delta]) -> str:
@@ -193,7 +194,7 @@ async def test_error_is_raised_after_the_text(code: str, kind: type[AssistantsEr
     )
     heard: list[Delta] = []
     with pytest.raises(kind, match="boom") as caught:
-        await listen(backend, heard)
+        await listen(backend, heard.append)
     assert (heard, caught.value.code) == ([TextDelta("so")], code)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from local_assistants.backends.llama_cpp.tool_calls import CallParser
 from local_assistants.engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
 
