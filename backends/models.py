@@ -23,11 +23,18 @@ class LocalModels:
 
     Args:
         openers: name -> opener; the first one is the default.
+        aliases: further name -> name of an opener.
         created: Unix seconds that the list shows.
     """
 
-    def __init__(self, openers: Mapping[str, Opener], created: int = 0) -> None:
+    def __init__(
+        self,
+        openers: Mapping[str, Opener],
+        aliases: Mapping[str, str] | None = None,
+        created: int = 0,
+    ) -> None:
         self._openers = dict(openers)
+        self._aliases = dict(aliases or {})
         self._default = next(iter(self._openers))
         self._created = created
         self._loading: dict[str, asyncio.Task[Backend]] = {}
@@ -47,6 +54,8 @@ class LocalModels:
         """
         if name in self._openers:
             return name
+        if name in self._aliases:
+            return self._aliases[name]
         if HOSTED_NAMES.fullmatch(name):
             return self._default
         raise ModelNotFound(f"The model '{name}' does not exist", param="model")

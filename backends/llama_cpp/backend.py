@@ -7,6 +7,7 @@ come back through a queue per turn. Closing a stream stops its turn within a ste
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -110,6 +111,8 @@ class LlamaCppBackend:
 
     def _prepare(self, request: ChatRequest) -> tuple[Prompt, Turn]:
         """Everything that can go wrong with a request before it takes a place in the context."""
+        warmth = request.temperature * self._settings.temperature_at_one
+        request = replace(request, temperature=warmth)
         with self._in_use:
             self._check_open()
             prompt = self._writer.write(request)

@@ -19,6 +19,8 @@ class LlamaSettings:
         sequences: conversations whose prefix is kept in the KV pool.
         prefill_chunk: prompt tokens evaluated in one step while nobody generates.
         shared_prefill_chunk: the same while somebody does; it is the longest pause in the others' streams.
+        temperature_at_one: what a request's temperature of 1 (the API's default) means for this model; others are in
+            proportion.
         min_p: tokens less likely than this share of the likeliest one are never sampled.
         repack: let the library store weights in a second, faster form (about half the file's size in extra memory).
     """
@@ -30,6 +32,7 @@ class LlamaSettings:
     sequences: int = 16
     prefill_chunk: int = 256
     shared_prefill_chunk: int = 32
+    temperature_at_one: float = 1.0
     min_p: float = 0.05
     repack: bool = True
 

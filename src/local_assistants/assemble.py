@@ -157,18 +157,25 @@ def _core(settings: Settings) -> Core:
 def _models(settings: Settings, clock: Clock) -> Models:
     from local_assistants.backends.models import LocalModels, Opener
 
-    name: str
     opener: Opener
+    names: list[str]
     if settings.model.startswith(_SCRIPTED):
         from local_assistants.backends.scripted import ScriptedBackend
 
         scripted = ScriptedBackend.from_file(settings.model.removeprefix(_SCRIPTED), clock=clock)
 
-        name, opener = "scripted", partial(_ready, scripted)
+        names, opener = ["scripted"], partial(_ready, scripted)
     else:
         path = model_store.resolve(settings.model)
-        name, opener = path.stem, partial(_load_gguf, path, settings)
-    return LocalModels({name: opener}, int(clock.now()))
+        names, opener = _names_of(path), partial(_load_gguf, path, settings)
+    return LocalModels({names[0]: opener}, dict.fromkeys(names[1:], names[0]), int(clock.now()))
+
+
+def _names_of(path: Path) -> list[str]:
+    """What clients may call the model in this file, its proper name first."""
+    entry = catalogue.find(path.name)
+    known = [entry.key, *entry.aliases] if entry else []
+    return list(dict.fromkeys([*known, path.stem, path.name]))
 
 
 async def _ready(backend: Backend) -> Backend:
@@ -179,8 +186,14 @@ async def _load_gguf(path: Path, settings: Settings) -> Backend:
     from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 
     _log.info("loading %s", path.name)
+    entry = catalogue.find(path.name)
     return await LlamaCppBackend.open(
-        path, LlamaSettings(threads=settings.threads, context_tokens=settings.context_tokens)
+        path,
+        LlamaSettings(
+            threads=settings.threads,
+            context_tokens=settings.context_tokens,
+            temperature_at_one=entry.temperature if entry else 1.0,
+        ),
     )
 
 

@@ -33,6 +33,7 @@ class CatalogueEntry:
     version: str
     parts: int
     member: str
+    temperature: float = 1.0
     folder: str | None = None
     files: dict[str, str] = field(default_factory=dict[str, str])
 

@@ -94,3 +94,10 @@ async def test_failed_load_is_tried_again(models: LocalModels, loader: Loader) -
         await models.backend("qwen")
     loader.broken = False
     assert (await models.backend("qwen")).capabilities.tools
+
+
+def test_alias_leads_to_its_model(loader: Loader) -> None:
+    """Also to one that is not the default."""
+    served = LocalModels({"qwen": loader.open, "other": partial(loader.open)}, {"o": "other"})
+    assert served.resolve("o") == "other"
+    assert [model.id for model in served.list()] == ["qwen", "other"]
