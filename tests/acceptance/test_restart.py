@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from openai import OpenAI
+from openai.types.beta.threads.run_submit_tool_outputs_params import ToolOutput
 
 from local_assistants import assemble
 
@@ -81,12 +82,9 @@ def test_a_run_cut_off_in_mid_answer_is_finished_by_the_next_server(
     run = client.beta.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id)
     assert run.required_action is not None
     call = run.required_action.submit_tool_outputs.tool_calls[0]
-    outputs = [{"tool_call_id": call.id, "output": "word " * 40}]
+    outputs: list[ToolOutput] = [{"tool_call_id": call.id, "output": "word " * 40}]
     stream = client.beta.threads.runs.submit_tool_outputs(
-        run.id,
-        thread_id=thread.id,
-        tool_outputs=outputs,
-        stream=True,  # type: ignore[arg-type]
+        run.id, thread_id=thread.id, tool_outputs=outputs, stream=True
     )
     for event in stream:
         if event.event == "thread.message.delta":
