@@ -1,27 +1,27 @@
-"""The model room against bare llama-cpp-python: time to first token and decode rate, same file, prompt and threads.
+"""The model room against bare llama-cpp-python: time to first token and decode rate, same file, prompts and threads.
 
-    python benchmarks/model.py [--check] [--model FILE] [--rounds N]
-
-Both sides answer the same prompts one after another in turn, each prompt new to both, greedy, in one process. Medians of the
-rounds; the ratios are what counts, the absolute figures depend on what else the machine does. With --check it exits 1 when our
-first token takes more than 1.15 times as long. The last line is the one to read first.
+Both sides answer the same prompts one after another in turn, each prompt new to both, greedy, in one process. Medians
+of the rounds; the ratios are what counts, the absolute figures depend on what else the machine does.
 """
 
 import argparse
 import asyncio
 import os
-import statistics
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _report import Goal, Row, median, report
+
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 from local_assistants.backends.llama_cpp.library import bindings
+from local_assistants.backends.llama_cpp.settings import physical_cores
 from local_assistants.engine.chat import ChatMessage, ChatRequest, TextDelta, UsageDelta
 
 FIRST_TOKEN_GOAL = 1.15  # ours : bare
+BARE = "llama_cpp.Llama"
 CONTEXT = 2048
 ANSWER = 64  # tokens
 
@@ -105,39 +105,38 @@ def default_model() -> Path:
     return root / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def report(own: list[Sample], other: list[Sample]) -> float:
-    """Print the table; returns the ratio of times to first token."""
-    first = [statistics.median(sample.first for sample in side) for side in (own, other)]
-    rate = [statistics.median(sample.rate for sample in side) for side in (own, other)]
-    print("| median | ours | llama_cpp.Llama | ratio |\n| --- | --- | --- | --- |")
-    print(f"| first token, s | {first[0]:.3f} | {first[1]:.3f} | {first[0] / first[1]:.2f} |")
-    print(f"| decode, tokens/s | {rate[0]:.1f} | {rate[1]:.1f} | {rate[0] / rate[1]:.2f} |")
-    return first[0] / first[1]
+def rows_of(own: list[Sample], other: list[Sample]) -> list[Row]:
+    """Medians of both sides, ours with its ratio to the other."""
+    rows: list[Row] = []
+    for what, unit in (("first token", "ms"), ("decode", "tokens/s")):
+        values = [median([_value(sample, what) for sample in side]) for side in (other, own)]
+        rows.append(Row(f"{what}, {BARE}", values[0], unit))
+        rows.append(
+            Row(f"{what}, ours", values[1], unit, ratio=values[1] / values[0], against=BARE)
+        )
+    return rows
+
+
+def _value(sample: Sample, what: str) -> float:
+    return sample.first * 1000 if what == "first token" else sample.rate
 
 
 def main() -> int:
     """Measure, print, and judge if asked to."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--model", type=Path, default=default_model())
-    parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) // 2))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=default_model(), help="a GGUF; default 135M")
+    parser.add_argument("--threads", type=int, default=physical_cores())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     options = parser.parse_args()
     if not options.model.is_file():
         print(f"{options.model} is missing: run `local-assistants models pull smollm2-135m` first")
         return 2
-    print(
-        f"{options.model.name}, {options.threads} threads, {os.cpu_count()} CPUs, {options.rounds} rounds"
-    )
-    own, other = asyncio.run(measure(options.model, options.threads, options.rounds))
-    ratio = report(own, other)
-    met = ratio <= FIRST_TOKEN_GOAL
-    print(
-        f"{'goal met' if met else 'goal MISSED'}: first token {ratio:.2f} (goal <= {FIRST_TOKEN_GOAL})"
-    )
-    return 1 if options.check and not met else 0
+    print(f"{options.model.name}, {options.threads} threads, {options.rounds} rounds")
+    rows = rows_of(*asyncio.run(measure(options.model, options.threads, options.rounds)))
+    seen = next(row.ratio for row in rows if row.what == "first token, ours")
+    goals = [Goal("first token, ours : bare", seen or 0.0, FIRST_TOKEN_GOAL)]
+    return report("model", rows, goals, check=options.check)
 
 
 if __name__ == "__main__":
