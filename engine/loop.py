@@ -107,6 +107,8 @@ class RunLoop:
             run = unit.must_get(Run, execution.run.id)
             if run.status is RunStatus.CANCELLING:
                 return end_run(unit, run.id, On.STOPPED)
+            if run.expires_at is not None and run.expires_at <= unit.now:
+                return end_run(unit, run.id, On.EXPIRE)  # nobody was there when its time came
             if run.status is RunStatus.IN_PROGRESS:
                 lost = LastError(
                     code="server_error", message="The server was restarted; the step is done again."
@@ -277,6 +279,7 @@ class RunLoop:
         reason: str | None = None,
     ) -> None:
         turn = execution.turn
+        last_words = turn.last_words() if turn else []
         unfinished = turn.unfinished() if turn else None
         spoken = turn.spoken() if turn else None
 
@@ -286,6 +289,8 @@ class RunLoop:
                 return run  # the work ended by itself just before it was interrupted
             if spoken is not None and not _recorded(unit, spoken):
                 unit.tx.append_transcript(spoken)
+            for operation in last_words:
+                operation(unit)
             if run.status is RunStatus.CANCELLING and event is On.EXHAUST:
                 return end_run(unit, run.id, On.STOPPED, unfinished=unfinished)  # cancel goes first
             return end_run(unit, run.id, event, unfinished=unfinished, error=error, reason=reason)

@@ -120,6 +120,12 @@ class Turn:
             ),
         )
 
+    def last_words(self) -> list[Operation]:
+        """What is still held back of a message that has shown nothing: clients cannot end an empty one."""
+        if self._speech is None or self._speech.content():
+            return []
+        return self._speech.release()
+
     def unfinished(self) -> Unfinished:
         """What has been shown so far, for a run that is cut short."""
         details: dict[str, StepDetails] = {

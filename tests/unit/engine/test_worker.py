@@ -10,7 +10,7 @@ from local_assistants.engine.chat import Finish, TextDelta, ToolCall, UsageDelta
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import Run, TextContent
-from local_assistants.engine.ports import Emit, ToolResult, ToolSession
+from local_assistants.engine.ports import Citation, Emit, ToolResult, ToolSession
 from local_assistants.engine.services import Services
 from local_assistants.engine.states import On
 from local_assistants.storage.sqlite import SQLiteSettings, SQLiteStore
@@ -20,6 +20,7 @@ from tests.support.engine import (
     FAST,
     FUNCTION,
     PATIENCE,
+    SEARCH,
     DeltaBackend,
     House,
     ScriptedTool,
@@ -72,6 +73,24 @@ async def test_cancelling_while_the_model_speaks(tmp_path: Path) -> None:
     assert isinstance(part, TextContent)
     assert ("run_cancelled", "Hello th") == (answer.incomplete_details.reason, part.text.value)
     assert ("cancelled", START) == (step.status, step.cancelled_at)
+
+
+async def test_a_message_that_was_begun_is_never_empty(tmp_path: Path) -> None:
+    """Its first words looked like a citation and were held back when the run was cancelled."""
+    found = answering("found", citations=(Citation(1, "file-1", "a.txt", "quote"),))
+    script = [calls("file_search", {}), {"text": "[1", "hang": True}]
+    async with house(tmp_path, script, tools=[ScriptedTool("file_search", found)]) as home:
+        run = await home.ask(tools=[SEARCH])
+        await home.until(run, "thread.message.in_progress")
+        await home.services.runs.cancel(run.thread_id, run.id)
+        await home.finish(run)
+        told = names(await home.journal(run))
+        answer = (await home.messages(run))[-1]
+
+    assert "[1" == answer.text
+    assert ["message.in_progress", "run.cancelling", "message.delta", "message.incomplete"] == (
+        told[-6:-2]
+    )
 
 
 async def test_cancelling_in_a_tool_step(tmp_path: Path) -> None:
