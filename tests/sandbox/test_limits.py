@@ -13,7 +13,9 @@ from .room import say
 @pytest.fixture
 def limits() -> Limits:
     """Small enough to be reached quickly."""
-    return Limits(memory_bytes=1024 * MIB, data_bytes=64 * MIB, grace_seconds=1.0)
+    return Limits(
+        memory_bytes=1024 * MIB, data_bytes=64 * MIB, data_entries=2500, grace_seconds=1.0
+    )
 
 
 async def test_a_huge_allocation_is_a_memory_error(kernel: Kernel) -> None:
@@ -114,3 +116,25 @@ async def test_unlinked_files_count_too(kernel: Kernel) -> None:
     heard = await say(kernel, code)
     assert heard.lost is not None
     assert "/mnt/data took more than" in heard.lost.reason
+
+
+async def test_deep_folders_do_not_blind_the_watchdog(kernel: Kernel) -> None:
+    """What lies thousands of folders deep counts like all else."""
+    code = (
+        "import os, time\n"
+        "for _ in range(2000):\n"
+        "    os.mkdir('d'); os.chdir('d')\n"
+        "open('big', 'wb').write(b'x' * 90_000_000); time.sleep(60)"
+    )
+    heard = await say(kernel, code)
+    assert heard.lost is not None
+    assert "/mnt/data took more than 64 MiB" in heard.lost.reason
+
+
+async def test_a_flood_of_empty_files_ends_the_call(kernel: Kernel) -> None:
+    """Files without a byte use up the disk's inodes."""
+    code = "import time\nfor n in range(3000):\n    open(f'f{n}', 'w').close()\ntime.sleep(60)"
+    heard = await say(kernel, code)
+    assert heard.lost is not None
+    assert "more than 2500 files and folders" in heard.lost.reason
+    assert "3000\n" == (await say(kernel, "import os; print(len(os.listdir('.')))")).text

@@ -24,7 +24,7 @@ _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEPTH = 5
 _ENTRIES = 5000
 _NAME_BYTES = 200
-_INCOMING = ".incoming"
+_INCOMING = "incoming"
 
 Stamp = tuple[int, int, int]
 """Inode, size and change time (ns) of a file; code cannot set the last one back."""
@@ -59,10 +59,15 @@ def snapshot(folder: Path) -> dict[str, Stamp]:
 def collect(folder: Path, before: Mapping[str, Stamp], into: Path, limits: Limits) -> Collection:
     """Copy the files that are new or other than `before` to the folder `into`, within the limits."""
     collection = Collection()
+    room = (
+        limits.data_bytes
+    )  # files with holes are larger than the disk space that the watchdog sees
     for path, status, open_file in _walk(folder):
         if before.get(path) == _stamp(status):
             continue
         problem = _problem(path, status, limits)
+        if problem is None and status.st_size > room:
+            problem = f"more than {limits.data_bytes} bytes together"
         if problem is None and len(collection.files) >= limits.files:
             problem = f"more than {limits.files} files"
         if problem is not None:
@@ -70,31 +75,31 @@ def collect(folder: Path, before: Mapping[str, Stamp], into: Path, limits: Limit
             continue
         copy = into / str(len(collection.files))
         with contextlib.suppress(OSError), open_file() as source:
-            if _copy(source, copy, limits.collected_bytes):
+            if _copy(source, copy, min(room, limits.collected_bytes)):
                 collection.files.append(Collected(path, copy))
+                room -= copy.stat().st_size
     return collection
 
 
 def put(folder: Path, name: str, source: Path, owner: Identity | None) -> None:
-    """Copy a host file to `folder`/`name`.
+    """Copy a host file to `folder`/`name`. The folder above is ours alone and lends the room for an unfinished copy.
 
     Raises:
         FileExistsError: something of that name (a link, too) is there already.
     """
+    # A copy that was interrupted must not pass for the file, so the name comes last; and code must not meddle.
+    incoming = folder.parent / _INCOMING
+    incoming.unlink(missing_ok=True)
     directory = os.open(folder, _FOLDER_FLAGS)
     try:
-        # A copy that was interrupted must not pass for the file, so the name comes last.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_INCOMING, dir_fd=directory)
-        descriptor = os.open(_INCOMING, _NEW_FLAGS, 0o644, dir_fd=directory)
+        descriptor = os.open(incoming, _NEW_FLAGS, 0o644)
         with open(descriptor, "wb") as target, source.open("rb") as file:
             if owner is not None:
                 os.fchown(descriptor, owner.uid, owner.gid)
             shutil.copyfileobj(file, target)
-        os.link(_INCOMING, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+        os.link(incoming, name, dst_dir_fd=directory, follow_symlinks=False)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_INCOMING, dir_fd=directory)
+        incoming.unlink(missing_ok=True)
         os.close(directory)
 
 

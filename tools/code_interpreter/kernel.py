@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...engine.errors import MissingDependency, ToolFault
 from . import outputs, watchdog
+from .folders import Footprint, measure
 from .outputs import Lost, Output, Text
 
 if TYPE_CHECKING:
@@ -269,14 +270,17 @@ class Kernel:
 
     async def _watch(self) -> None:
         provisioner, data = self._provisioner, self._place.data
-        spared = await asyncio.to_thread(watchdog.folder_bytes, data)
+        spared = await asyncio.to_thread(measure, data) or Footprint()
         pause = watchdog.TICK
         while not provisioner.exited.is_set() and provisioner.pid is not None:
             await asyncio.sleep(pause)
             started = _now()
-            found = await asyncio.to_thread(
-                watchdog.overrun, provisioner.pid, data, self._limits, spared_bytes=spared
-            )
+            try:
+                found = await asyncio.to_thread(
+                    watchdog.overrun, provisioner.pid, data, self._limits, spared=spared
+                )
+            except Exception as error:  # code that cannot be watched must not go on
+                found = f"what it uses could not be measured ({type(error).__name__})"
             pause = max(watchdog.TICK, (_now() - started) / watchdog.SHARE)
             if found is not None:
                 self._overrun = found

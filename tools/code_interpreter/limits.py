@@ -22,6 +22,7 @@ class Limits:
     open_files: int = 1024  # RLIMIT_NOFILE
     file_bytes: int = 1024 * MIB  # RLIMIT_FSIZE, one file
     data_bytes: int = 2048 * MIB  # all of /mnt/data together, by the watchdog
+    data_entries: int = 200_000  # files and folders in /mnt/data, by the watchdog
     scratch_bytes: int = 256 * MIB  # /tmp and /dev/shm, each
     message_bytes: int = (
         8 * MIB
@@ -30,5 +31,5 @@ class Limits:
     model_chars: int = 6_000  # text of one call that the model is shown
     images: int = 20  # pictures of one call
     files: int = 20  # files collected after one call
-    collected_bytes: int = 512 * MIB  # one collected file
+    collected_bytes: int = 512 * MIB  # one collected file; all of one call: data_bytes
     nice: int = 5  # engine and neighbours go first

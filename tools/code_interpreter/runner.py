@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from . import sandbox, spawner
+from . import folders, sandbox, spawner
 from .environment import Environment
 from .limits import Limits
 from .sandbox import Finished, Job
@@ -100,7 +100,7 @@ class Unsandboxed:
     async def release(self, folder: Path) -> None:
         """Remove the programs' input files."""
         while self._places:
-            await asyncio.to_thread(spawner.remove_tree, self._places.pop())
+            await asyncio.to_thread(folders.remove_tree, self._places.pop())
 
     def localise(self, code: str, data: Path) -> str:
         """There is no /mnt/data here, so the text is replaced wherever it stands."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from ...engine.errors import StorageFault
 from ...engine.ports import Clock, ToolFile
 from . import files as sandbox_files
-from . import spawner
+from . import folders
 from .kernel import Kernel
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Sessions:
     @staticmethod
     async def delete_files(root: Path, thread_id: str) -> None:
         """Delete what is kept for a thread without a live session."""
-        await asyncio.to_thread(spawner.remove_tree, _folder(root, thread_id))
+        await asyncio.to_thread(folders.remove_tree, _folder(root, thread_id))
 
     async def cull(self) -> None:
         """End sessions that are past their time; those in use go on."""
@@ -144,7 +144,7 @@ class Sessions:
             self._culler.cancel()
         for thread_id in list(self._live):
             await self._end(thread_id)
-        await asyncio.to_thread(spawner.remove_tree, self.sockets)
+        await asyncio.to_thread(folders.remove_tree, self.sockets)
 
     async def _open(self, thread_id: str) -> Session:
         async with self._opening:

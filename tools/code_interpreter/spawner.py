@@ -16,7 +16,6 @@ import ctypes
 import os
 import pwd
 import queue
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -254,9 +253,3 @@ def hand_over(folder: Path, identity: Identity | None) -> None:
         for name in (*folders, *files):
             os.chown(name, identity.uid, identity.gid, dir_fd=descriptor, follow_symlinks=False)
     os.chown(folder, identity.uid, identity.gid)
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder that untrusted code could write to; missing is fine."""
-    assert shutil.rmtree.avoids_symlink_attacks
-    shutil.rmtree(folder, ignore_errors=True)

@@ -10,24 +10,34 @@ import os
 from pathlib import Path
 
 from . import processes
+from .folders import Footprint, measure
 from .limits import MIB, Limits
 
 TICK = 0.5  # seconds
 SHARE = (
     0.1  # of one core that looking may cost: a folder of very many files is looked at less often
 )
+_LOOKS = 5  # at folders that are moved meanwhile, before that counts as an overrun
+_NOTHING = Footprint()
 
 
-def overrun(pid: int, data: Path, limits: Limits, *, spared_bytes: int = 0) -> str | None:
+def overrun(pid: int, data: Path, limits: Limits, *, spared: Footprint = _NOTHING) -> str | None:
     """Which limit the sandbox with the outermost process `pid` exceeds, in words, or None.
 
-    `spared_bytes`: what /mnt/data already held when the sandbox was started; code that is to delete files of an
-    overfull folder must be able to run.
+    `spared`: what /mnt/data already held when the sandbox was started; code that is to delete files of an overfull
+    folder must be able to run.
     """
     memory = processes.resident_bytes(pid)
     if memory > limits.memory_bytes and _proportional_bytes(pid) > limits.memory_bytes:
         return f"its processes used more than {limits.memory_bytes // MIB} MiB of memory together"
-    if folder_bytes(data) + _unlinked_bytes(pid) > max(limits.data_bytes, spared_bytes):
+    entries = max(limits.data_entries, spared.entries)
+    looks = (measure(data, entries) for _ in range(_LOOKS))
+    taken = next((look for look in looks if look is not None), None)
+    if taken is None:
+        return "folders in /mnt/data were moved about faster than they can be measured"
+    if taken.entries > entries:
+        return f"there were more than {limits.data_entries} files and folders in /mnt/data"
+    if taken.bytes + _unlinked_bytes(pid) > max(limits.data_bytes, spared.bytes):
         return f"the files in /mnt/data took more than {limits.data_bytes // MIB} MiB"
     return None
 
@@ -44,18 +54,6 @@ def _proportional_bytes(pid: int) -> int:
             )
         except (OSError, StopIteration):
             total += processes.resident_bytes(process)
-    return total
-
-
-def folder_bytes(folder: Path) -> int:
-    """Disk space of all files below `folder`; follows no link."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                    total += status.st_blocks * 512
     return total
 
 

@@ -100,3 +100,30 @@ def test_an_input_never_overwrites(data: Path, tmp_path: Path) -> None:
         files.put(data, "in.csv", tmp_path / "in.csv", None)
     assert ["in.csv"] == os.listdir(data)
     assert "old" == (data / "in.csv").read_text()
+
+
+def test_files_with_holes_are_collected_up_to_a_sum(tmp_path: Path) -> None:
+    """A sparse file takes no disk space inside but its whole size once it is copied out."""
+    folder, into = tmp_path / "data", tmp_path / "into"
+    folder.mkdir()
+    into.mkdir()
+    for name in ("a", "b", "c"):
+        with (folder / name).open("wb") as file:
+            file.truncate(600_000)
+    limits = Limits(data_bytes=1_300_000)
+    found = files.collect(folder, {}, into, limits)
+    assert ["a", "b"] == [item.path for item in found.files]
+    assert ["c: more than 1300000 bytes together"] == found.left_out
+
+
+def test_nothing_that_code_left_is_in_the_way_of_an_input(tmp_path: Path) -> None:
+    """The unfinished copy lies outside the folder, so no name inside can block it."""
+    folder, source = tmp_path / "data", tmp_path / "source"
+    folder.mkdir()
+    source.write_text("input")
+    (folder / "incoming").mkdir()
+    (folder / ".incoming").mkdir()
+    files.put(folder, "in.csv", source, None)
+    assert "input" == (folder / "in.csv").read_text()
+    assert [".incoming", "in.csv", "incoming"] == sorted(os.listdir(folder))
+    assert ["data", "source"] == sorted(os.listdir(tmp_path))
