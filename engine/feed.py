@@ -8,7 +8,7 @@ Knows only runs of this process: what another process writes is seen when the fo
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 
 from .events import STREAM_END, Event
@@ -63,7 +63,9 @@ class EventFeed:
             if not followers:
                 del self._followers[run_id]
 
-    async def follow(self, store: Store, run_id: str, after: int = 0) -> AsyncIterator[Event]:
+    async def follow(
+        self, store: Store, run_id: str, after: int = 0
+    ) -> AsyncGenerator[Event, None]:
         """Every event of the run with seq > `after`, up to the first that ends a stream.
 
         Nothing if the run's latest event ends a stream and the follower has seen it.

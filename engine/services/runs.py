@@ -1,6 +1,6 @@
 """Runs: create, follow, answer, cancel. One run that is not over per thread."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from ..chat import ChatMessage
@@ -164,10 +164,9 @@ class Runs:
         self._worker.wake()
         return result
 
-    async def stream(self, run_id: str, after: int = 0) -> AsyncIterator[Event]:
+    def stream(self, run_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
         """The run's events with a number above `after`, up to its end or the next wait for the client."""
-        async for event in self._core.feed.follow(self._core.store, run_id, after):
-            yield event
+        return self._core.feed.follow(self._core.store, run_id, after)
 
     async def _queue(self, make: Any) -> Run:
         run: Run = await self._core.journal.commit(make)
