@@ -28,7 +28,6 @@ def send_to(address: tuple[str, int]) -> None:
 
 LEAVING: list[tuple[str, Callable[[], object]]] = [
     ("connect by address", lambda: connect_to((UNROUTED, 9))),
-    ("connect by name", lambda: connect_to(("host.invalid", 9))),
     ("datagram", lambda: send_to((UNROUTED, 9))),
     ("look-up", lambda: socket.getaddrinfo("host.invalid", 9)),
     ("old look-up", lambda: socket.gethostbyname("host.invalid")),

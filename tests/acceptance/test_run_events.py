@@ -8,7 +8,7 @@ the virtual clock; neighbouring fragments of one part are one line.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +36,7 @@ from local_assistants.engine.objects import (
     SearchText,
 )
 from local_assistants.engine.ports import Citation, Emit, ToolResult, ToolSession
+from local_assistants.engine.requests.base import as_array, as_object
 from local_assistants.server.sse import event_stream
 from tests.support.clock import START
 from tests.support.engine import CODE, FUNCTION, SEARCH, House, ScriptedTool, calls, house
@@ -272,11 +273,12 @@ async def test_the_official_handler_adds_the_fragments_up(tmp_path: Path, kind: 
         streams = await play(home)
 
     for events in streams:
+        http = httpx.AsyncClient(transport=httpx.ASGITransport(replaying(events)))
         client = AsyncOpenAI(
             base_url="http://replay/v1",
             api_key="none",
             max_retries=0,
-            http_client=httpx.AsyncClient(transport=httpx.ASGITransport(replaying(events))),
+            http_client=cast(Any, http),  # newer SDKs name a fork of httpx in their types
         )
         async with client.beta.threads.runs.stream(
             thread_id="thread_1", assistant_id="asst_1", event_handler=Listener()
@@ -324,12 +326,12 @@ def bare(obj: BaseModel) -> Any:
 
 def without(value: Any) -> Any:
     """`value` without indexes of entries, function outputs and search results."""
-    if isinstance(value, list):
-        return [without(item) for item in cast(list[Any], value)]
-    if isinstance(value, dict):
-        entries = cast(dict[str, Any], value).items()
-        return {k: without(v) for k, v in entries if k not in ("index", "output", "results")}
-    return value
+    if (items := as_array(value)) is not None:
+        return [without(item) for item in items]
+    if (entries := as_object(value)) is None:
+        return value
+    alone = ("index", "output", "results")
+    return {key: without(item) for key, item in entries.items() if key not in alone}
 
 
 def replaying(events: list[Event]) -> Starlette:
@@ -396,17 +398,17 @@ def same_part(last: tuple[str, dict[str, Any]], name: str, data: dict[str, Any])
     )
 
 
-def add(before: dict[str, Any], after: dict[str, Any]) -> None:
+def add(before: dict[str, Any], after: Mapping[str, Any]) -> None:
     """Add a fragment to what came before: strings grow, lists are merged by index."""
     for key, value in after.items():
         if key in ("index", "type"):
             continue
         if isinstance(value, str):
             before[key] += value
-        elif isinstance(value, dict):
-            add(before[key], value)
-        elif isinstance(value, list):
-            for old, new in zip(before[key], value, strict=True):
+        elif (entries := as_object(value)) is not None:
+            add(before[key], entries)
+        else:
+            for old, new in zip(before[key], as_array(value) or (), strict=True):
                 add(old, new)
 
 

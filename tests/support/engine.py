@@ -117,18 +117,19 @@ class DeltaBackend:
 
 
 class OneModel:
-    """The `Models` port with one model, whose backend a test may exchange."""
+    """The `Models` port with one backend, which a test may exchange as well as the names it answers to."""
 
     def __init__(self, backend: Backend) -> None:
         self.current = backend
+        self.names = {MODEL}
 
     def list(self) -> Sequence[Model]:
-        """The one model."""
-        return [Model(id=MODEL, created=0, owned_by="tests")]
+        """The one model, by all its names."""
+        return [Model(id=name, created=0, owned_by="tests") for name in sorted(self.names)]
 
     def resolve(self, name: str) -> str:
-        """The name, if it is the model's."""
-        if name != MODEL:
+        """The name, if it is one of the model's."""
+        if name not in self.names:
             raise ModelNotFound(f"The model '{name}' does not exist", param="model")
         return name
 
@@ -308,7 +309,7 @@ class House:
         """Wait for an event of the run."""
         async with (
             asyncio.timeout(PATIENCE),
-            aclosing(self.services.runs.stream(run.id, after)) as events,  # type: ignore[type-var]
+            aclosing(self.services.runs.stream(run.id, after)) as events,
         ):
             async for event in events:
                 if event.name == name:
@@ -394,7 +395,7 @@ async def _close(made: House) -> None:
     await made.store.close()
 
 
-FUNCTION = {
+FUNCTION: dict[str, Any] = {
     "type": "function",
     "function": {"name": "add", "parameters": {"type": "object", "properties": {}}},
 }

@@ -2,8 +2,9 @@
 
 Covers what Python's `socket` module is asked to do in this process, from any thread and by any library: connect,
 sendto, sendmsg, and look-ups of names and addresses. Loopback, Unix sockets and look-ups of local names pass. Does not
-cover child processes, nor native code that opens sockets by itself (ZeroMQ, llama.cpp). An audit hook cannot be taken
-out again, so it is put in once and asks the guard that is on duty.
+cover child processes, native code that opens sockets by itself (ZeroMQ, llama.cpp), nor the look-up of a name that is
+handed to a bare socket (the connection to it is refused). An audit hook cannot be taken out again, so it is put in
+once and asks the guard that is on duty.
 """
 
 import ipaddress

@@ -49,7 +49,11 @@ def test_a_stream_ends_when_the_run_is_over_or_waits() -> None:
 
 def test_text_shows_annotations_only_where_given() -> None:
     """The first fragment has an empty list, later ones no such key."""
-    first = {"index": 0, "type": "text", "text": {"value": "a", "annotations": []}}
+    first: dict[str, Any] = {
+        "index": 0,
+        "type": "text",
+        "text": {"value": "a", "annotations": []},
+    }
     later = {"index": 0, "type": "text", "text": {"value": "b"}}
 
     assert first == events.text_part(0, "a", [])

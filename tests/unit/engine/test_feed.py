@@ -1,7 +1,7 @@
 """Followers get every event once and in order, however late or slow they are."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Journaled:
         """Expire the run, which ends its stream."""
         await self.journal.commit(lambda unit: unit.fire(Run, RUN.id, On.EXPIRE))
 
-    def follow(self, after: int = 0) -> AsyncIterator[Event]:
+    def follow(self, after: int = 0) -> AsyncGenerator[Event, None]:
         """The run's events."""
         return self.feed.follow(self.store, RUN.id, after)
 
@@ -97,7 +97,7 @@ async def test_a_follower_that_has_seen_the_end_is_told_nothing(house: Journaled
 async def test_a_slow_follower_misses_nothing(house: Journaled) -> None:
     """Far more events than are kept for it in memory, and nobody waits for it."""
     got: list[Event] = []
-    async with aclosing(house.follow()) as events:  # type: ignore[type-var]
+    async with aclosing(house.follow()) as events:
         await house.write("first")
         got.append(await anext(events))
         for _ in range(6):
@@ -139,7 +139,7 @@ async def test_each_run_has_its_own_followers(house: Journaled) -> None:
         await asyncio.sleep(0.01)
         assert not waiting.done()
         waiting.cancel()
-    async with aclosing(house.follow()) as events:  # type: ignore[type-var]
+    async with aclosing(house.follow()) as events:
         await anext(events)
 
     assert {} == vars(house.feed)["_followers"]

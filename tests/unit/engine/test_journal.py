@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,7 +175,12 @@ def test_found_text_is_shown_only_on_demand() -> None:
     bare = public_step(step)["step_details"]["tool_calls"][0]["file_search"]["results"]
     full = public_step(step, include_content=True)["step_details"]["tool_calls"][0]
 
-    plain = {"file_id": "file-1", "file_name": "a.txt", "score": 0.5, "attributes": {}}
+    plain: dict[str, Any] = {
+        "file_id": "file-1",
+        "file_name": "a.txt",
+        "score": 0.5,
+        "attributes": {},
+    }
     assert [plain] == bare
     assert [{"type": "text", "text": "found"}] == full["file_search"]["results"][0]["content"]
 

@@ -235,7 +235,10 @@ async def test_tools_of_one_turn_run_at_once(tmp_path: Path) -> None:
         return ToolResult(call.name)
 
     tools = [ScriptedTool(name, meet) for name in begun]
-    turns = [{"tool_calls": [{"name": name} for name in begun]}, {"text": "{{tool}}"}]
+    turns: list[dict[str, Any]] = [
+        {"tool_calls": [{"name": name} for name in begun]},
+        {"text": "{{tool}}"},
+    ]
     async with house(tmp_path, turns, tools=tools) as home:
         run = await home.finish(await home.ask(tools=[CODE, SEARCH]))
         steps = await home.steps(run)
@@ -247,7 +250,7 @@ async def test_tools_of_one_turn_run_at_once(tmp_path: Path) -> None:
 async def test_a_turn_that_speaks_and_calls_both_kinds(tmp_path: Path) -> None:
     """Message, then the engine's calls in a step that completes, then the client's in one that waits."""
     tool = ScriptedTool("code_interpreter", answering("42"))
-    turns = [
+    turns: list[dict[str, Any]] = [
         {
             "text": "One moment.",
             "tool_calls": [{"name": "add"}, {"name": "code_interpreter"}, {"name": "add"}],
@@ -306,7 +309,8 @@ async def test_a_tool_that_cannot_work_fails_the_run_with_its_words(tmp_path: Pa
 
     async def wait(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
         try:
-            return await asyncio.Event().wait() and ToolResult("")
+            await asyncio.Event().wait()
+            return ToolResult("never")
         finally:
             stopped.set()
 
@@ -371,15 +375,16 @@ async def test_a_model_that_breaks_fails_the_run(tmp_path: Path, code: str, expe
     assert "failed" == step.status
 
 
-async def test_a_model_that_is_gone_fails_the_run_before_any_step(tmp_path: Path) -> None:
-    """The assistant was made when it was still served."""
-    async with house(tmp_path) as home:
-        home.models.resolve = lambda name: name  # type: ignore[method-assign]
-        assistant = await home.assistant(model="gone")
-        thread = await home.thread("Hi")
-        run = await home.run(thread.id, assistant.id)
-        del home.models.resolve  # type: ignore[attr-defined]
-        done = await home.finish(run)
+async def test_a_model_that_is_gone_fails_the_run(tmp_path: Path) -> None:
+    """It was still served when the run was made."""
+    turns = [calls("add", {})]
+    async with house(tmp_path, turns) as home:
+        home.models.names.add("gone")
+        assistant = await home.assistant(model="gone", tools=[FUNCTION])
+        run = await home.finish(await home.run((await home.thread("Hi")).id, assistant.id))
+        home.models.names.remove("gone")
+        _, after = await home.submit(run, {"call_1": "7"})
+        done = await home.finish(run, after)
 
     assert done.last_error is not None
     assert ("failed", "The model 'gone' does not exist") == (done.status, done.last_error.message)

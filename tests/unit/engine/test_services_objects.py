@@ -1,7 +1,7 @@
 """Assistants, threads, messages, files and vector stores: made, changed, listed, deleted."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +253,7 @@ async def test_an_attachment_has_to_exist(tmp_path: Path) -> None:
 async def test_tools_see_the_files_of_assistant_and_thread(tmp_path: Path) -> None:
     """Both lists for code, both stores for search; the prompt tells of them by name."""
     tools = [ScriptedTool(name, answering("ok")) for name in ("code_interpreter", "file_search")]
-    turns = [
+    turns: list[dict[str, Any]] = [
         {"tool_calls": [{"name": "code_interpreter"}, {"name": "file_search"}]},
         {"text": "ok"},
     ]
@@ -408,7 +408,7 @@ async def test_files_are_handed_out_unless_they_were_given_for_tools(tmp_path: P
 async def test_a_file_needs_a_purpose_that_is_known(tmp_path: Path) -> None:
     """400 with the list of those that are."""
 
-    async def nothing() -> Any:
+    async def nothing() -> AsyncIterator[bytes]:
         yield b""
 
     async with house(tmp_path) as home:

@@ -116,7 +116,7 @@ async def test_a_run_needs_thread_assistant_and_model(
         assistant, thread = await home.assistant(), await home.thread("Hi")
         named = {"assistant_id": assistant.id, "thread_id": thread.id} | fields
         with pytest.raises(NotFound) as refused:
-            await home.run(**named)  # type: ignore[arg-type]
+            await home.run(**named)
 
     assert (404, text) == (refused.value.status, refused.value.message)
     if "model" in fields:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from local_assistants.engine.chat import Finish, TextDelta, ToolCall, UsageDelta
+from local_assistants.engine.chat import Delta, Finish, TextDelta, ToolCall, UsageDelta
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import Run, TextContent
@@ -38,9 +38,9 @@ IDLE = replace(FAST, max_concurrent_runs=0)
 """A worker that executes nothing and only looks at what is overdue."""
 
 
-async def speaking(home: House, **fields: object) -> Run:
+async def speaking(home: House) -> Run:
     """A run in the middle of a message."""
-    run = await home.ask(**fields)
+    run = await home.ask()
     await home.until(run, "thread.message.delta")
     return run
 
@@ -446,7 +446,9 @@ async def test_a_worker_does_not_begin_its_own_run_twice(tmp_path: Path) -> None
 async def test_no_more_runs_at_a_time_than_allowed(tmp_path: Path) -> None:
     """The rest waits in the order it came."""
     gates = [asyncio.Event() for _ in range(3)]
-    turns = [[gate, TextDelta("ok"), UsageDelta(1, 1), Finish("stop")] for gate in gates]
+    turns: list[list[Delta | asyncio.Event]] = [
+        [gate, TextDelta("ok"), UsageDelta(1, 1), Finish("stop")] for gate in gates
+    ]
     async with house(tmp_path, settings=replace(FAST, max_concurrent_runs=2)) as home:
         home.models.current = DeltaBackend(*turns)
         runs = [await home.ask() for _ in range(3)]
