@@ -29,6 +29,7 @@ _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 _MOST_REPEATS = 256  # of an item; each is written out in the grammar
 _LARGEST_GRAMMAR = 200_000  # characters
 _SPACE = r'| " " | "\n" [ \t]{0,20}'
+_BETWEEN = r"[,;\] \t\r\n]{0,8}"  # calls
 _CHAR = r'[^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})'
 _OWN_RULES = {"space": _SPACE, "char": _CHAR, "dot": r'[^"\\\x00-\x1F]'}
 _CONSTANTS = re.compile(r'"(?:\\.|[^"\\])*"(?: \| "(?:\\.|[^"\\])*")*')
@@ -59,10 +60,14 @@ class CallGrammar:
         return _assemble(self._roots[tool], self._rules)
 
     def calls(self, before: str = "") -> str:
-        """A grammar of one call of any of the tools, after the literal text `before`."""
+        """A grammar of one call of any of the tools, after the literal text `before`.
+
+        The call may be followed by what stands between calls: models have tokens such as `}},` and a newline glued to
+        braces, and one that is denied them says that it is done, where it would have made another call.
+        """
         call = " | ".join(_call_rule(name, root) for name, root in self._roots.items())
         prefix = f"{_literal(before)} " if before else ""
-        return _assemble(f"{prefix}({call})", [*self._rules, f"ws ::= {_SPACE}"])
+        return _assemble(f"{prefix}({call}) {_BETWEEN}", [*self._rules, f"ws ::= {_SPACE}"])
 
     def calls_or(self, rules: tuple[list[str], str]) -> str:
         """A grammar of one call or of what `rules` (from `response_rules`) describe."""
@@ -97,6 +102,10 @@ def response_rules(response_format: dict[str, Any]) -> tuple[list[str], str] | N
             f"The schema of response_format cannot be enforced: {error}.",
             param="response_format.json_schema.schema",
         ) from error
+
+
+SPEECH = 'root ::= " "? [^ \\t\\n{<`[] [^\\x00]*'
+"""Anything that does not begin as a tool call does, in whatever form: brace, tag, fence, list."""
 
 
 def response_grammar(rules: tuple[list[str], str]) -> str:

@@ -25,7 +25,7 @@ from ...engine.errors import BackendFault, InvalidRequest
 from ..text import StopStrings
 from .call_openings import TAGS
 from .context import NativeContext
-from .grammar import CallGrammar, response_grammar, response_rules
+from .grammar import SPEECH, CallGrammar, response_grammar, response_rules
 from .library import Vocabulary
 from .prompts import Prompt
 from .sampling import Grammar, Sampler
@@ -69,6 +69,9 @@ class Turn:
         self.finished: Finish | None = None
         self._parser, self._tools = self._make_parser()
         self._grammar = self._make_grammar()
+        self._opening = self._grammar is None and _has_to_speak(request)
+        if self._opening:
+            self._grammar = self._parsed(SPEECH)
         self._enforced = self._grammar is not None
         if self._parser is not None and prompt.prefix:
             self._show(self._parser.feed(prompt.prefix))
@@ -187,7 +190,10 @@ class Turn:
         """Let a grammar take over, or go when what it describes is complete."""
         if self._grammar is None:
             return
-        if not self._enforced:
+        if self._opening:
+            if text.strip():
+                self._grammar, self._enforced, self._opening = None, False, False
+        elif not self._enforced:
             self._enforced = self._parser is not None and self._parser.committed
             if not self._enforced and self._parser is not None and not self._parser.in_object:
                 self._grammar = None
@@ -243,6 +249,12 @@ class Turn:
         """The token's text; of control tokens only those that open a call have one."""
         written = self._vocabulary.written(token)
         return written.encode() if written in TAGS else self._vocabulary.piece(token)
+
+
+def _has_to_speak(request: ChatRequest) -> bool:
+    """Whether tools were called before and may not be called now: small models go on writing calls all the same."""
+    called = any(message.tool_calls for message in request.messages)
+    return request.tool_choice == "none" and not request.forced_tool and called
 
 
 def executed_code(messages: Sequence[ChatMessage], tools: Sequence[ToolSchema]) -> list[str]:

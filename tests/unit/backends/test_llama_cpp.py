@@ -351,6 +351,29 @@ async def test_tools_are_hidden_when_no_call_is_wanted(tmp_path: Path) -> None:
     assert (turn.calls, turn.text) == ([], "".join(CALL))
 
 
+@pytest.mark.parametrize(
+    "opening", ["", "```json\n", "<tool_call>\n"], ids=["bare", "fence", "tag"]
+)
+async def test_after_a_call_an_answer_without_tools_does_not_open_as_one(
+    tmp_path: Path, opening: str
+) -> None:
+    """A model that would write one more call has to begin otherwise; what follows its first word is free."""
+    path = write_saying_model(tmp_path / "s.gguf", [opening, *CALL] if opening else CALL)
+    backend = await LlamaCppBackend.open(path, TOY_SETTINGS)
+    asked = await listen(backend, HELLO, tools=(WEATHER,), temperature=0)
+    answer = await listen(
+        backend,
+        *(HELLO, asked.message, tool("Sunny")),
+        tools=(WEATHER,),
+        tool_choice="none",
+        temperature=0,
+        max_tokens=12,
+    )
+    await backend.close()
+    assert asked.calls == ROME
+    assert answer.text.lstrip()[:1] not in ("{", "`", "<", "[", "")
+
+
 async def test_answer_after_a_call_extends_the_prompt(tmp_path: Path) -> None:
     """The prompt with a tool's output begins with the model's own tokens, not with the template's form of them."""
     path = write_saying_model(tmp_path / "s.gguf", ["```json\n", *CALL, "\n```"])
