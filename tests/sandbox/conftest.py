@@ -12,6 +12,7 @@ from local_assistants import paths
 from local_assistants.tools.code_interpreter import environment as environments
 from local_assistants.tools.code_interpreter import probe
 from local_assistants.tools.code_interpreter.environment import Environment
+from local_assistants.tools.code_interpreter.folders import remove_tree
 from local_assistants.tools.code_interpreter.kernel import Kernel
 from local_assistants.tools.code_interpreter.limits import Limits
 from local_assistants.tools.code_interpreter.provisioner import Place
@@ -55,11 +56,12 @@ def sandbox(isolation: Sandbox, limits: Limits) -> Sandbox:
 
 
 @pytest.fixture
-def data(sandbox: Sandbox, tmp_path: Path) -> Path:
-    """The host folder behind /mnt/data."""
+def data(sandbox: Sandbox, tmp_path: Path) -> Iterator[Path]:
+    """The host folder behind /mnt/data; deleted here, as pytest's own cleaning up fails on folders nested too deep."""
     folder = tmp_path / "session" / "data"
     sandbox.prepare(folder)
-    return folder
+    yield folder
+    remove_tree(folder)
 
 
 @pytest.fixture(scope="session")
