@@ -371,7 +371,7 @@ async def test_after_a_call_an_answer_without_tools_does_not_open_as_one(
     )
     await backend.close()
     assert asked.calls == ROME
-    assert answer.text.lstrip()[:1] not in ("{", "`", "<", "[", "")
+    assert answer.text[:1] not in ("{", "`", "<", "[", "")
 
 
 async def test_answer_after_a_call_extends_the_prompt(tmp_path: Path) -> None:
