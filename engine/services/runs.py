@@ -1,6 +1,6 @@
 """Runs: create, follow, answer, cancel. One run that is not over per thread."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from ..chat import ChatMessage
@@ -9,10 +9,12 @@ from ..errors import InvalidRequest, ThreadBusy
 from ..events import Event, EventName
 from ..ingestion import Ingestion
 from ..journal import Unit, public_step
+from ..nudges import ENOUGH
 from ..objects import (
     Assistant,
     FunctionCall,
     Page,
+    RequiredCall,
     Run,
     RunStep,
     Thread,
@@ -150,13 +152,8 @@ class Runs:
             outputs = _outputs_for([call.id for call in calls], body.tool_outputs)
             before = unit.tx.last_seq(run_id)
             _complete_function_step(unit, run, outputs)
-            for call in calls:
-                message = ChatMessage(
-                    role="tool",
-                    content=outputs[call.id],
-                    tool_call_id=call.id,
-                    name=call.function.name,
-                )
+            note = ENOUGH if self._core.settings.nudges else ""
+            for message in _answers(calls, outputs, note):
                 unit.tx.append_transcript(TranscriptEntry(thread_id, run_id, body=message))
             return unit.fire(Run, run_id, On.SUBMIT), before
 
@@ -279,3 +276,21 @@ def _complete_function_step(unit: Unit, run: Run, outputs: dict[str, str]) -> No
             for call in step.step_details.tool_calls
         )
         unit.fire(RunStep, step.id, On.COMPLETE, step_details=ToolCallsDetails(tool_calls=calls))
+
+
+def _answers(
+    calls: Sequence[RequiredCall], outputs: Mapping[str, str], note: str
+) -> list[ChatMessage]:
+    """The outputs as the model reads them, in the order of the calls; `note` under the last one."""
+    last = calls[-1].id
+    return [
+        ChatMessage(
+            role="tool",
+            content=f"{outputs[call.id]}\n\n{note}"
+            if note and call.id == last
+            else outputs[call.id],
+            tool_call_id=call.id,
+            name=call.function.name,
+        )
+        for call in calls
+    ]

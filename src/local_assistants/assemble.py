@@ -11,7 +11,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,8 +150,14 @@ def _core(settings: Settings) -> Core:
         ids=RandomIds(),
         feed=feed,
         journal=Journal(store, feed, clock),
-        settings=settings.core,
+        settings=_core_settings(settings),
     )
+
+
+def _core_settings(settings: Settings) -> CoreSettings:
+    """Those asked for; a script needs no nudge, and {{tool}} stands for what the tool said."""
+    scripted = settings.model.startswith(_SCRIPTED)
+    return replace(settings.core, nudges=False) if scripted else settings.core
 
 
 def _models(settings: Settings, clock: Clock) -> Models:

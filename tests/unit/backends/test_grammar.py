@@ -67,6 +67,7 @@ def accepts(path: Path, grammar: str, text: str) -> bool:
         '{"name": "get", "arguments": {"city": "x", "node": {"next": {"v": null}}}}',
         '{\n  "name": "del",\n  "arguments": {\n    "node": 3\n  }\n}',
         '{"name": "odd \\"name\\"\\n", "arguments": {}}',
+        '{"name": "odd \\"name\\"\\n", "arguments": {}},\n',  # tokens glue to the brace what leads to the next call
     ],
 )
 def test_calls_that_fit_are_let_through(random_model: Path, text: str) -> None:
@@ -83,7 +84,7 @@ def test_calls_that_fit_are_let_through(random_model: Path, text: str) -> None:
         '{"name": "get", "arguments": {"city": "x", "more": 1}}',
         '{"name": "del", "arguments": {"node": {}}}',
         '{"name": "put", "arguments": {}}',
-        '{"name": "odd \\"name\\"\\n", "arguments": {}} ',
+        '{"name": "odd \\"name\\"\\n", "arguments": {}} and',
     ],
 )
 def test_calls_that_do_not_fit_are_not(random_model: Path, text: str) -> None:
