@@ -14,7 +14,7 @@ from openai import OpenAI
 
 FILING = Path(__file__).parent / "data/ulta-beauty-q4-fiscal-2022.pdf"
 DOCUMENT = sys.argv[1] if len(sys.argv) > 1 else str(FILING)
-QUESTION = "How many shares of its common stock did Ulta Beauty repurchase during fiscal 2022?"
+QUESTION = "How many shares did Ulta Beauty repurchase in the fourth quarter of fiscal 2022?"
 QUESTION = sys.argv[2] if len(sys.argv) > 2 else QUESTION
 
 URL = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")

@@ -67,8 +67,13 @@ def tell(stage: Stage) -> Analysis:
     return Analysis(assistant_id=assistant.id, thread_id=thread.id, chart_id=chart_id)
 
 
-def ask(stage: Stage, talk: Conversation, question: str) -> list[Message]:
-    """Ask in the thread, show the run as it comes, and return what the assistant wrote."""
+def ask(
+    stage: Stage, talk: Conversation, question: str, *, must_run: bool = False
+) -> list[Message]:
+    """Ask in the thread, show the run as it comes, and return what the assistant wrote.
+
+    `must_run`: the assistant is made to answer by running code, as tool_choice can ask.
+    """
     threads = talk.client.beta.threads
     stage.narrator.say("you", question)
     threads.messages.create(talk.thread_id, role="user", content=question)
@@ -77,14 +82,14 @@ def ask(stage: Stage, talk: Conversation, question: str) -> list[Message]:
         threads.runs.stream(
             thread_id=talk.thread_id,
             assistant_id=talk.assistant_id,
+            tool_choice={"type": "code_interpreter"} if must_run else "auto",
             event_handler=Live(stage.narrator),
         ) as stream,
     ):
         stream.until_done()
         run = stream.current_run
     if run is None or run.status != "completed":
-        ended = "no run" if run is None else how_it_ended(run)
-        stage.ledger.part(False, "the run completes", ended)
+        stage.ledger.part(False, "the run completes", how_it_ended(run))
         return []
     page = threads.messages.list(talk.thread_id, run_id=run.id, order="asc")
     return list(page)

@@ -14,10 +14,7 @@ from local_assistants.cli.demo import truth
 from local_assistants.cli.demo.stage import Live, Stage, how_it_ended, text_of
 
 INSTRUCTIONS = "Answer from the filing, in one sentence, with the exact number."
-QUESTION = (
-    "How many shares of its common stock did Ulta Beauty repurchase "
-    "during the fourth quarter of fiscal 2022?"
-)
+QUESTION = "How many shares did Ulta Beauty repurchase in the fourth quarter of fiscal 2022?"
 _QUOTE = 160  # characters shown of a quoted passage
 
 
@@ -49,7 +46,7 @@ def tell(stage: Stage) -> None:
         stream.until_done()
         run = stream.current_run
     if run is None or run.status != "completed":
-        stage.ledger.part(False, "the run completes", how_it_ended(run) if run else "no run")
+        stage.ledger.part(False, "the run completes", how_it_ended(run))
         return
     _check(stage, client, list(client.beta.threads.messages.list(thread.id, run_id=run.id)))
 

@@ -16,7 +16,7 @@ from local_assistants.cli.demo.analyst import CHART_FILE, Analysis, Conversation
 from local_assistants.cli.demo.stage import Stage, text_of
 
 FOLLOW_UP = "And which state has the second most bank failures, and how many?"
-LIST_FILES = "Run this code: import os; print(sorted(os.listdir('/mnt/data')))"
+LIST_FILES = "List the files in /mnt/data: print(os.listdir('/mnt/data'))"
 
 
 def tell(stage: Stage, analysis: Analysis, restart: Callable[[], str]) -> None:
@@ -54,7 +54,7 @@ def _check_chart(stage: Stage, client: OpenAI, analysis: Analysis) -> None:
 def _check_folder(stage: Stage, talk: Conversation) -> None:
     """What a fresh kernel finds in /mnt/data, as its own listing says."""
     with stage.ledger.timed("4 list /mnt/data in a new kernel"):
-        ask(stage, talk, LIST_FILES)
+        ask(stage, talk, LIST_FILES, must_run=True)
     listed = _last_logs(talk)
     names = re.findall(r"'([^'\n]+)'", listed)
     there = truth.BANKS in names and any(name.endswith(".xlsx") for name in names)

@@ -81,7 +81,9 @@ def text_of(message: Message) -> str:
     return "\n".join(part.text.value for part in message.content if part.type == "text")
 
 
-def how_it_ended(run: Run) -> str:
+def how_it_ended(run: Run | None) -> str:
     """A run's end for people."""
+    if run is None:
+        return "no run"
     reason = f" ({run.last_error.message})" if run.last_error is not None else ""
     return f"{run.status}{reason}"
