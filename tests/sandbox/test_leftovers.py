@@ -1,14 +1,17 @@
 """When the engine is gone, so is everything it started."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from local_assistants.tools.code_interpreter import processes
+from local_assistants.tools.code_interpreter import launch, processes
 from local_assistants.tools.code_interpreter.environment import Environment
+from local_assistants.tools.code_interpreter.limits import Limits
 
 _ENGINE = """
 import asyncio, sys, time
@@ -43,6 +46,20 @@ def test_nothing_outlives_a_killed_engine(environment: Environment) -> None:
         engine.send_signal(signal.SIGKILL)
         engine.wait()
     assert [] == _still_there(started)
+
+
+def test_a_kernel_that_nobody_waits_for_ends_by_itself(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """Had the engine died while bwrap was setting up, no signal would come; the launcher sees it by its stderr."""
+    settings: dict[str, object] = {"listeners": {}, "limits": asdict(Limits()), "preload": []}
+    (tmp_path / "launch.json").write_text(json.dumps(settings))
+    kernel = subprocess.Popen(
+        [str(environment.python), "-I", str(launch.__file__), str(tmp_path)], stderr=subprocess.PIPE
+    )
+    assert kernel.stderr is not None
+    kernel.stderr.close()
+    assert 0 == kernel.wait(30)
 
 
 def _still_there(pids: list[int]) -> list[int]:

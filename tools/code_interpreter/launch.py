@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import resource
+import select
 import sys
 from typing import Any
 
@@ -21,7 +22,7 @@ _STREAM_CHARS = (
 
 
 def main(folder: str) -> None:
-    """Become the kernel; returns when it was asked to shut down."""
+    """Become the kernel; returns when it was asked to shut down, or at once when nobody waits for it any more."""
     with open(f"{folder}/launch.json", encoding="utf-8") as file:
         settings = json.load(file)
     _limit(settings["limits"])
@@ -31,6 +32,8 @@ def main(folder: str) -> None:
     importlib.import_module("ipykernel.zmqshell").ZMQInteractiveShell.ask_exit = _stay
     for module in settings["preload"]:
         importlib.import_module(module)
+    if _abandoned():
+        return
     kernelapp.IPKernelApp.launch_instance(
         [
             "-f",
@@ -39,6 +42,17 @@ def main(folder: str) -> None:
             "--IPKernelApp.log_level=ERROR",
         ]
     )
+
+
+def _abandoned() -> bool:
+    """Whether the engine is gone, or has given this sandbox up; it holds the other end of our stderr.
+
+    bwrap's processes die with their parents, but only once each has asked the kernel for that. Whose parent died
+    before would live for ever. Asked late: by now all of them have.
+    """
+    engine_reads = select.poll()
+    engine_reads.register(2, 0)
+    return any(event & select.POLLERR for _, event in engine_reads.poll(0))
 
 
 def _limit(limits: dict[str, int]) -> None:
