@@ -27,6 +27,7 @@ _OPEN = re.compile(
     + r")$"
 )
 _TRAILING = ".,;:!?"
+_FIGURE = re.compile(r"\d[\d.,]*")
 _WORD = re.compile(r"[\w.%$€£]+")
 
 
@@ -69,14 +70,14 @@ class Annotator:
     def closing_marks(self) -> list[Piece]:
         """What a forgetful model left out: the source of its answer, links to the files it made.
 
-        Small models often answer from a passage without citing it, or write a file and never link it. The passage
-        that shares most words with the answer is cited when none was; unlinked files are linked on lines of their own.
+        Small models often answer from a passage without citing it, cite another one, or write a file and never link
+        it. The passage that shares most words with the answer is cited when none was; where no cited one holds a figure
+        of the answer, one that does is cited too; unlinked files are linked on lines of their own.
         """
         pieces: list[Piece] = []
-        kinds = {annotation.type for annotation in self.annotations}
-        best = best_match(self.value, list(self._citations.values()))
-        if "file_citation" not in kinds and best is not None:
-            pieces += self._plain(" ") + [self._cite(best)]
+        source = self._missing_source()
+        if source is not None:
+            pieces += self._plain(" ") + [self._cite(source)]
         linked = {mark.file_path.file_id for mark in self.annotations if mark.file_path}
         for path, file_id in self._files.items():
             if file_id not in linked:
@@ -85,6 +86,22 @@ class Annotator:
                     self._plain(f"\n\n[{name}](") + [self._link(path, file_id)] + self._plain(")")
                 )
         return pieces
+
+    def _missing_source(self) -> Citation | None:
+        marks = {mark.text for mark in self.annotations if mark.file_citation}
+        passages = list(self._citations.values())
+        if not marks:
+            return best_match(self.value, passages)
+        answer = self.value
+        for mark in marks:
+            answer = answer.replace(mark, " ")
+        cited = [passage for passage in passages if self._citation_text(passage) in marks]
+        others = [passage for passage in passages if passage not in cited]
+        unproven = _figures(answer).difference(*(_figures(passage.quote) for passage in cited))
+        proofs = [passage for passage in others if unproven & _figures(passage.quote)]
+        return max(
+            proofs, key=lambda passage: len(unproven & _figures(passage.quote)), default=None
+        )
 
     def _release(self, end: int) -> list[Piece]:
         """Show the held text up to `end`, marks replaced."""
@@ -157,6 +174,13 @@ class Annotator:
     def _plain(self, text: str) -> list[Piece]:
         self.value += text
         return [Piece(text)] if text else []
+
+
+def _figures(text: str) -> set[str]:
+    """The numbers of three digits and more in a text, as written but for separators."""
+    return {
+        digits for found in _FIGURE.findall(text) if len(digits := re.sub("[.,]", "", found)) >= 3
+    }
 
 
 def best_match(answer: str, citations: Sequence[Citation]) -> Citation | None:

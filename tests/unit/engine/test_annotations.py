@@ -194,6 +194,25 @@ def test_closing_marks_cite_the_passage_that_was_used() -> None:
     assert ["file_citation", "file_path", "file_path"] == [m.type for m in annotator.annotations]
 
 
+def test_a_figure_gets_the_passage_that_holds_it() -> None:
+    """The model cites the wrong passage; the one with the number of its answer is cited as well, and only that."""
+    passages = [
+        Citation(1, "file-a", "a.pdf", "The company repurchased 722,457 shares.", page=3),
+        Citation(2, "file-a", "a.pdf", "A conference call in 2022.", page=4),
+        Citation(3, "file-a", "a.pdf", "Nothing of note.", page=5),
+    ]
+
+    def cited_pages(text: str) -> list[int | None]:
+        annotator = Annotator(passages, [], step=0)
+        _ = annotator.feed(text) + annotator.close() + annotator.closing_marks()
+        return [m.file_citation.page for m in annotator.annotations if m.file_citation]
+
+    assert [4, 3] == cited_pages("[2] It repurchased 722457 shares.")
+    assert [3] == cited_pages("[1] It repurchased 722,457 shares.")
+    assert [4] == cited_pages("[2] The call was in 2022.")
+    assert [5] == cited_pages("[3] It sold 99 of 12,345.")
+
+
 def test_closing_marks_repeat_nothing() -> None:
     """What the model cited and linked itself is left alone."""
     written = "Failed [1]. [r](sandbox:/mnt/data/report.xlsx) [u](sandbox:/mnt/data/Ünï-cödé.csv)"
