@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local_assistants.backends.scripted import ScriptedBackend
 from local_assistants.engine.chat import (
     Delta,
     Finish,
@@ -30,6 +32,7 @@ from tests.support.engine import (
     house,
     names,
 )
+from tests.support.ids import CountingIds
 
 SPENT = UsageDelta(10, 5)
 
@@ -241,3 +244,36 @@ async def test_files_made_before_the_client_was_asked_can_be_linked(tmp_path: Pa
         answer = await resumed(home, CODE)
 
     assert ["sandbox:/mnt/data/out.csv"] == marks(answer)
+
+
+async def test_a_message_done_again_has_its_images_again(tmp_path: Path) -> None:
+    """The half one that a restart left behind does not count as having shown them."""
+    ids = CountingIds()
+    tool = ScriptedTool("code_interpreter", draw)
+    script = [calls("code_interpreter", {}), {"text": "See", "hang": True}]
+    async with house(tmp_path, script, tools=[tool], ids=ids) as home:
+        run = await home.ask(tools=[CODE])
+        async with aclosing(home.services.runs.stream(run.id)) as events:
+            async for event in events:
+                if "See" in str(event.data):
+                    break
+    async with house(tmp_path, [script[0], {"text": "See."}], tools=[tool], ids=ids) as home:
+        await home.finish(run)
+        _, half, whole = await home.messages(run)
+
+    assert ("incomplete", ["image_file", "text"]) == (half.status, kinds(half))
+    assert ("completed", ["image_file", "text"]) == (whole.status, kinds(whole))
+    assert 1 == len(tool.calls)
+
+
+async def test_a_long_thread_is_cut_to_the_prompt_budget(tmp_path: Path) -> None:
+    """The run answers from what fits instead of ending for lack of room."""
+    async with house(tmp_path) as home:
+        thread = await home.thread("first", *["word " * 20] * 5, "last")
+        assistant = await home.assistant()
+        run = await home.finish(await home.run(thread.id, assistant.id, max_prompt_tokens=30))
+        (asked,) = home.backend.requests
+
+    assert "completed" == run.status
+    assert ("first", "last") == (asked.messages[0].text, asked.messages[-1].text)
+    assert await ScriptedBackend(()).count_tokens(asked) <= 30

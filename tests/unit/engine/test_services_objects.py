@@ -259,7 +259,7 @@ async def test_tools_see_the_files_of_assistant_and_thread(tmp_path: Path) -> No
     ]
     async with house(tmp_path, turns, tools=tools) as home:
         of_assistant, of_thread = await home.file("a.csv", "aa"), await home.file("t.csv", "tt")
-        late = await home.file("late.csv", "ll")
+        late, found = await home.file("late.csv", "ll"), await home.file("found.txt", "ff")
 
         def resources(file_id: str) -> dict[str, Any]:
             return {"code_interpreter": {"file_ids": [file_id]}} | searching(file_id)
@@ -268,7 +268,8 @@ async def test_tools_see_the_files_of_assistant_and_thread(tmp_path: Path) -> No
             instructions="Help.", tools=[CODE, SEARCH], tool_resources=resources(of_assistant.id)
         )
         thread = await home.thread(tool_resources=resources(of_thread.id))
-        await home.message(thread.id, "Look", attachments=[attached(late.id, "code_interpreter")])
+        brought = [attached(late.id, "code_interpreter"), attached(found.id, "file_search")]
+        await home.message(thread.id, "Look", attachments=brought)
         (own,) = assistant.tool_resources.vector_store_ids
         (threads,) = thread.tool_resources.vector_store_ids
         await indexed(home, own)
@@ -285,7 +286,7 @@ async def test_tools_see_the_files_of_assistant_and_thread(tmp_path: Path) -> No
     assert (
         "Help.\n\ncode_interpreter has: a.csv, t.csv\n\nfile_search has: a.csv, t.csv"
     ) == system.text
-    assert "code_interpreter has: late.csv\nLook" == question.text
+    assert "code_interpreter has: late.csv\n\nfile_search has: found.txt\nLook" == question.text
 
 
 async def test_pictures_of_messages_reach_a_model_that_sees(tmp_path: Path) -> None:
