@@ -24,7 +24,7 @@ from local_assistants.engine.ports import (
     ToolSession,
 )
 from local_assistants.tools.file_search.quoting import estimated_tokens
-from local_assistants.tools.file_search.tool import FileSearch, parsed_queries
+from local_assistants.tools.file_search.tool import FileSearch, parsed_queries, whole_question
 
 TEXT = "Net sales rose.\nThe company repurchased 722,457 shares.\nStores were opened.\n"
 SESSION = ToolSession("thread", "run", vector_store_ids=("vs_a", "vs_b"), first_citation=4)
@@ -109,9 +109,10 @@ async def test_the_settings_of_the_run_are_used() -> None:
         vector_store_ids=("vs_a", "vs_b"),
         search=FileSearchSettings(max_num_results=7, ranking_options=ranking),
     )
-    result = await FileSearch(shelf).run(call({"queries": ["one", "two"]}), session, emit)
+    queries = ("sales of the year", "costs of the quarter")
+    result = await FileSearch(shelf).run(call({"queries": queries}), session, emit)
 
-    assert shelf.asked == [SearchQuery(("vs_a", "vs_b"), ("one", "two"), 7, 0.4)]
+    assert shelf.asked == [SearchQuery(("vs_a", "vs_b"), queries, 7, 0.4)]
     assert result.search is not None
     assert result.search.ranking_options.score_threshold == 0.4
 
@@ -147,7 +148,7 @@ async def test_nothing_found() -> None:
     """An empty result is said, with the words that were tried."""
     result = await FileSearch(Shelf()).run(call({"queries": ["unicorns", "x"]}), SESSION, emit)
 
-    assert "Nothing was found in the files for: unicorns; x." in result.output
+    assert "Nothing was found in the files for: unicorns x." in result.output
     assert result.failed
     assert result.search is not None
     assert result.search.results == ()
@@ -216,3 +217,13 @@ def test_the_schema_asks_for_queries() -> None:
     assert schema.name == tool.type == "file_search"
     assert schema.parameters["required"] == ["queries"]
     assert schema.parameters["properties"]["queries"]["maxItems"] == 4
+
+
+def test_key_words_of_one_question_are_searched_together() -> None:
+    """A small model cuts its question into words; queries that are phrases, or alone, stay as they are."""
+    words = ("repurchase", "fourth quarter", "fiscal 2022", "ulta beauty")
+    phrases = ("shares repurchased in the fourth quarter", "goodwill")
+
+    assert ("repurchase fourth quarter fiscal 2022 ulta beauty",) == whole_question(words)
+    assert phrases == whole_question(phrases)
+    assert ("goodwill",) == whole_question(("goodwill",))
