@@ -27,6 +27,7 @@ class Worker:
         self._loop = RunLoop(core)
         self._owner = core.ids.new("request")
         self._running: dict[str, tuple[Execution, asyncio.Task[None]]] = {}
+        self._unended: set[str] = set()  # ours in the store, though nobody executes them any more
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -96,10 +97,10 @@ class Worker:
         run_id = execution.run.id
         try:
             await self._loop.execute(execution)
-        except AssistantsError:
-            _log.exception(
-                "run %s could not be ended", run_id
-            )  # the store refuses; it stays for recovery
+        except Exception:
+            # The store refuses. The next heartbeat that reaches it gives the run back, to be taken up again.
+            _log.exception("run %s could not be ended", run_id)
+            self._unended.add(run_id)
 
     def _done(self, run_id: str, _: asyncio.Task[None]) -> None:
         del self._running[run_id]
@@ -117,7 +118,8 @@ class Worker:
     async def _tick(self) -> None:
         now = self._core.clock.now()
         lease = self._core.settings.lease
-        await self._core.store.write(lambda tx: tx.extend_leases(self._owner, now, lease))
+        await self._core.store.write(lambda tx: self._renew(tx, now, lease))
+        self._unended.clear()
         for run_id in await self._core.store.read(self._stopped_elsewhere):
             self.interrupt(run_id, On.STOPPED)
         for run in await self._core.store.read(lambda tx: tx.overdue_runs(now)):
@@ -126,6 +128,11 @@ class Worker:
             else:
                 await self._core.journal.commit(partial(end_run, run_id=run.id, event=On.EXPIRE))
         self.wake()  # a lease of another process may have lapsed
+
+    def _renew(self, tx: Transaction, now: float, lease: float) -> None:
+        for run_id in tuple(self._unended):
+            tx.release_run(run_id, self._owner)
+        tx.extend_leases(self._owner, now, lease)
 
     def _stopped_elsewhere(self, tx: Transaction) -> list[str]:
         """Runs executed here that another process was asked to cancel, or has ended."""

@@ -497,3 +497,40 @@ async def test_a_claim_that_fails_is_tried_again(tmp_path: Path) -> None:
         await hasty.close()
 
     assert "thread.run.completed" == events[-1].name
+
+
+async def test_a_run_that_could_not_even_be_ended_is_taken_up_again(tmp_path: Path) -> None:
+    """The disk was full for a while: the run goes on at the first heartbeat that can write, not after a restart."""
+    gate = asyncio.Event()
+    turn: list[Delta | asyncio.Event] = [
+        gate, TextDelta("ok"), UsageDelta(1, 1), Finish("stop")
+    ]  # fmt: skip
+    async with house(tmp_path, settings=STILL) as home:
+        home.models.current = DeltaBackend(turn, turn)
+        run = await home.ask()
+        await home.until(run, "thread.run.in_progress")
+        await home.services.worker.stop()
+
+        hasty = SQLiteStore.open(
+            tmp_path / "store.db", SQLiteSettings(durability="normal", busy_timeout=0.02)
+        )
+        feed = EventFeed()
+        journal = Journal(hasty, feed, home.clock)
+        services = Services(
+            replace(home.core, store=hasty, feed=feed, journal=journal, settings=FAST)
+        )
+        await services.start()
+        await asyncio.sleep(0.1)  # by now it waits for the model again
+        blocker = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        gate.set()
+        await asyncio.sleep(0.2)  # what it said and its end have been refused
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        await home.virtual.advance(1)
+        async with asyncio.timeout(PATIENCE):
+            events = [event async for event in services.runs.stream(run.id)]
+        await services.stop()
+        await hasty.close()
+
+    assert "thread.run.completed" == events[-1].name
