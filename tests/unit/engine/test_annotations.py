@@ -233,3 +233,19 @@ def test_numbers_weigh_more_than_words() -> None:
     figure = Citation(2, "g", "w", "assets of 3.5 billion")
 
     assert figure == best_match("the bank failed: 3.5", [words, figure])
+
+
+def test_a_wrong_citation_is_joined_by_the_one_with_the_figure() -> None:
+    """The cited passage does not hold the number of the answer; another one does."""
+    passages = [
+        Citation(1, "f", "a.txt", "The bank failed."),
+        Citation(2, "g", "b.txt", "Deposits were 12,345 million."),
+    ]
+    wrong, right = Annotator(passages, [], step=0), Annotator(passages, [], step=0)
+    for annotator, number in ((wrong, 1), (right, 2)):
+        annotator.feed(f"They were 12,345 million [{number}].")
+        annotator.close()
+        annotator.closing_marks()
+
+    assert "They were 12,345 million 【0:0†a.txt】. 【0:1†b.txt】" == wrong.value
+    assert "They were 12,345 million 【0:1†b.txt】." == right.value

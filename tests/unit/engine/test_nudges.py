@@ -1,50 +1,70 @@
-"""Notes that keep a small model from running in circles."""
+"""A model that goes in circles is told so, and then has to answer."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from local_assistants.engine.chat import ToolCall
+import pytest
+
+from local_assistants.engine.chat import Delta, Finish, TextDelta, ToolCall, ToolCallDelta
 from local_assistants.engine.nudges import ENOUGH, REPEATED, Circles
-from tests.support.engine import FAST, FUNCTION, calls, house
+from tests.support.engine import CODE, FAST, DeltaBackend, ScriptedTool, answering, house
 
 
-def call(arguments: str, name: str = "code_interpreter") -> ToolCall:
-    """A call; its id never matters."""
+def call(arguments: str, name: str = "f") -> ToolCall:
+    """A call."""
     return ToolCall(id="call_1", name=name, arguments=arguments)
 
 
-def test_a_turn_that_only_repeats_earlier_calls_is_a_circle() -> None:
-    """Also when spacing, blank lines and quotes differ; a new call beside it breaks the circle."""
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        (['{"a": 1}'], ['{"a":1}'], True),
+        (['{"code": "print(\'x\')"}'], ['{"code": "print(\\"x\\")\\n"}'], True),
+        (['{"a": 1}'], ['{"a": 2}'], False),
+        (['{"a": 1}', '{"a": 2}'], ['{"a": 2}'], True),
+        (['{"a": 1}'], ['{"a": 1}', '{"a": 2}'], False),
+        (["not json"], ["not json"], True),
+        (['{"a": 1}'], [], False),
+    ],
+)
+def test_a_turn_that_only_repeats_is_found(
+    first: list[str], second: list[str], found: bool
+) -> None:
+    """Spacing and quoting do not make a call another one; one new call does."""
     circles = Circles()
-    circles.add([call('{"code": "print(\\"a\\")\\n\\nx = 1"}')])
-    assert (circles.found, circles.note) == (False, ENOUGH)
-    circles.add([call('{"code":"print(\'a\')\\nx=1"}')])
-    assert (circles.found, circles.note) == (True, REPEATED)
-    circles.add([call('{"code": "print(\'a\')\\nx=1"}'), call('{"code": "y = 2"}')])
-    assert circles.found is False
+    circles.add([call(arguments) for arguments in first])
+    assert not circles.found
+    circles.add([call(arguments) for arguments in second])
+
+    assert found == circles.found
+    assert (REPEATED if found else ENOUGH) == circles.note
 
 
-def test_other_tools_other_code_and_no_calls_are_no_circle() -> None:
-    """Names and arguments both count; a turn without calls is never one; broken JSON is compared as text."""
+def test_another_tool_with_the_same_arguments_is_another_call() -> None:
+    """Of course."""
     circles = Circles()
-    circles.add([call('{"queries": ["a"]}', "file_search")])
-    for turn in ([call('{"queries": ["a"]}')], [call('{"queries": ["b"]}', "file_search")], []):
-        circles.add(turn)
-        assert circles.found is False
-    circles.add([call('{"code": "cut off')])
-    circles.add([call('{"code": "cut off')])
-    assert circles.found is True
+    circles.add([call("{}")])
+    circles.add([call("{}", name="g")])
+
+    assert not circles.found
 
 
-async def test_outputs_of_functions_get_the_note_too(tmp_path: Path) -> None:
-    """Under the last one, for the model alone: the step shows what the client sent."""
-    turns = [calls("add", {"a": 1}, {"a": 2}), {"text": "done"}]
-    async with house(tmp_path, turns, settings=replace(FAST, nudges=True)) as home:
-        waiting = await home.finish(await home.ask(tools=[FUNCTION]))
-        _, after = await home.submit(waiting, {"call_2": "second", "call_1": "first"})
-        await home.finish(waiting, after)
-        step, _ = await home.steps(waiting)
+async def test_notes_are_for_the_model_alone(tmp_path: Path) -> None:
+    """Under the outputs in the prompt, in no step; after a repetition no tool is allowed any more."""
+    again: list[Delta] = [
+        ToolCallDelta(0, "code_interpreter", '{"code": "1"}'),
+        Finish("tool_calls"),
+    ]
+    backend = DeltaBackend(again, again, [TextDelta("It is 1."), Finish("stop")])
+    tool = ScriptedTool("code_interpreter", answering("1"))
+    settings = replace(FAST, nudges=True)
+    async with house(tmp_path, tools=[tool], settings=settings) as home:
+        home.models.current = backend
+        run = await home.finish(await home.ask(tools=[CODE]))
+        steps = [str(step.to_wire()) for step in await home.steps(run)]
+        outputs = [m.text for m in backend.requests[-1].messages if m.role == "tool"]
 
-    heard = [message.text for message in home.backend.requests[-1].messages[-2:]]
-    assert ["first", f"second\n\n{ENOUGH}"] == heard
-    assert "answer the user now" not in step.model_dump_json()
+    assert "completed" == run.status
+    assert [f"1\n\n{ENOUGH}", f"1\n\n{REPEATED}"] == outputs
+    assert ["auto", "auto", "none"] == [request.tool_choice for request in backend.requests]
+    assert not any("answer the user" in step for step in steps)

@@ -124,14 +124,22 @@ async def test_each_image_is_shown_in_one_message(tmp_path: Path) -> None:
     assert {"file-1"} != {third.to_wire()["content"][0]["image_file"]["file_id"]}
 
 
-async def test_a_remark_before_further_calls_is_not_decorated(tmp_path: Path) -> None:
+CALL_CODE = ToolCallDelta(0, "code_interpreter", "{}")
+REMARK = TextDelta("Now the rest.")
+
+
+@pytest.mark.parametrize("odd", [(REMARK, CALL_CODE), (CALL_CODE, REMARK)])
+async def test_a_remark_beside_further_calls_is_not_decorated(
+    tmp_path: Path, odd: Sequence[Delta]
+) -> None:
     """Links to made files and forgotten citations belong under the answer."""
-    turns = [
-        calls("code_interpreter", {}),
-        {"text": "Now the rest.", "tool_calls": [{"name": "code_interpreter"}]},
-        {"text": "Done."},
-    ]
-    async with house(tmp_path, turns, tools=[ScriptedTool("code_interpreter", make)]) as home:
+    backend = DeltaBackend(
+        [CALL_CODE, Finish("tool_calls")],
+        [*odd, Finish("tool_calls")],
+        [TextDelta("Done."), Finish("stop")],
+    )
+    async with house(tmp_path, tools=[ScriptedTool("code_interpreter", make)]) as home:
+        home.models.current = backend
         run = await home.finish(await home.ask(tools=[CODE]))
         _, remark, answer = await home.messages(run)
 
@@ -220,8 +228,8 @@ async def resumed(home: House, *tools: Any) -> Message:
 
 async def test_passages_found_before_the_client_was_asked_can_be_cited(tmp_path: Path) -> None:
     """Their numbers are still known."""
-    both = {"tool_calls": [{"name": "file_search"}, {"name": "add"}]}
-    turns = [both, {"text": "So it is [1]."}]
+    both: dict[str, Any] = {"tool_calls": [{"name": "file_search"}, {"name": "add"}]}
+    turns: list[dict[str, Any]] = [both, {"text": "So it is [1]."}]
     async with house(tmp_path, turns, tools=[ScriptedTool("file_search", FOUND)]) as home:
         answer = await resumed(home, SEARCH)
         (part,) = answer.content
@@ -238,8 +246,8 @@ async def test_passages_found_before_the_client_was_asked_can_be_cited(tmp_path:
 
 async def test_files_made_before_the_client_was_asked_can_be_linked(tmp_path: Path) -> None:
     """By the path that the code used."""
-    both = {"tool_calls": [{"name": "code_interpreter"}, {"name": "add"}]}
-    turns = [both, {"text": "[out](sandbox:/mnt/data/out.csv)"}]
+    both: dict[str, Any] = {"tool_calls": [{"name": "code_interpreter"}, {"name": "add"}]}
+    turns: list[dict[str, Any]] = [both, {"text": "[out](sandbox:/mnt/data/out.csv)"}]
     async with house(tmp_path, turns, tools=[ScriptedTool("code_interpreter", make)]) as home:
         answer = await resumed(home, CODE)
 
