@@ -127,17 +127,25 @@ def _listen(host: str, port: int) -> socket.socket:
     # The protocol is named because asyncio turns Nagle's algorithm off only then: else each small event waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
 def _core(settings: Settings) -> Core:
     from local_assistants.storage.blobs import FileBlobs
+    from local_assistants.storage.faults import system_fault
     from local_assistants.storage.sqlite import SQLiteStore
 
     clock = SystemClock()
     models = _models(settings, clock)
-    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise system_fault(error, settings.data) from error
     store = SQLiteStore.open(settings.data / "store.db")
     feed = EventFeed()
     library = _library(settings, store)

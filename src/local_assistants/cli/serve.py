@@ -1,6 +1,7 @@
 """`local-assistants serve`: the HTTP server in the foreground, until Ctrl-C."""
 
 import errno
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,7 @@ def serve(
     try:
         assemble.serve(settings, announce=_announce)
     except OSError as error:
-        if error.errno not in _CANNOT_LISTEN:
+        if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise
         raise ServerFault(
             f"Cannot listen on {host}:{port}: {error.strerror}. Another port: --port 0 takes a free one."

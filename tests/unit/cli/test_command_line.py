@@ -128,3 +128,25 @@ def test_ctrl_c_is_code_130_and_leaves_no_traceback(empty_machine: Machine) -> N
 
     assert exit_codes.INTERRUPTED == pull.returncode
     assert "local-assistants: Interrupted.\n" == said
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("--data", "The data folder {file} failed: File exists."),
+        ("--host", "Cannot listen on {file}:0: "),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(
+    option: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A data folder that is a file and a host that is no name are lacks, not bugs."""
+    script = tmp_path / "script.yaml"
+    script.write_text("turns: [{text: Hi}]")
+    arguments = ["serve", "--model", f"scripted:{script}", "--port", "0", option, str(script)]
+    if option == "--host":
+        arguments += ["--data", str(tmp_path / "data")]
+    assert exit_codes.CANNOT == run(arguments)
+    said = capsys.readouterr().err
+    assert said.startswith("local-assistants: " + expected.format(file=script))
+    assert 1 == len(said.splitlines())
