@@ -32,11 +32,12 @@ def test_a_turn_that_only_repeats_is_found(
 ) -> None:
     """Spacing and quoting do not make a call another one; one new call does."""
     circles = Circles()
-    circles.add([call(arguments) for arguments in first])
-    assert not circles.found
-    circles.add([call(arguments) for arguments in second])
+    heard: list[bool] = []
+    for turn in (first, second):
+        circles.add([call(arguments) for arguments in turn])
+        heard.append(circles.found)
 
-    assert found == circles.found
+    assert [False, found] == heard
     assert (REPEATED if found else ENOUGH) == circles.note
 
 
