@@ -120,6 +120,16 @@ async def test_an_input_cannot_be_written_through_a_planted_link(
     assert "untouched" == victim.read_text()
 
 
+async def test_copies_that_a_killed_engine_left_are_swept(desk: Desk, tmp_path: Path) -> None:
+    """They can be as large as all of /mnt/data."""
+    folder = tmp_path / "root" / "sessions" / desk.thread_id
+    (folder / "collected-before").mkdir(parents=True)
+    (folder / "collected-before" / "0").write_bytes(b"x" * 1000)
+    await desk.run("open('made.txt', 'w').write('now')")
+    assert {"made.txt": b"now"} == desk.saved
+    assert {"data", "session", "inputs.json", "mounted"} >= {path.name for path in folder.iterdir()}
+
+
 async def test_a_picture_is_stored_and_announced_in_order(desk: Desk) -> None:
     """Logs before it, logs after it, and its file id in the result."""
     code = "import matplotlib.pyplot as plt\nprint('before', flush=True)\nplt.plot([1, 2]); plt.show()\nprint('after')"

@@ -30,6 +30,8 @@ from .kernel import Kernel
 if TYPE_CHECKING:
     from .runner import Runner
 
+COLLECTED = "collected-"
+"""How folders for copies on their way out begin; they stand in a session's folder."""
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CULL_EVERY = 30.0  # seconds
 _SOCKET_PATH = 90  # bytes; a unix socket's path may have 107
@@ -180,6 +182,8 @@ class Sessions:
     def _prepare(self, folder: Path) -> bool:
         """Make the thread's folders; whether there was a session before."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for leftover in folder.glob(f"{COLLECTED}*"):
+            folders.remove_tree(leftover)
         self._runner.prepare(folder / "data")
         if not _is_ours(self.sockets):
             self.sockets = _sockets_folder()

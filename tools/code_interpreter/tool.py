@@ -24,7 +24,7 @@ from .outputs import Failure, Lost, Picture, Text
 from .profile import Profiler
 from .runner import Runner, Unsandboxed
 from .sandbox import DATA, Bubblewrap
-from .sessions import Session, SessionLimits, Sessions
+from .sessions import COLLECTED, Session, SessionLimits, Sessions
 from .transcript import Transcript, for_model
 
 _HINT_SECONDS = 5.0
@@ -252,7 +252,8 @@ class _Call:
         save = self._session.save_file
         if save is None:
             return [], []
-        with tempfile.TemporaryDirectory(prefix="collected-") as folder:
+        # Beside the data and not in /tmp, which may be small or memory; a killed engine's leftover is swept there.
+        with tempfile.TemporaryDirectory(prefix=COLLECTED, dir=self._live.folder) as folder:
             found = await asyncio.to_thread(
                 files.collect, self._live.data, before, Path(folder), self._settings.limits
             )
