@@ -47,7 +47,7 @@ def test_fragments_become_blocks_with_their_speaker_in_the_margin() -> None:
     expected = [
         "  code       │ if a:",
         "             │     print(a)",
-        "",
+        "             │",
         "             │ b()",
         "  output     │ 7",
         "  assistant  It is 7.",

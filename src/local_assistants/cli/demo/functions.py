@@ -97,11 +97,13 @@ def tell(stage: Stage) -> None:
     ):
         stream.until_done()
         run = stream.current_run
+    _show_calls(stage, run)
     _check_calls(stage, run)
     with stage.ledger.timed("3 the model answers from what they return"):
         for _ in range(_MOST_ROUNDS):
             if run is not None and run.status == "requires_action":
                 run = _submit(stage, client, run)
+                _show_calls(stage, run)
     _check_answer(stage, client, run)
 
 
@@ -112,11 +114,15 @@ def _calls(run: Run | None) -> list[RequiredActionFunctionToolCall]:
     return run.required_action.submit_tool_outputs.tool_calls
 
 
-def _submit(stage: Stage, client: OpenAI, run: Run) -> Run | None:
-    """Call the functions that the run waits for, send what they return, show how it goes on."""
-    outputs: list[ToolOutput] = []
+def _show_calls(stage: Stage, run: Run | None) -> None:
     for call in _calls(run):
         stage.narrator.say("call", f"{call.function.name}({call.function.arguments})")
+
+
+def _submit(stage: Stage, client: OpenAI, run: Run) -> Run | None:
+    """Do what the run waits for, send what the functions return, show how it goes on."""
+    outputs: list[ToolOutput] = []
+    for call in _calls(run):
         result = json.dumps(_result(call))
         stage.narrator.say("result", result)
         outputs.append({"tool_call_id": call.id, "output": result})

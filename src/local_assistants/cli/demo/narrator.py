@@ -107,9 +107,6 @@ class Narrator:
         if not self._speaker:
             self._speaker = speaker
             self._margin(speaker)
-        elif self._at_line_start and piece == "\n":
-            self._print("")  # an empty line needs no margin
-            return
         elif self._at_line_start:
             self._margin("")
         style = _STYLES.get(speaker, "")
