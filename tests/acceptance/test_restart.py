@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 LOOK: dict[str, Any] = {"type": "function", "function": {"name": "look"}}
-TURNS = [
+TURNS: list[dict[str, Any]] = [
     {"tool_calls": [{"name": "look", "arguments": {}}]},
     {"text": "You see {{tool}}.", "tokens_per_second": 50},
 ]
