@@ -3,18 +3,20 @@
 A follower reads the journal first and then what is published. It never misses or repeats an event: a gap between the
 two (a slow follower, a subscription made late) is filled from the journal. Publishing never waits for a reader.
 
-Knows only runs of this process: what another process writes is seen when the follower next reads the journal.
+Only what this process writes is published. For what another one writes on the same store, a follower that has heard
+nothing for a while looks into the journal.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .events import STREAM_END, Event
 from .ports import Store, Transaction
 
 _BACKLOG = 1024  # events a follower may lag behind in memory; beyond that it reads the journal
+_SILENCE = 1.0  # seconds without an event, after which another process may be the one that works on the run
 
 
 class Subscription:
@@ -30,8 +32,10 @@ class Subscription:
         self._arrived.set()
 
     async def take(self) -> list[Event]:
-        """Wait for events and return all there are."""
-        await self._arrived.wait()
+        """Wait for events and return all there are; none after a second of silence."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SILENCE):
+                await self._arrived.wait()
         self._arrived.clear()
         taken = list(self._events)
         self._events.clear()
@@ -82,8 +86,8 @@ class EventFeed:
                         return
                 while True:
                     fresh = [event for event in await live.take() if event.seq > seen]
-                    if fresh and fresh[0].seq != seen + 1:
-                        break  # a gap: the journal has what is missing
+                    if not fresh or fresh[0].seq != seen + 1:
+                        break  # silence or a gap: the journal has what is missing
                     for event in fresh:
                         seen = event.seq
                         yield event

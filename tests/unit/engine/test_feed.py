@@ -143,3 +143,17 @@ async def test_each_run_has_its_own_followers(house: Journaled) -> None:
         await anext(events)
 
     assert {} == vars(house.feed)["_followers"]
+
+
+async def test_events_of_another_process_arrive_too(house: Journaled, tmp_path: Path) -> None:
+    """Another server took the run up: its events are in the journal and published to nobody here."""
+    await house.write("one")
+    other = SQLiteStore.open(tmp_path / "store.db", SQLiteSettings(durability="normal"))
+    elsewhere = Journaled(other)
+    async with asyncio.timeout(10), aclosing(house.follow()) as events:
+        seen = [await anext(events)]
+        await elsewhere.write("two")
+        await elsewhere.end()
+        seen += [event async for event in events]
+    await other.close()
+    assert [1, 2, 3] == numbers(seen)
