@@ -23,6 +23,7 @@ from .states import BATCH, STORE_FILE, VECTOR_STORE, BatchStatus, On, StoreFileS
 
 _log = logging.getLogger("local_assistants.ingestion")
 _RETRY_AFTER = 1.0
+_LOOK_EVERY = 1.0  # seconds; a long file may be removed meanwhile, and others wait behind it
 
 
 class Ingestion:
@@ -67,7 +68,7 @@ class Ingestion:
             if file is None:
                 raise InvalidRequest("The file was deleted before it could be indexed.")
             source = ToolFile(file, self._core.blobs.path(file.id))
-            indexed = await self._core.library.add(item.vector_store_id, source, _static(item))
+            indexed = await self._add(item, source)
         except UnsupportedFile as refused:
             error = LastError(code="unsupported_file", message=refused.message)
         except InvalidRequest as refused:
@@ -81,6 +82,29 @@ class Ingestion:
         kept = await self._core.store.write(lambda tx: _settle(tx, item, indexed, error))
         if not kept:  # removed or cancelled while it was indexed
             await self._core.library.remove(item.vector_store_id, item.id)
+
+    async def _add(self, item: VectorStoreFile, source: ToolFile) -> Indexed:
+        """Index the file for as long as somebody wants it.
+
+        Raises:
+            InvalidRequest: it was removed or cancelled meanwhile.
+        """
+        library = self._core.library
+        adding = asyncio.ensure_future(library.add(item.vector_store_id, source, _static(item)))
+        try:
+            while not adding.done():
+                done, _ = await asyncio.wait([adding], timeout=_LOOK_EVERY)
+                if not done and not await self._core.store.read(lambda tx: _wanted(tx, item)):
+                    raise InvalidRequest("The file was removed while it was indexed.")
+            return adding.result()
+        finally:
+            adding.cancel()
+            await asyncio.gather(adding, return_exceptions=True)
+
+
+def _wanted(tx: Transaction, item: VectorStoreFile) -> bool:
+    current = tx.get(VectorStoreFile, f"{item.vector_store_id}/{item.id}")
+    return current is not None and current.status is StoreFileStatus.IN_PROGRESS
 
 
 def _next_waiting(tx: Transaction) -> VectorStoreFile | None:
@@ -100,7 +124,7 @@ def _settle(
 ) -> bool:
     """Record the outcome; False if nobody wants the file any more."""
     current = tx.get(VectorStoreFile, f"{item.vector_store_id}/{item.id}")
-    if current is None or current.status is not StoreFileStatus.IN_PROGRESS:
+    if current is None or not _wanted(tx, item):
         return False
     if error is not None:
         settled = STORE_FILE.fire(current, On.FAIL, 0, last_error=error)

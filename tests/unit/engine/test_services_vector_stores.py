@@ -279,3 +279,20 @@ async def test_modifying_a_store_and_its_files(tmp_path: Path) -> None:
     assert (None, None, None) == (cleared.name, cleared.expires_after, cleared.expires_at)
     assert isinstance(item, VectorStoreFile)
     assert {"year": 2009} == item.attributes
+
+
+async def test_a_file_that_is_deleted_while_it_is_indexed_holds_up_nobody(tmp_path: Path) -> None:
+    """A long one would keep the others waiting for an hour after nobody wants it any more."""
+    async with house(tmp_path) as home:
+        home.library.gate = asyncio.Event()  # nobody opens it
+        endless, short = await home.file("endless", "alpha"), await home.file("short", "beta")
+        stores = home.services.vector_stores
+        store = await stores.create(requests.CreateVectorStore(file_ids=(endless.id,)))
+        await asyncio.sleep(0.05)  # it is being indexed now
+        home.library.gate = None
+        await stores.add_file(store.id, requests.CreateStoreFile(file_id=short.id))
+        await home.services.files.delete(endless.id)
+        done = await indexed(home, store.id)
+
+    assert FileCounts(completed=1, total=1) == done.file_counts
+    assert ["beta"] == list(home.library.texts.values())
