@@ -1,7 +1,6 @@
 """Ask about a table: the assistant writes Python, the server runs it in a sandbox, everything streams in.
 
-    local-assistants serve                            # in another terminal
-    python examples/analyst.py [TABLE] [QUESTION]
+    .venv/bin/python examples/analyst.py [TABLE] [QUESTION]     # beside .venv/bin/local-assistants serve
 
 The base_url is all that differs from the hosted API. What the assistant makes is saved in the working folder.
 """
@@ -15,7 +14,8 @@ from openai.types.beta.threads import Text, TextDelta
 from openai.types.beta.threads.runs import ToolCall, ToolCallDelta
 
 TABLE = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "data/failed_banks.csv"
-QUESTION = sys.argv[2] if len(sys.argv) > 2 else "Make a bar chart of bank failures by state."
+DEFAULT = "Which state has the most bank failures, and how many? Draw a bar chart by state."
+QUESTION = sys.argv[2] if len(sys.argv) > 2 else DEFAULT
 
 URL = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
 client = OpenAI(base_url=URL, api_key="any")
@@ -26,6 +26,9 @@ class Printer(AssistantEventHandler):
 
     def on_text_delta(self, delta: TextDelta, snapshot: Text) -> None:
         print(delta.value, end="", flush=True)
+
+    def on_tool_call_created(self, tool_call: ToolCall) -> None:
+        print("\n")
 
     def on_tool_call_delta(self, delta: ToolCallDelta, snapshot: ToolCall) -> None:
         if delta.type == "code_interpreter" and delta.code_interpreter:
@@ -44,17 +47,20 @@ assistant = client.beta.assistants.create(
 )
 thread = client.beta.threads.create(messages=[{"role": "user", "content": QUESTION}])
 with client.beta.threads.runs.stream(
-    thread_id=thread.id, assistant_id=assistant.id, event_handler=Printer()
+    thread_id=thread.id,
+    assistant_id=assistant.id,
+    tool_choice={"type": "code_interpreter"},  # small models else may only say what they would do
+    event_handler=Printer(),
 ) as stream:
     stream.until_done()
 
+made = {}
 for message in client.beta.threads.messages.list(thread.id, order="asc"):
     for part in message.content:
         if part.type == "image_file":
-            Path("chart.png").write_bytes(client.files.content(part.image_file.file_id).read())
-            print("\nsaved chart.png")
+            made["chart.png"] = part.image_file.file_id
         for mark in part.text.annotations if part.type == "text" else []:
-            if mark.type == "file_path":
-                name = Path(mark.text).name
-                Path(name).write_bytes(client.files.content(mark.file_path.file_id).read())
-                print(f"\nsaved {name}")
+            made[Path(mark.text).name] = mark.file_path.file_id
+for name, file_id in made.items():
+    Path(name).write_bytes(client.files.content(file_id).read())
+    print(f"\nsaved {name}")

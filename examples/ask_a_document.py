@@ -1,7 +1,7 @@
 """Ask a document: it is indexed by the server, and the answer says on which page it stands.
 
-    local-assistants serve                            # in another terminal
-    python examples/ask_a_document.py [DOCUMENT] [QUESTION]
+    .venv/bin/local-assistants serve                  # in another terminal
+    .venv/bin/python examples/ask_a_document.py [DOCUMENT] [QUESTION]
 
 The base_url is all that differs from the hosted API. `quote` and `page` of a citation are extras of this server.
 """
@@ -20,6 +20,7 @@ QUESTION = sys.argv[2] if len(sys.argv) > 2 else QUESTION
 URL = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
 client = OpenAI(base_url=URL, api_key="any")
 
+print(f"indexing {DOCUMENT} ...")
 store = client.vector_stores.create(name="Documents")
 with open(DOCUMENT, "rb") as document:
     file = client.vector_stores.files.upload_and_poll(vector_store_id=store.id, file=document)
@@ -34,7 +35,12 @@ assistant = client.beta.assistants.create(
     temperature=0,
 )
 thread = client.beta.threads.create(messages=[{"role": "user", "content": QUESTION}])
-run = client.beta.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id)
+print("asking ...")
+run = client.beta.threads.runs.create_and_poll(
+    thread_id=thread.id,
+    assistant_id=assistant.id,
+    tool_choice={"type": "file_search"},  # a small model may else only say what it would search for
+)
 if run.status != "completed":
     sys.exit(f"The run ended as {run.status}: {run.last_error}")
 

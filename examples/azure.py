@@ -1,7 +1,7 @@
 """The same with Azure's client: only the endpoint is ours.
 
-    local-assistants serve                            # in another terminal
-    python examples/azure.py [QUESTION]
+    .venv/bin/local-assistants serve                  # in another terminal
+    .venv/bin/python examples/azure.py [QUESTION]
 
 Give the deployment's name where the model's name stands: the server lists what it has under both forms of the API.
 """

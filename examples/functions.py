@@ -1,7 +1,7 @@
 """Let the model call functions of this program: both in one turn, their outputs sent back together.
 
-    local-assistants serve                            # in another terminal
-    python examples/functions.py
+    .venv/bin/local-assistants serve                  # in another terminal
+    .venv/bin/python examples/functions.py
 
 The base_url is all that differs from the hosted API.
 """
@@ -39,6 +39,7 @@ QUESTION = "What is the weather in Tokyo tomorrow, and how many yen do I get for
 
 assistant = client.beta.assistants.create(
     model=client.models.list().data[0].id,
+    instructions="You help travellers. Answer with the figures that the functions return.",
     tools=[tool(get_weather, "city", "a city"), tool(get_exchange_rate, "currency", "JPY, EUR")],
     temperature=0,
 )

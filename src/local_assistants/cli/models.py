@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from local_assistants import paths
 from local_assistants.cli import exit_codes
 
 app = typer.Typer(help="Get, list and verify weights.", no_args_is_help=True)
@@ -38,14 +39,14 @@ def ls(as_json: _AsJson = False) -> None:
         return
     from rich.table import Table
 
-    table = Table("model", "size", "licence", "what for", box=None, pad_edge=False)
-    table.add_column("here", overflow="fold")
+    table = Table("model", "here", "size", "licence", "what for", box=None, pad_edge=False)
     for row in rows:
-        where = row["path"] or "-"
+        here = "yes" if row["path"] else "-"
         table.add_row(
-            row["name"], size(row["bytes"]), where, row["licence"] or "?", row["purpose"] or ""
+            row["name"], here, size(row["bytes"]), row["licence"] or "?", row["purpose"] or ""
         )
     stdout().print(table)
+    stdout().print(f"\nPulled models lie in {paths.models_root()}", markup=False, soft_wrap=True)
 
 
 def _rows() -> list[dict[str, Any]]:

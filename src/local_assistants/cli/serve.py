@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -58,7 +59,7 @@ def serve(
         allow_unsandboxed=allow_unsandboxed,
     )
     try:
-        assemble.serve(settings, announce=_announce)
+        assemble.serve(settings, announce=partial(_announce, settings.model, settings.data))
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise
@@ -67,7 +68,11 @@ def serve(
         ) from error
 
 
-def _announce(address: str) -> None:
+def _announce(model: str, data: Path, address: str) -> None:
     """The address alone is the first line of stdout, for programs that start a server; the rest is for people."""
     typer.echo(address)
-    typer.echo(f"Ready. base_url for the SDK: {address}/v1 (Ctrl-C stops the server)", err=True)
+    typer.echo(
+        f"Ready: {model}, everything kept in {data}\n"
+        f"base_url for the SDK: {address}/v1 (Ctrl-C stops the server)",
+        err=True,
+    )

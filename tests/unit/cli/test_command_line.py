@@ -61,6 +61,16 @@ def test_weights_that_cannot_be_had_are_code_4(
     assert exit_codes.CANNOT == run(["models", "pull", "135m"])
 
 
+def test_models_ls_puts_each_value_under_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    """A licence stands under licence, a size under size."""
+    assert exit_codes.DONE == run(["models", "ls"])
+    head, *rows = capsys.readouterr().out.splitlines()
+    row = next(line for line in rows if line.startswith("qwen2.5-coder-0.5b"))
+    assert row[head.index("size") :].startswith("491 MB")
+    assert row[head.index("licence") :].startswith("Apache-2.0")
+    assert row[head.index("what for") :].startswith("small and quick")
+
+
 def test_ls_lists_the_catalogue_and_own_files(
     empty_machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:

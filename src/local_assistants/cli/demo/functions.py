@@ -165,8 +165,10 @@ def _check_answer(stage: Stage, client: OpenAI, run: Run | None) -> None:
     page = client.beta.threads.messages.list(run.thread_id, run_id=run.id)
     answer = "\n".join(map(text_of, page))
     celsius, sky = _WEATHER["tokyo"]
-    weather = celsius in truth.numbers(answer) or sky in answer.lower()
-    right = weather and _RATES["JPY"] in truth.numbers(answer)
+    told = celsius in truth.numbers(answer) or sky in answer.lower()
+    right = told and _RATES["JPY"] in truth.numbers(answer)
     stage.ledger.answer(
-        right, "uses what both functions returned", f"truth {sky}, {celsius} degrees, 149.2 yen"
+        right,
+        "uses what both functions returned",
+        f"truth {sky} or {celsius} degrees, and {_RATES['JPY']} yen",
     )
