@@ -14,7 +14,7 @@ from openai.types.beta.threads import Text, TextDelta
 from openai.types.beta.threads.runs import ToolCall, ToolCallDelta
 
 TABLE = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "data/failed_banks.csv"
-DEFAULT = "Which state has the most bank failures, and how many? Draw a bar chart by state."
+DEFAULT = "Which state has the most bank failures, and how many?"
 QUESTION = sys.argv[2] if len(sys.argv) > 2 else DEFAULT
 
 URL = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
