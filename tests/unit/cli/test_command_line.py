@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,8 @@ def test_ctrl_c_is_code_130_and_leaves_no_traceback(empty_machine: Machine) -> N
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # a shell that starts the tests in the background has them, and so their children, ignore it
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         ) as pull:
             connection, _ = silent_index.accept()
             with connection:  # the package client is asking now
