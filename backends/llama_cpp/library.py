@@ -31,9 +31,9 @@ def bindings() -> Any:
     """
     if not _loaded:
         os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else an abort starts a debugger
-        # Threads that wait for one another sleep instead of spinning. With other work on the machine spinning ones
-        # fell to a tenth of the speed (135M, 2 threads of 2 cores, load 6: 4 and 40 tokens/s).
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        # Threads that wait for one another spin for microseconds, then sleep (docs/decisions/0006-waiting-threads.md).
+        if "OMP_WAIT_POLICY" not in os.environ:
+            os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         try:
             from llama_cpp import llama_cpp as native
         except ImportError as error:
