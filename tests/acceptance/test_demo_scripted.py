@@ -116,7 +116,8 @@ def test_an_interrupted_demo_stops_its_server_and_can_go_on(script: str, tmp_pat
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("analyst.py", r"saved chart\.png"),
+        ("analyst.py", r"\('GA', 93\).*Georgia \(GA\) had 93"),
+        ("analyst.py TABLE CHART", r"saved chart\.png"),
         ("ask_a_document.py", r"\[1\] ulta-beauty-q4-fiscal-2022\.pdf, page 3: .*722,457 shares"),
         ("functions.py", r"get_weather\(.*\) -> .*\nget_exchange_rate\(.*149\.2.*\n.*149\.2 yen"),
         ("azure.py", r"Georgia \(GA\) had 93.*\nThe run completed\."),
@@ -125,10 +126,12 @@ def test_an_interrupted_demo_stops_its_server_and_can_go_on(script: str, tmp_pat
 def test_an_example_runs_as_it_stands(
     name: str, expected: str, address: str, tmp_path: Path
 ) -> None:
-    """With nothing but an address in the environment."""
+    """With nothing but an address in the environment, and what may be said on the command line."""
+    said = {"TABLE": str(ROOT / "examples/data/failed_banks.csv"), "CHART": "Draw a chart."}
+    example, *arguments = [said.get(word, word) for word in name.split()]
     urls = {"OPENAI_BASE_URL": f"{address}/v1", "AZURE_OPENAI_ENDPOINT": address}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name)],
+        [sys.executable, str(ROOT / "examples" / example), *arguments],
         env={**os.environ, **urls, "NO_PROXY": "127.0.0.1"},
         cwd=tmp_path,
         capture_output=True,
