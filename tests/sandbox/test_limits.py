@@ -137,4 +137,5 @@ async def test_a_flood_of_empty_files_ends_the_call(kernel: Kernel) -> None:
     heard = await say(kernel, code)
     assert heard.lost is not None
     assert "more than 2500 files and folders" in heard.lost.reason
-    assert "3000\n" == (await say(kernel, "import os; print(len(os.listdir('.')))")).text
+    kept = int((await say(kernel, "import os; print(len(os.listdir('.')))")).text)
+    assert 2500 < kept <= 3000  # the watchdog may strike while they are being made
