@@ -143,7 +143,17 @@ Metadata = Annotated[dict[Key, Annotated[str, Field(max_length=512)]], Field(max
 """At most 16 pairs of strings, keys up to 64 characters, values up to 512."""
 
 Attributes = Annotated[
-    dict[Key, Annotated[str | float | bool, BeforeValidator(_attribute)]], Field(max_length=16)
+    dict[
+        Key,
+        Annotated[
+            str | float | bool,
+            BeforeValidator(
+                _attribute,
+                json_schema_input_type=Annotated[str, Field(max_length=512)] | float | bool,
+            ),
+        ],
+    ],
+    Field(max_length=16),
 ]
 """Like metadata, but values may also be numbers and truth values."""
 

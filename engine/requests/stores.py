@@ -1,7 +1,7 @@
 """Vector stores, their files, batches and searches as a client may send them."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
@@ -99,6 +99,9 @@ class CreateBatch(Body):
 # --- search ----------------------------------------------------------------------------------------
 
 
+_Scalar = str | float | bool
+
+
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise wrong_type("a string, number or boolean")
@@ -118,19 +121,26 @@ def _list_of_scalars(value: Any) -> Any:
 class _Comparison(Body):
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte"]
     key: str
-    value: Annotated[Any, BeforeValidator(_scalar)]
+    value: Annotated[Any, BeforeValidator(_scalar, json_schema_input_type=_Scalar)]
 
 
 class _Membership(Body):
     type: Literal["in", "nin"]
     key: str
-    value: Annotated[Any, BeforeValidator(_list_of_scalars)]
+    value: Annotated[Any, BeforeValidator(_list_of_scalars, json_schema_input_type=list[_Scalar])]
 
 
 class _Compound(Body):
     type: Literal["and", "or"]
     filters: tuple[
-        Annotated[dict[str, Any], BeforeValidator(lambda value: search_filter(value))], ...
+        Annotated[
+            dict[str, Any],
+            BeforeValidator(
+                lambda value: search_filter(value),
+                json_schema_input_type=Union["_Comparison", "_Membership", "_Compound"],
+            ),
+        ],
+        ...,
     ]
 
 
@@ -169,10 +179,23 @@ def _query(value: Any) -> Any:
 class SearchStore(Body):
     """POST /vector_stores/{id}/search."""
 
-    query: Annotated[str | tuple[str, ...], BeforeValidator(_query)]
+    query: Annotated[
+        str | tuple[str, ...],
+        BeforeValidator(
+            _query, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]
+        ),
+    ]
     rewrite_query: Flag = False
     max_num_results: Annotated[Integer, Field(ge=1, le=50)] = 10
-    filters: Annotated[dict[str, Any], BeforeValidator(search_filter)] | None = None
+    filters: (
+        Annotated[
+            dict[str, Any],
+            BeforeValidator(
+                search_filter, json_schema_input_type=_Comparison | _Membership | _Compound
+            ),
+        ]
+        | None
+    ) = None
     ranking_options: RankingBody = RankingBody()
 
     @property

@@ -127,7 +127,8 @@ def _part(value: Any) -> objects.Content:
     return cast(_TextPart | _ImageFilePart | _ImageUrlPart, choose(value, _PARTS)).stored()
 
 
-ContentPart = Annotated[objects.Content, BeforeValidator(_part)]
+_Part = Annotated[_TextPart | _ImageFilePart | _ImageUrlPart, Field(discriminator="type")]
+ContentPart = Annotated[objects.Content, BeforeValidator(_part, json_schema_input_type=_Part)]
 
 _CONTENT: TypeAdapter[tuple[objects.Content, ...]] = TypeAdapter(
     Annotated[tuple[ContentPart, ...], Field(min_length=1)]
@@ -148,7 +149,12 @@ class CreateMessage(Body):
     """POST /threads/{id}/messages, and messages inside other bodies."""
 
     role: Literal["user", "assistant"]
-    content: Annotated[str | tuple[objects.Content, ...], BeforeValidator(_content)]
+    content: Annotated[
+        str | tuple[objects.Content, ...],
+        BeforeValidator(
+            _content, json_schema_input_type=Text | Annotated[list[_Part], Field(min_length=1)]
+        ),
+    ]
     attachments: tuple[Annotated[objects.Attachment, BeforeValidator(without_nulls)], ...] = ()
     metadata: Metadata = Field(default_factory=dict)
 

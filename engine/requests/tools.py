@@ -96,8 +96,10 @@ def _tool(value: Any) -> objects.ToolSpec:
     return cast(_CodeInterpreter | _FileSearch | _Function, choose(value, _TOOLS)).stored()
 
 
+_Tool = Annotated[_CodeInterpreter | _FileSearch | _Function, Field(discriminator="type")]
 Tools = Annotated[
-    tuple[Annotated[objects.ToolSpec, BeforeValidator(_tool)], ...], Field(max_length=128)
+    tuple[Annotated[objects.ToolSpec, BeforeValidator(_tool, json_schema_input_type=_Tool)], ...],
+    Field(max_length=128),
 ]
 """Up to 128 tools, in stored form."""
 
@@ -143,7 +145,16 @@ def _tool_choice(value: Any) -> Any:
     return _word_or_object(value, ("none", "auto", "required"), _CHOICES)
 
 
-ToolChoice = Annotated[objects.ToolChoice, BeforeValidator(_tool_choice)]
+ToolChoice = Annotated[
+    objects.ToolChoice,
+    BeforeValidator(
+        _tool_choice,
+        json_schema_input_type=Literal["none", "auto", "required"]
+        | _FunctionChoice
+        | _CodeChoice
+        | _SearchChoice,
+    ),
+]
 
 
 class _TextFormat(Body):
@@ -177,7 +188,13 @@ def _response_format(value: Any) -> Any:
     return _word_or_object(value, ("auto",), _FORMATS)
 
 
-ResponseFormat = Annotated[objects.ResponseFormat, BeforeValidator(_response_format)]
+ResponseFormat = Annotated[
+    objects.ResponseFormat,
+    BeforeValidator(
+        _response_format,
+        json_schema_input_type=Literal["auto"] | _TextFormat | _JsonFormat | _SchemaFormat,
+    ),
+]
 
 # --- tool resources --------------------------------------------------------------------------------
 
