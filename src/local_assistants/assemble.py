@@ -26,6 +26,7 @@ from local_assistants.engine.services import Services
 from local_assistants.engine.settings import CoreSettings
 
 if TYPE_CHECKING:
+    from local_assistants.backends.models import Opener
     from local_assistants.tools.file_search.library import FileLibrary
 
 _log = logging.getLogger("local_assistants")
@@ -37,7 +38,8 @@ class Settings:
     """How an installation is put together.
 
     Attributes:
-        model: catalogue key, file name in a models folder, path of a GGUF, or scripted:FILE.
+        model: catalogue key, file name in a models folder, path of a GGUF, or scripted:FILE (or a
+            folder of scripts: a model each).
         data: folder of everything that survives: store.db, blobs/, vectors/, code_interpreter/.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
@@ -170,20 +172,27 @@ def _core_settings(settings: Settings) -> CoreSettings:
 
 
 def _models(settings: Settings, clock: Clock) -> Models:
-    from local_assistants.backends.models import LocalModels, Opener
+    from local_assistants.backends.models import LocalModels
 
-    opener: Opener
-    names: list[str]
     if settings.model.startswith(_SCRIPTED):
-        from local_assistants.backends.scripted import ScriptedBackend
-
-        scripted = ScriptedBackend.from_file(settings.model.removeprefix(_SCRIPTED), clock=clock)
-
-        names, opener = ["scripted"], partial(_ready, scripted)
-    else:
-        path = model_store.resolve(settings.model)
-        names, opener = _names_of(path), partial(_load_gguf, path, settings)
+        scripts = _scripted(Path(settings.model.removeprefix(_SCRIPTED)), clock)
+        return LocalModels(scripts, created=int(clock.now()))
+    path = model_store.resolve(settings.model)
+    names, opener = _names_of(path), partial(_load_gguf, path, settings)
     return LocalModels({names[0]: opener}, dict.fromkeys(names[1:], names[0]), int(clock.now()))
+
+
+def _scripted(path: Path, clock: Clock) -> "dict[str, Opener]":
+    """One model for a file; for a folder one for each file, `default` or else the first name being the default."""
+    from local_assistants.backends.scripted import ScriptedBackend
+
+    found = {script.stem: script for script in sorted(path.glob("*.yaml"))}
+    names = sorted(found, key=lambda name: name != "default")
+    scripts = {name: found[name] for name in names} or {"scripted": path}
+    return {
+        name: partial(_ready, ScriptedBackend.from_file(script, clock=clock))
+        for name, script in scripts.items()
+    }
 
 
 def _names_of(path: Path) -> list[str]:

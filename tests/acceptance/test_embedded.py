@@ -28,3 +28,25 @@ async def test_a_run_in_this_process(tmp_path: Path) -> None:
     assert (names[0], names[-1]) == ("thread.created", "thread.run.completed")
     assert page.data[0].text == "You said hi."
     assert all(hasattr(local_assistants, name) for name in local_assistants.__all__)
+
+
+async def test_a_folder_of_scripts_is_a_model_for_each(tmp_path: Path) -> None:
+    """Each file is a model of its own; `default` also answers for hosted names."""
+    for name in ("alpha", "default"):
+        text = yaml.safe_dump({"turns": [{"text": f"This is {name}."}]})
+        (tmp_path / f"{name}.yaml").write_text(text)
+    answers: dict[str, str] = {}
+    async with Engine.open(
+        Settings(model=f"scripted:{tmp_path}", data=tmp_path / "data")
+    ) as engine:
+        services = engine.services
+        for model in ("alpha", "gpt-4o"):
+            assistant = await services.assistants.create(CreateAssistant(model=model))
+            body = CreateThreadAndRun(assistant_id=assistant.id)
+            run = await services.runs.create_with_thread(body)
+            assert [event async for event in services.runs.stream(run.id)]
+            answers[model] = (await services.messages.list(run.thread_id, PageQuery())).data[0].text
+        names = [model.id for model in await services.models.list()]
+
+    assert answers == {"alpha": "This is alpha.", "gpt-4o": "This is default."}
+    assert names == ["default", "alpha"]
