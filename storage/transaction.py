@@ -100,6 +100,7 @@ class SQLiteTransaction:
         if row is None:
             raise InvalidRequest(
                 f"No object with id '{rows.clean(cursor)}' in this list. Pass an id that the list itself returned.",
+                code="invalid_value",
                 param=param,
             )
         return int(row[0])
@@ -111,14 +112,30 @@ class SQLiteTransaction:
         row = self._named("active_run", thread_id=thread_id).fetchone()
         return None if row is None else rows.decode_model(Run, row[0])
 
-    def claim_run(self, owner: str, now: float, lease: float) -> Run | None:
-        """The oldest run that wants work and that nobody works on, now owned by `owner` for `lease` seconds.
+    def claim_run(
+        self, owner: str, now: float, lease: float, run_id: str | None = None
+    ) -> Run | None:
+        """The oldest run that wants work and that nobody works on, or `run_id` if it is one of those.
 
-        A run that waits for its client or is over loses its lease by itself (a trigger), so a run claimed
-        and not yet started cannot be claimed twice, and one that comes back from its client can be at once.
+        It is `owner`'s for `lease` seconds now. A run that waits for its client or is over loses its lease by itself
+        (a trigger), so a run claimed and not yet started cannot be claimed twice, and one that comes back from its
+        client can be at once.
         """
-        row = self._named("claim_run", owner=owner, now=now, until=now + lease).fetchone()
+        values = {"owner": owner, "now": now, "until": now + lease}
+        if run_id is None:
+            row = self._named("claim_run", **values).fetchone()
+        else:
+            row = self._named("claim_this_run", run_id=run_id, **values).fetchone()
         return None if row is None else rows.decode_model(Run, row[0])
+
+    def lease_owner(self, run_id: str) -> str | None:
+        """Whose the run is, also when the lease has lapsed; None when it is nobody's or there is none."""
+        row = self._named("lease_owner", run_id=run_id).fetchone()
+        return None if row is None else row[0]
+
+    def count_queued(self) -> int:
+        """How many runs wait in the queue, claimed or not."""
+        return int(self._named("count_queued").fetchone()[0])
 
     def extend_leases(self, owner: str, now: float, lease: float) -> None:
         """The heartbeat: all runs of `owner` are its own until `now + lease`."""
