@@ -61,9 +61,8 @@ def message_event(status: MessageStatus) -> EventName:
     return EventName(f"thread.message.{status}")
 
 
-STREAM_END = frozenset(
+RUN_END = frozenset(
     {
-        EventName.RUN_REQUIRES_ACTION,
         EventName.RUN_COMPLETED,
         EventName.RUN_INCOMPLETE,
         EventName.RUN_FAILED,
@@ -71,6 +70,9 @@ STREAM_END = frozenset(
         EventName.RUN_EXPIRED,
     }
 )
+"""Events after which a run has nothing more to say."""
+
+STREAM_END = RUN_END | {EventName.RUN_REQUIRES_ACTION}
 """Events after which a stream has nothing more to say (`done` follows)."""
 
 

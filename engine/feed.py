@@ -11,12 +11,26 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 
-from .events import STREAM_END, Event
+from .errors import NotFound
+from .events import RUN_END, STREAM_END, Event, EventName
+from .objects import Run
 from .ports import Store, Transaction
 
+_BATCH = 1000  # events read from the journal at a time
 _BACKLOG = 1024  # events a follower may lag behind in memory; beyond that it reads the journal
 _SILENCE = 1.0  # seconds without an event, after which another process may be the one that works on the run
+
+
+class Until(StrEnum):
+    """How far a follower goes."""
+
+    PAUSE = "pause"  # to the run's end or its next wait for the client, as the API's own streams
+    END = "end"  # to the run's end, through every wait
+
+
+_ENDS = {Until.PAUSE: STREAM_END, Until.END: RUN_END}
 
 
 class Subscription:
@@ -68,46 +82,55 @@ class EventFeed:
                 del self._followers[run_id]
 
     async def follow(
-        self, store: Store, run_id: str, after: int = 0
+        self, store: Store, run_id: str, after: int = 0, until: Until = Until.PAUSE
     ) -> AsyncGenerator[Event, None]:
-        """Every event of the run with seq > `after`, up to the first that ends a stream.
+        """Every event of the run with seq > `after`, up to the first that `until` asks for.
 
-        Nothing if the run's latest event ends a stream and the follower has seen it.
+        Nothing if the run's latest event is such a one and the follower has seen it.
+
+        Raises:
+            NotFound: the run was deleted before all of it was told.
         """
+        ends = _ENDS[until]
         with self.subscribe(run_id) as live:
             seen = after
-            if await _nothing_to_come(store, run_id, after):
+            if await _nothing_to_come(store, run_id, after, ends):
                 return
             while True:
-                for event in await _journal_from(store, run_id, seen):
+                stored = await _stored(store, run_id, seen)
+                for event in stored:
                     seen = event.seq
                     yield event
-                    if event.name in STREAM_END:
+                    if event.name in ends:
                         return
-                while True:
+                while len(stored) < _BATCH:  # else the journal has more
                     fresh = [event for event in await live.take() if event.seq > seen]
                     if not fresh or fresh[0].seq != seen + 1:
                         break  # silence or a gap: the journal has what is missing
                     for event in fresh:
                         seen = event.seq
                         yield event
-                        if event.name in STREAM_END:
+                        if event.name in ends:
                             return
 
 
-async def _nothing_to_come(store: Store, run_id: str, after: int) -> bool:
+async def _nothing_to_come(
+    store: Store, run_id: str, after: int, ends: frozenset[EventName]
+) -> bool:
     def read(tx: Transaction) -> bool:
         last = tx.last_seq(run_id)
-        return last <= after and any(e.name in STREAM_END for e in tx.events(run_id, last - 1))
+        return last <= after and any(e.name in ends for e in tx.events(run_id, last - 1))
 
     return await store.read(read)
 
 
-async def _journal_from(store: Store, run_id: str, after: int) -> list[Event]:
+async def _stored(store: Store, run_id: str, after: int) -> list[Event]:
+    """The next events of the journal, no more than a batch: a follower keeps no long run in memory."""
+
     def read(tx: Transaction) -> list[Event]:
-        events: list[Event] = []
-        while batch := tx.events(run_id, events[-1].seq if events else after):
-            events += batch
+        events = tx.events(run_id, after, _BATCH)
+        if not events and tx.get(Run, run_id) is None:
+            raise NotFound(f"No run found with id '{run_id}'.")
         return events
 
     return await store.read(read)

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from ..engine.errors import InvalidRequest, TooLarge
+from ..engine.feed import Until
 from ..engine.ports import PageQuery
 from ..engine.requests import Body
 from .settings import ServerSettings
@@ -151,6 +152,39 @@ def read_include(request: Request) -> bool:
             message = unsupported_value(value, (STEP_CONTENT,))
             raise InvalidRequest(message, code="invalid_value", param="include")
     return any(values)
+
+
+def read_until(request: Request) -> Until:
+    """How far a subscriber follows a run.
+
+    Raises:
+        InvalidRequest: neither to its next pause nor to its end.
+    """
+    given = request.query_params.get("until") or Until.PAUSE
+    if given not in tuple(Until):
+        message = unsupported_value(given, tuple(Until))
+        raise InvalidRequest(message, code="invalid_value", param="until")
+    return Until(given)
+
+
+def read_position(request: Request) -> int:
+    """The number of the last event a subscriber has seen; 0: none.
+
+    The header goes before the query: a browser's EventSource that reconnects repeats its URL and adds the header.
+
+    Raises:
+        InvalidRequest: it is no number, or none that an event can have.
+    """
+    header = request.headers.get("last-event-id")
+    param = "Last-Event-ID" if header else "after"
+    given = header or request.query_params.get("after") or "0"
+    if not re.fullmatch(r"[0-9]{1,18}", given):
+        raise InvalidRequest(
+            f"Invalid '{param}': '{given[:200]}'. Expected the id of an event of this run, a whole number.",
+            code="invalid_value",
+            param=param,
+        )
+    return int(given)
 
 
 def read_filter(request: Request) -> str | None:

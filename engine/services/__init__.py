@@ -11,6 +11,7 @@ from .assistants import Assistants
 from .files import Files
 from .models import ModelList
 from .runs import Runs, Steps
+from .streams import View
 from .threads import Messages, Threads
 from .vector_stores import VectorStores
 
@@ -24,6 +25,7 @@ __all__ = [
     "Steps",
     "Threads",
     "VectorStores",
+    "View",
 ]
 
 

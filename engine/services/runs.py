@@ -34,6 +34,7 @@ from ..states import RUN, STEP, On, RunStatus
 from ..worker import Worker
 from .lookup import list_page, must
 from .resources import merged, realise
+from .streams import THE_API_S, View, check_position, stream
 from .threads import add_message, make_thread
 
 
@@ -161,9 +162,23 @@ class Runs:
         self._worker.wake()
         return result
 
-    def stream(self, run_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
-        """The run's events with a number above `after`, up to its end or the next wait for the client."""
-        return self._core.feed.follow(self._core.store, run_id, after)
+    def stream(
+        self, run_id: str, after: int = 0, view: View = THE_API_S
+    ) -> AsyncGenerator[Event, None]:
+        """The run's events with a number above `after`; unless `view` says otherwise up to its end or next wait."""
+        return stream(self._core, run_id, after, view)
+
+    async def resume(
+        self, thread_id: str, run_id: str, after: int, view: View = THE_API_S
+    ) -> AsyncGenerator[Event, None]:
+        """As `stream`, for a subscriber who names a place to go on from, which is checked.
+
+        Raises:
+            NotFound: no such run in this thread.
+            InvalidRequest: the run has had no event with the number `after`.
+        """
+        await check_position(self._core, thread_id, run_id, after)
+        return stream(self._core, run_id, after, view)
 
     async def _queue(self, make: Any) -> Run:
         run: Run = await self._core.journal.commit(make)

@@ -4,8 +4,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...engine.requests import CreateRun, ModifyMetadata, SubmitOutputs
+from ...engine.services import View
 from ..access import Api, new_router
-from ..reading import read_body, read_include, read_page, settings_of
+from ..reading import (
+    read_body,
+    read_include,
+    read_page,
+    read_position,
+    read_until,
+    settings_of,
+)
 from ..replies import reply, reply_json
 from ..sse import event_stream
 
@@ -21,13 +29,13 @@ async def list_runs(thread_id: str, request: Request, api: Api) -> Response:
 @router.post("")
 async def create_run(thread_id: str, request: Request, api: Api) -> Response:
     """Start a run; with `stream` the events are the answer."""
-    read_include(request)
+    view = View(include_content=read_include(request))
     body = await read_body(request, CreateRun)
     run = await api.runs.create(thread_id, body)
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds
-    return await event_stream(api.runs.stream(run.id), ping_seconds=ping)
+    return await event_stream(api.runs.stream(run.id, view=view), ping_seconds=ping)
 
 
 @router.get("/{run_id}")
@@ -52,12 +60,21 @@ async def cancel_run(thread_id: str, run_id: str, api: Api) -> Response:
 @router.post("/{run_id}/submit_tool_outputs")
 async def submit_tool_outputs(thread_id: str, run_id: str, request: Request, api: Api) -> Response:
     """Give the outputs of all pending calls; with `stream` what follows is the answer."""
+    view = View(include_content=read_include(request))
     body = await read_body(request, SubmitOutputs)
     run, after = await api.runs.submit(thread_id, run_id, body)
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds
-    return await event_stream(api.runs.stream(run_id, after), ping_seconds=ping)
+    return await event_stream(api.runs.stream(run_id, after, view), ping_seconds=ping)
+
+
+@router.get("/{run_id}/events")
+async def follow_run(thread_id: str, run_id: str, request: Request, api: Api) -> Response:
+    """The run's events from any point on (an extension): docs/streams.md."""
+    view = View(read_until(request), read_include(request))
+    events = await api.runs.resume(thread_id, run_id, read_position(request), view)
+    return await event_stream(events, ping_seconds=settings_of(request).ping_seconds)
 
 
 @router.get("/{run_id}/steps")

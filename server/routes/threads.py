@@ -4,8 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...engine.requests import CreateThread, CreateThreadAndRun, ModifyThread
+from ...engine.services import View
 from ..access import Api, new_router
-from ..reading import read_body, settings_of
+from ..reading import read_body, read_include, settings_of
 from ..replies import deleted, reply
 from ..sse import event_stream
 
@@ -21,12 +22,13 @@ async def create_thread(request: Request, api: Api) -> Response:
 @router.post("/runs")  # before /{thread_id}, or "runs" would be taken for an id
 async def create_thread_and_run(request: Request, api: Api) -> Response:
     """Make a thread and run it; with `stream` the events are the answer."""
+    view = View(include_content=read_include(request))
     body = await read_body(request, CreateThreadAndRun)
     run = await api.runs.create_with_thread(body)
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds
-    return await event_stream(api.runs.stream(run.id), ping_seconds=ping)
+    return await event_stream(api.runs.stream(run.id, view=view), ping_seconds=ping)
 
 
 @router.get("/{thread_id}")
