@@ -18,6 +18,7 @@ _FORMS: dict[str, tuple[str, int, str]] = {  # kind -> prefix, length, alphabet 
     "file_batch": ("vsfb_", 32, string.hexdigits[:16]),
     "upload": ("upload_", 32, string.hexdigits[:16]),
     "part": ("part_", 32, string.hexdigits[:16]),
+    "key": ("key_", 24, _BASE62),
     "request": ("req_", 32, string.hexdigits[:16]),
 }
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from .chat import Capabilities, ChatMessage, ChatRequest, Delta, ToolCall, ToolSchema
 from .events import Event, EventName
 from .objects import (
+    Assistant,
     CodeOutput,
     File,
     FileCounts,
@@ -28,6 +29,7 @@ from .objects import (
     Model,
     Run,
     StaticChunking,
+    Thread,
     Wire,
 )
 
@@ -57,7 +59,7 @@ class Ids(Protocol):
         """A new id in the API's form for this kind of object (contract, 1.4).
 
         `kind` is one of assistant, thread, message, run, step, call, file, vector_store, file_batch, upload, part,
-        request.
+        key, request.
         """
         ...
 
@@ -344,12 +346,21 @@ class Transaction(Protocol):
     """Synchronous, on the store's own thread; all or nothing.
 
     Objects are keyed by their id, vector store files by "<vector_store_id>/<file_id>".
+
+    Assistants, threads, files, uploads and vector stores belong to a project, all others to one of these. In a
+    transaction of a scoped store whatever belongs to another project does not exist.
     """
 
     def get(self, kind: type[ObjectT], key: str) -> ObjectT | None: ...
 
     def put(self, obj: Wire) -> None:
-        """Insert or replace. Insertion order is kept on replacement."""
+        """Insert or replace. Insertion order is kept on replacement, and so is the project.
+
+        What is new belongs to the store's project; without one to the default project.
+
+        Raises:
+            StorageFault: it would replace, or become part of, an object of another project.
+        """
         ...
 
     def delete(self, kind: type[Wire], key: str) -> bool: ...
@@ -364,16 +375,30 @@ class Transaction(Protocol):
         """
         ...
 
-    # runs
+    def project_of(self, thread_id: str) -> str | None:
+        """The project of a thread, for what is made on its behalf; None when there is no such thread."""
+        ...
+
+    # runs; the queue is the whole store's: a scoped one refuses to claim, to extend, to release, to name the overdue
     def active_run(self, thread_id: str) -> Run | None:
         """The run that is not over and so locks the thread."""
         ...
 
-    def claim_run(self, owner: str, now: float, lease: float) -> Run | None:
-        """The oldest run that wants work, now owned by `owner` for `lease` seconds.
+    def count_queued(self) -> int:
+        """How many runs wait in the queue, claimed or not, of all projects."""
+        ...
+
+    def claim_run(
+        self, owner: str, now: float, lease: float, run_id: str | None = None
+    ) -> Run | None:
+        """The oldest run that wants work, or just `run_id` if it does, now owned by `owner` for `lease` seconds.
 
         That is a queued one, or one in_progress or cancelling whose lease has lapsed.
         """
+        ...
+
+    def lease_owner(self, run_id: str) -> str | None:
+        """Whose the run is, even if the lease has lapsed and nobody has taken the run over; None: nobody's."""
         ...
 
     def extend_leases(self, owner: str, now: float, lease: float) -> None: ...
@@ -431,6 +456,27 @@ class Transaction(Protocol):
         """Ids of the vector stores that hold the file."""
         ...
 
+    def batches_with_file(self, vector_store_id: str, file_id: str) -> list[str]:
+        """Ids of the batches in progress that the store's file is a member of."""
+        ...
+
+    def owners_of_file(self, kind: type[Assistant] | type[Thread], file_id: str) -> list[str]:
+        """Ids of the assistants or threads whose code interpreter lists the file."""
+        ...
+
+    # housekeeping, of the whole store: a scoped store refuses it
+    def due(self, kind: type[ObjectT], now: float, limit: int = 100) -> list[ObjectT]:
+        """Files, pending uploads or vector stores not yet expired that are past their expires_at, longest first."""
+        ...
+
+    def next_due(self) -> int | None:
+        """The earliest expires_at that `due` will ever find, in Unix seconds; None: nothing will expire."""
+        ...
+
+    def unowned(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that are no file's and no upload part's."""
+        ...
+
 
 class Store(Protocol):
     """Where objects, journal and transcript live. A write that came back is on disk."""
@@ -441,6 +487,14 @@ class Store(Protocol):
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Run `query` on a consistent snapshot; it must not write."""
+        ...
+
+    def scoped(self, project: str) -> "Store":
+        """A view that sees and makes only objects of one project. Closing it closes nothing.
+
+        Raises:
+            StorageFault: this is a view of another project.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -466,3 +520,7 @@ class BlobStore(Protocol):
         ...
 
     async def delete(self, key: str) -> None: ...
+
+    async def keys(self, older_than: float) -> list[str]:
+        """Keys of all bytes that were written at least `older_than` seconds ago, by the file system's clock."""
+        ...

@@ -1,5 +1,17 @@
 -- The statements of the hot paths that are more than "one object by its id" (those are made in rows.py).
 
+-- name: project_of
+-- Whose a thread is.
+SELECT project FROM threads WHERE id = :thread_id;
+
+-- name: project_of_run
+-- Whose a run is: its thread's.
+SELECT t.project FROM runs AS r CROSS JOIN threads AS t ON t.id = r.thread_id WHERE r.id = :run_id;
+
+-- name: stores_of_project
+-- Which of these vector stores are of a project.
+SELECT id FROM vector_stores WHERE id IN (SELECT value FROM json_each(:ids)) AND project = :project;
+
 -- name: active_run
 -- The one run that locks the thread (index runs_active).
 SELECT body FROM runs
@@ -21,6 +33,21 @@ WHERE seq = (
   )
 )
 RETURNING body;
+
+-- name: claim_this_run
+-- Take one run out of turn, if nobody works on it: to end it without a place among those executed.
+UPDATE runs SET lease_owner = :owner, lease_until = :until
+WHERE id = :run_id AND status IN ('queued', 'in_progress', 'cancelling')
+  AND (lease_until IS NULL OR lease_until <= :now)
+RETURNING body;
+
+-- name: lease_owner
+-- Whose a run is; asked in the transaction that writes to it, so that nobody writes to a run he has lost.
+SELECT lease_owner FROM runs WHERE id = :run_id;
+
+-- name: count_queued
+-- The length of the queue (index runs_by_status).
+SELECT count(*) FROM runs WHERE status = 'queued';
 
 -- name: extend_leases
 -- The heartbeat of an owner, for all it works on.

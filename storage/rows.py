@@ -10,7 +10,7 @@ Statements on one object are made here, from names that only this module writes;
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -66,14 +66,18 @@ class Table:
     """Where a kind of object is kept. `columns` maps filter columns to the object's attributes.
 
     `cursor` is the column that a client's cursor names; `members` maps further names a list may be filtered by to the
-    condition that says so.
+    condition that says so. `parent` is the column that names the root object which a child belongs to, and `root` that
+    one's table; both are empty for root objects. The statements of a `scoped` table touch the rows of :project only.
     """
 
     name: str
     kind: type[objects.Wire]
     columns: Mapping[str, str]
+    parent: str = ""
+    root: str = ""
     cursor: str = "id"
     members: Mapping[str, str] = field(default_factory=dict[str, str])
+    scoped: bool = False
 
     def key(self, obj: Any) -> str:
         """The key of an object of this kind."""
@@ -93,24 +97,25 @@ class Table:
 
     @cached_property
     def put(self) -> str:
-        """Insert, or replace in place."""
-        names = ["id", *self.columns, "body"]
+        """Insert, or replace in place; scoped, it touches no row when the old or the new one is another project's."""
+        changing = ["id", *self.columns, "body"]
+        names = [*changing, "project"] if self.scoped and not self.root else changing
         values = ", ".join(f":{name}" for name in names)
-        changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+        changes = ", ".join(f"{name} = excluded.{name}" for name in changing[1:])
         return (
-            f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({values}) "
-            f"ON CONFLICT (id) DO UPDATE SET {changes}"
+            f"INSERT INTO {self.name} ({', '.join(names)}) SELECT {values} WHERE {self._belongs_to_root()} "
+            f"ON CONFLICT (id) DO UPDATE SET {changes} WHERE {self._scope()}"
         )
 
     @cached_property
     def get(self) -> str:
         """The body under :id."""
-        return f"SELECT body FROM {self.name} WHERE id = :id"
+        return f"SELECT body FROM {self.name} WHERE id = :id AND {self._scope()}"
 
     @cached_property
     def delete(self) -> str:
         """Drop the row under :id."""
-        return f"DELETE FROM {self.name} WHERE id = :id"
+        return f"DELETE FROM {self.name} WHERE id = :id AND {self._scope()}"
 
     def delete_where(self, where: Mapping[str, str]) -> str:
         """Drop the rows that match all of `where`."""
@@ -134,7 +139,22 @@ class Table:
         )
 
     def _condition(self, where: Mapping[str, str]) -> str:
-        return " AND ".join(self._one_condition(column) for column in where) or "TRUE"
+        # With the parent given, whose it is needs to be asked only once, not for each of its rows.
+        scope = self._belongs_to_root() if self.parent in where else self._scope()
+        return " AND ".join([*(self._one_condition(column) for column in where), scope])
+
+    def _scope(self) -> str:
+        """Whether a row belongs to :project."""
+        if not self.scoped:
+            return "TRUE"
+        return self._root_of(f"{self.name}.{self.parent}") if self.root else "project = :project"
+
+    def _belongs_to_root(self) -> str:
+        """Whether the parent among the parameters belongs to :project."""
+        return self._root_of(f":{self.parent}") if self.scoped and self.root else "TRUE"
+
+    def _root_of(self, key: str) -> str:
+        return f"EXISTS (SELECT 1 FROM {self.root} AS root WHERE root.id = {key} AND root.project = :project)"
 
     def _one_condition(self, column: str) -> str:
         if column in self.members:
@@ -149,8 +169,13 @@ def backwards(query: PageQuery) -> bool:
     return query.before is not None and query.after is None
 
 
-def _table(name: str, kind: type[objects.Wire], *columns: str) -> Table:
+def _root(name: str, kind: type[objects.Wire], *columns: str) -> Table:
     return Table(name, kind, {column: column for column in (*columns, "created_at")})
+
+
+def _child(name: str, kind: type[objects.Wire], root: str, *columns: str) -> Table:
+    """`columns` begins with the one that names the root object."""
+    return replace(_root(name, kind, *columns), root=root, parent=columns[0])
 
 
 _STORE_FILES = Table(
@@ -163,34 +188,41 @@ _STORE_FILES = Table(
         "usage_bytes": "usage_bytes",
         "created_at": "created_at",
     },
+    parent="vector_store_id",
+    root="vector_stores",
     cursor="file_id",
     members={"batch_id": "id IN (SELECT store_file FROM batch_files WHERE batch_id = :batch_id)"},
 )
 
-TABLES: dict[type[objects.Wire], Table] = {
-    table.kind: table
-    for table in (
-        _table("assistants", objects.Assistant),
-        _table("threads", objects.Thread),
-        _table("messages", objects.Message, "thread_id", "run_id", "status"),
-        _table("runs", objects.Run, "thread_id", "status", "expires_at"),
-        _table("run_steps", objects.RunStep, "run_id", "thread_id", "status"),
-        _table("files", objects.File, "purpose"),
-        _table("uploads", objects.Upload, "status"),
-        _table("vector_stores", objects.VectorStore, "status"),
-        _STORE_FILES,
-        _table("file_batches", objects.FileBatch, "vector_store_id", "status"),
-    )
-}
+_OF_PROJECTS = (
+    _root("assistants", objects.Assistant),
+    _root("threads", objects.Thread),
+    _child("messages", objects.Message, "threads", "thread_id", "run_id", "status"),
+    _child("runs", objects.Run, "threads", "thread_id", "status", "expires_at"),
+    _child("run_steps", objects.RunStep, "threads", "thread_id", "run_id", "status"),
+    _root("files", objects.File, "purpose"),
+    _root("uploads", objects.Upload, "status"),
+    _root("vector_stores", objects.VectorStore, "status"),
+    _STORE_FILES,
+    _child("file_batches", objects.FileBatch, "vector_stores", "vector_store_id", "status"),
+)
+
+Tables = Mapping[type[objects.Wire], Table]
+
+WHOLE: Tables = {table.kind: table for table in (*_OF_PROJECTS, _root("api_keys", objects.ApiKey))}
+"""Everything, whosever it is."""
+
+SCOPED: Tables = {table.kind: replace(table, scoped=True) for table in _OF_PROJECTS}
+"""What belongs to one project. Keys do not: they open projects."""
 
 
-def table_of(kind: type[objects.Wire]) -> Table:
+def table_of(kind: type[objects.Wire], tables: Tables = WHOLE) -> Table:
     """Where objects of `kind` are kept.
 
     Raises:
-        StorageFault: nowhere; it is no object with a life of its own.
+        StorageFault: nowhere; it is no object with a life of its own, or none of a project's.
     """
     try:
-        return TABLES[kind]
+        return tables[kind]
     except KeyError:
-        raise StorageFault(f"Objects of the type {kind.__name__} are not stored.") from None
+        raise StorageFault(f"Objects of the type {kind.__name__} are not stored here.") from None

@@ -24,6 +24,7 @@ from typing import Literal, Self, TypeVar
 from ..engine.errors import StorageFault
 from . import migrations
 from .faults import database_fault, system_fault
+from .scoped import ScopedStore
 from .transaction import SQLiteTransaction
 from .writer import Writer, as_raised
 
@@ -114,6 +115,10 @@ class SQLiteStore:
                 raise StorageFault("The store is closed; open it again to use it.")
             future = self._readers.submit(self._snapshot, query)
         return await asyncio.wrap_future(future)
+
+    def scoped(self, project: str) -> ScopedStore:
+        """A view of one project; costs nothing to make."""
+        return ScopedStore(self, project)
 
     async def close(self) -> None:
         """Finish what is queued and close the file. May be called twice."""

@@ -21,25 +21,26 @@ ObjectT = TypeVar("ObjectT", bound=Wire)
 
 
 class SQLiteTransaction:
-    """See the port for what each method promises."""
+    """See the port for what each method promises. It sees everything; `scoped` narrows it to one project."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._statements = statements.named()
+        self._tables = rows.WHOLE
+        self._scope: dict[str, str] = {}
 
     def _named(self, statement: str, /, **values: Any) -> sqlite3.Cursor:
         clean = {
             key: rows.clean(value) if isinstance(value, str) else value
             for key, value in values.items()
         }
-        return self._connection.execute(self._statements[statement], clean)
+        return self.connection.execute(self._statements[statement], clean)
 
     # --- objects -----------------------------------------------------------------------------------
 
     def get(self, kind: type[ObjectT], key: str) -> ObjectT | None:
         """The object under `key`; None when there is none."""
-        statement = rows.table_of(kind).get
-        row = self._connection.execute(statement, {"id": rows.clean(key)}).fetchone()
+        row = self.connection.execute(self._table(kind).get, self._named_by(key)).fetchone()
         return None if row is None else rows.decode_model(kind, row[0])
 
     def put(self, obj: Wire) -> None:
@@ -49,20 +50,21 @@ class SQLiteTransaction:
             ThreadBusy: a second run that is not over in one thread.
             StorageFault: the thread, run or vector store it belongs to is not stored.
         """
-        table = rows.table_of(type(obj))
+        table = self._table(type(obj))
         try:
-            self._connection.execute(table.put, table.row(obj))
+            changed = self.connection.execute(table.put, table.row(obj) | self._scope).rowcount
         except sqlite3.IntegrityError as error:
             if isinstance(obj, Run) and error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE":
                 raise ThreadBusy(
                     f"Thread {obj.thread_id} already has a run that is not over. Wait for it or cancel it."
                 ) from error
             raise
+        if not changed:
+            raise misplaced()
 
     def delete(self, kind: type[Wire], key: str) -> bool:
         """Drop an object and all that belongs to it; False when there was none."""
-        statement = rows.table_of(kind).delete
-        return self._connection.execute(statement, {"id": rows.clean(key)}).rowcount > 0
+        return self.connection.execute(self._table(kind).delete, self._named_by(key)).rowcount > 0
 
     def delete_where(self, kind: type[Wire], where: Mapping[str, str]) -> int:
         """Drop all objects that match; how many they were.
@@ -72,9 +74,8 @@ class SQLiteTransaction:
         """
         if not where:
             raise StorageFault("Deleting all objects of a kind at once is not supported.")
-        return self._connection.execute(
-            rows.table_of(kind).delete_where(where), _cleaned(where)
-        ).rowcount
+        statement = self._table(kind).delete_where(where)
+        return self.connection.execute(statement, self._matching(where)).rowcount
 
     def page(self, kind: type[ObjectT], query: PageQuery) -> tuple[list[ObjectT], bool]:
         """The objects of the page and whether more follow in its direction.
@@ -82,21 +83,21 @@ class SQLiteTransaction:
         Raises:
             InvalidRequest: the cursor names no object of this list (param after or before).
         """
-        table = rows.table_of(kind)
-        values: dict[str, Any] = {**_cleaned(query.where), "limit": query.limit + 1}
+        table = self._table(kind)
+        values: dict[str, Any] = {**self._matching(query.where), "limit": query.limit + 1}
         for param, cursor in (("after", query.after), ("before", query.before)):
             if cursor is not None:
                 values[param] = self._place(table, query.where, param, cursor)
         statement = table.page(query, after="after" in values, before="before" in values)
-        bodies = [row[0] for row in self._connection.execute(statement, values)]
+        bodies = [row[0] for row in self.connection.execute(statement, values)]
         found = [rows.decode_model(kind, body) for body in bodies[: query.limit]]
         if rows.backwards(query):
             found.reverse()
         return found, len(bodies) > query.limit
 
     def _place(self, table: rows.Table, where: Mapping[str, str], param: str, cursor: str) -> int:
-        values = {**_cleaned(where), "cursor": rows.clean(cursor)}
-        row = self._connection.execute(table.find(where, cursor), values).fetchone()
+        values = {**self._matching(where), "cursor": rows.clean(cursor)}
+        row = self.connection.execute(table.find(where, cursor), values).fetchone()
         if row is None:
             raise InvalidRequest(
                 f"No object with id '{rows.clean(cursor)}' in this list. Pass an id that the list itself returned.",
@@ -104,6 +105,20 @@ class SQLiteTransaction:
                 param=param,
             )
         return int(row[0])
+
+    def project_of(self, thread_id: str) -> str | None:
+        """The project of a thread; None when there is no such thread."""
+        row = self._named("project_of", thread_id=thread_id).fetchone()
+        return None if row is None else str(row[0])
+
+    def _table(self, kind: type[Wire]) -> rows.Table:
+        return rows.table_of(kind, self._tables)
+
+    def _named_by(self, key: str) -> dict[str, str]:
+        return {"id": rows.clean(key), **self._scope}
+
+    def _matching(self, where: Mapping[str, str]) -> dict[str, str]:
+        return {column: rows.clean(value) for column, value in where.items()} | self._scope
 
     # --- runs --------------------------------------------------------------------------------------
 
@@ -187,7 +202,7 @@ class SQLiteTransaction:
     def put_chunks(self, chunks: Iterable[Chunk]) -> None:
         """Insert or replace by id; their words are searchable in the same transaction."""
         statement = self._statements["put_chunk"]
-        self._connection.executemany(statement, (_chunk_row(chunk) for chunk in chunks))
+        self.connection.executemany(statement, (_chunk_row(chunk) for chunk in chunks))
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         """The chunks with these ids, in the order asked for; unknown ids are left out."""
@@ -240,8 +255,12 @@ class SQLiteTransaction:
         return [row[0] for row in self._named("stores_with_file", file_id=file_id)]
 
 
-def _cleaned(where: Mapping[str, str]) -> dict[str, str]:
-    return {column: rows.clean(value) for column, value in where.items()}
+def misplaced() -> StorageFault:
+    """A change that would reach into another project, which for this one does not exist."""
+    return StorageFault(
+        "The object does not fit what is stored: what it belongs to (its thread, run or vector store) does not exist, "
+        "or its id is taken."
+    )
 
 
 def _counts(found: Iterable[tuple[str, int]]) -> FileCounts:

@@ -19,9 +19,13 @@ from .files import (
     Model,
     StaticChunking,
     Upload,
+    UploadPart,
+    UploadPartRecord,
+    UploadRecord,
     VectorStore,
     VectorStoreFile,
 )
+from .keys import DEFAULT_PROJECT, ApiKey
 from .runs import (
     CodeInterpreterCall,
     CodeInterpreterDetails,
@@ -85,7 +89,9 @@ from .tools import (
 )
 
 __all__ = [
+    "DEFAULT_PROJECT",
     "Annotation",
+    "ApiKey",
     "Assistant",
     "Attachment",
     "AttachmentTool",
@@ -148,6 +154,9 @@ __all__ = [
     "ToolSpec",
     "TruncationStrategy",
     "Upload",
+    "UploadPart",
+    "UploadPartRecord",
+    "UploadRecord",
     "Usage",
     "VectorStore",
     "VectorStoreFile",

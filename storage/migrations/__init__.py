@@ -27,9 +27,14 @@ def m0001_first(db: "Database") -> None:
     run_script(db.conn, "m0001_first")
 
 
+def m0002_projects(db: "Database") -> None:
+    """Projects of root objects, and the keys that open them."""
+    run_script(db.conn, "m0002_projects")
+
+
 Step = Callable[["Database"], None]
 
-STEPS: tuple[Step, ...] = (m0001_first,)
+STEPS: tuple[Step, ...] = (m0001_first, m0002_projects)
 """All steps up to this version, oldest first."""
 
 

@@ -14,6 +14,7 @@ PREFIXES = {
     "file_batch": "vsfb_",
     "upload": "upload_",
     "part": "part_",
+    "key": "key_",
     "request": "req_",
 }
 

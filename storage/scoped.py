@@ -1,0 +1,214 @@
+"""One project's view of the store: what belongs to another project is as if it were not there.
+
+Single objects and lists are narrowed in their statements (`rows.SCOPED`); what hangs on a thread, run or vector store
+is reached only through one that the project owns, which is looked up first. So no caller can forget whose data it asks
+for.
+
+What it does not know: who may use which project. It cannot claim runs: the queue is the whole store's.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..engine.errors import StorageFault
+from ..engine.events import Event, EventName
+from ..engine.objects import FileBatch, FileCounts, Run
+from ..engine.ports import Chunk, TranscriptEntry
+from . import rows
+from .transaction import SQLiteTransaction, misplaced
+
+if TYPE_CHECKING:
+    from .sqlite import SQLiteStore
+
+T = TypeVar("T")
+
+
+class ScopedStore:
+    """The `Store` port over `store`, narrowed to `project`."""
+
+    def __init__(self, store: "SQLiteStore", project: str) -> None:
+        self._store = store
+        self._project = project
+
+    async def write(self, change: Callable[["ScopedTransaction"], T]) -> T:
+        """As the store's own `write`."""
+        return await self._store.write(lambda tx: change(ScopedTransaction(tx, self._project)))
+
+    async def read(self, query: Callable[["ScopedTransaction"], T]) -> T:
+        """As the store's own `read`."""
+        return await self._store.read(lambda tx: query(ScopedTransaction(tx, self._project)))
+
+    def scoped(self, project: str) -> "ScopedStore":
+        """Itself; a view does not widen.
+
+        Raises:
+            StorageFault: another project is asked for.
+        """
+        if project != self._project:
+            raise StorageFault("A view of one project does not lead to another one.")
+        return self
+
+    async def close(self) -> None:
+        """Nothing: the file is the whole store's."""
+
+
+class ScopedTransaction(SQLiteTransaction):
+    """`whole`, narrowed to `project`."""
+
+    def __init__(self, whole: SQLiteTransaction, project: str) -> None:
+        super().__init__(whole.connection)
+        self._tables = rows.SCOPED
+        self._scope = {"project": project}
+        self._project = project
+
+    def _owns_thread(self, thread_id: str) -> bool:
+        return super().project_of(thread_id) == self._project
+
+    def _owns_run(self, run_id: str) -> bool:
+        row = self._named("project_of_run", run_id=run_id).fetchone()
+        return row is not None and row[0] == self._project
+
+    def _owned_stores(self, store_ids: Iterable[str]) -> set[str]:
+        ids = rows.encode(list(store_ids))
+        return {row[0] for row in self._named("stores_of_project", ids=ids, project=self._project)}
+
+    def _owns_store(self, vector_store_id: str) -> bool:
+        return bool(self._owned_stores([vector_store_id]))
+
+    def project_of(self, thread_id: str) -> str | None:
+        """This project, or None."""
+        return self._project if self._owns_thread(thread_id) else None
+
+    # --- runs --------------------------------------------------------------------------------------
+
+    def active_run(self, thread_id: str) -> Run | None:
+        """The run that locks a thread of the project."""
+        return super().active_run(thread_id) if self._owns_thread(thread_id) else None
+
+    def claim_run(
+        self, owner: str, now: float, lease: float, run_id: str | None = None
+    ) -> Run | None:
+        """Refused."""
+        raise _no_queue()
+
+    def lease_owner(self, run_id: str) -> str | None:
+        """None for another project's run."""
+        return super().lease_owner(run_id) if self._owns_run(run_id) else None
+
+    def extend_leases(self, owner: str, now: float, lease: float) -> None:
+        """Refused."""
+        raise _no_queue()
+
+    def release_run(self, run_id: str, owner: str) -> None:
+        """Refused."""
+        raise _no_queue()
+
+    def overdue_runs(self, now: float) -> list[Run]:
+        """Refused."""
+        raise _no_queue()
+
+    # --- journal and transcript --------------------------------------------------------------------
+
+    def append_event(self, run_id: str, name: EventName, data: Mapping[str, Any]) -> Event:
+        """Only to runs of the project.
+
+        Raises:
+            StorageFault: there is no such run.
+        """
+        if not self._owns_run(run_id):
+            raise misplaced()
+        return super().append_event(run_id, name, data)
+
+    def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
+        """None of another project's run."""
+        return super().events(run_id, after, limit) if self._owns_run(run_id) else []
+
+    def last_seq(self, run_id: str) -> int:
+        """0 for another project's run."""
+        return super().last_seq(run_id) if self._owns_run(run_id) else 0
+
+    def append_transcript(self, entry: TranscriptEntry) -> None:
+        """Only to threads of the project.
+
+        Raises:
+            StorageFault: there is no such thread.
+        """
+        if not self._owns_thread(entry.thread_id):
+            raise misplaced()
+        super().append_transcript(entry)
+
+    def transcript(self, thread_id: str) -> list[TranscriptEntry]:
+        """None of another project's thread."""
+        return super().transcript(thread_id) if self._owns_thread(thread_id) else []
+
+    # --- chunks and files --------------------------------------------------------------------------
+
+    def put_chunks(self, chunks: Iterable[Chunk]) -> None:
+        """Only into vector stores of the project.
+
+        Raises:
+            StorageFault: there is no such store.
+        """
+        new = list(chunks)
+        wanted = {chunk.vector_store_id for chunk in new}
+        replaced = {chunk.vector_store_id for chunk in super().chunks([chunk.id for chunk in new])}
+        if self._owned_stores(wanted | replaced) != wanted | replaced:
+            raise misplaced()
+        super().put_chunks(new)
+
+    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
+        """Those of the project's vector stores."""
+        found = super().chunks(ids)
+        owned = self._owned_stores({chunk.vector_store_id for chunk in found})
+        return [chunk for chunk in found if chunk.vector_store_id in owned]
+
+    def file_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[Chunk]:
+        """None of another project's vector store."""
+        owned = self._owns_store(vector_store_id)
+        return super().file_chunks(vector_store_id, file_id) if owned else []
+
+    def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
+        """None of another project's vector store."""
+        owned = self._owns_store(vector_store_id)
+        return super().delete_chunks(vector_store_id, file_id) if owned else []
+
+    def match_chunks(
+        self, vector_store_ids: Sequence[str], text: str, limit: int
+    ) -> list[tuple[str, float]]:
+        """Within the project's vector stores."""
+        return super().match_chunks(sorted(self._owned_stores(vector_store_ids)), text, limit)
+
+    def count_store_files(self, vector_store_id: str) -> tuple[FileCounts, int]:
+        """Nothing in another project's vector store."""
+        if not self._owns_store(vector_store_id):
+            return FileCounts(), 0
+        return super().count_store_files(vector_store_id)
+
+    def add_to_batch(self, batch_id: str, vector_store_id: str, file_ids: Sequence[str]) -> None:
+        """Only to batches of the project.
+
+        Raises:
+            StorageFault: there is no such batch or vector store.
+        """
+        if not (self._owns_batch(batch_id) and self._owns_store(vector_store_id)):
+            raise misplaced()
+        super().add_to_batch(batch_id, vector_store_id, file_ids)
+
+    def count_batch_files(self, batch_id: str) -> FileCounts:
+        """Nothing in another project's batch."""
+        return super().count_batch_files(batch_id) if self._owns_batch(batch_id) else FileCounts()
+
+    def stores_with_file(self, file_id: str) -> list[str]:
+        """The project's vector stores that hold the file."""
+        found = super().stores_with_file(file_id)
+        owned = self._owned_stores(found)
+        return [store_id for store_id in found if store_id in owned]
+
+    def _owns_batch(self, batch_id: str) -> bool:
+        return self.get(FileBatch, batch_id) is not None
+
+
+def _no_queue() -> StorageFault:
+    return StorageFault(
+        "Only the whole store knows the queue of runs; a view of one project does not."
+    )
