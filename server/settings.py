@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ..engine.services import BusyPolicy
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MIB = 1024 * 1024
 
@@ -19,6 +21,8 @@ class ServerSettings:
         max_body_bytes: largest JSON body.
         max_file_bytes: largest file of an upload.
         poll_after_ms: what clients are told to wait between two polls, in milliseconds.
+        busy_thread: what becomes of a new message or run while a run holds its thread; a request may say otherwise.
+        busy_wait: seconds that a request may wait for a busy thread at most.
         ping_seconds: pause after which an idle stream sends a comment line.
     """
 
@@ -29,6 +33,8 @@ class ServerSettings:
     max_body_bytes: int = 64 * MIB
     max_file_bytes: int = 512 * MIB
     poll_after_ms: int = 100
+    busy_thread: BusyPolicy = BusyPolicy.REFUSE
+    busy_wait: float = 60.0
     ping_seconds: float = 15.0
 
     @property

@@ -8,6 +8,7 @@ from ..core import Core
 from ..ingestion import Ingestion
 from ..worker import Worker
 from .assistants import Assistants
+from .busy import BusyPolicy, BusyThreads, Patience
 from .files import Files
 from .models import ModelList
 from .runs import Runs, Steps
@@ -17,9 +18,12 @@ from .vector_stores import VectorStores
 
 __all__ = [
     "Assistants",
+    "BusyPolicy",
+    "BusyThreads",
     "Files",
     "Messages",
     "ModelList",
+    "Patience",
     "Runs",
     "Services",
     "Steps",
@@ -41,6 +45,7 @@ class Services:
         self.messages = Messages(core, self.ingestion)
         self.runs = Runs(core, self.worker, self.ingestion)
         self.steps = Steps(core)
+        self.busy = BusyThreads(core, self.runs.cancel)
         self.files = Files(core)
         self.vector_stores = VectorStores(core, self.ingestion)
         self.models = ModelList(core)

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from ...engine.requests import CreateMessage, ModifyMetadata
 from ..access import Api, new_router
+from ..patience import patience_of
 from ..reading import read_body, read_page
 from ..replies import deleted, reply
 
@@ -20,9 +21,13 @@ async def list_messages(thread_id: str, request: Request, api: Api) -> Response:
 
 @router.post("")
 async def create_message(thread_id: str, request: Request, api: Api) -> Response:
-    """Add a message; refused while a run is active."""
+    """Add a message; refused while a run is active, unless the request would rather wait."""
     body = await read_body(request, CreateMessage)
-    return reply(await api.messages.create(thread_id, body))
+    async with patience_of(request) as patience:
+        message = await api.busy.enter(
+            thread_id, lambda: api.messages.create(thread_id, body), patience
+        )
+    return reply(message)
 
 
 @router.get("/{message_id}")

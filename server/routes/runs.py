@@ -6,6 +6,7 @@ from starlette.responses import Response
 from ...engine.requests import CreateRun, ModifyMetadata, SubmitOutputs
 from ...engine.services import View
 from ..access import Api, new_router
+from ..patience import patience_of
 from ..reading import (
     read_body,
     read_include,
@@ -31,7 +32,8 @@ async def create_run(thread_id: str, request: Request, api: Api) -> Response:
     """Start a run; with `stream` the events are the answer."""
     view = View(include_content=read_include(request))
     body = await read_body(request, CreateRun)
-    run = await api.runs.create(thread_id, body)
+    async with patience_of(request) as patience:
+        run = await api.busy.enter(thread_id, lambda: api.runs.create(thread_id, body), patience)
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds
