@@ -12,11 +12,10 @@ import pytest
 
 from tests.support.engine import FUNCTION, PATIENCE, calls
 
-from .web import ORIGIN, USER, Web, error_of, open_web
+from .web import ORIGIN, UNSETTLED, USER, Web, error_of, open_web
 
 TURNS = (calls("add", {"a": 1}), {"text": "Three."})
 ASKED = {"assistant_id": "{assistant}"}
-UNSETTLED = ("queued", "in_progress", "cancelling")
 OUTPUTS = [{"tool_call_id": "{call}", "output": "3"}]
 
 
@@ -101,7 +100,9 @@ OPS = (
     Op(19, "POST", RUN, "thread.run", METADATA),
     Op(22, "GET", f"{RUN}/steps", "list", keep="step"),
     Op(23, "GET", f"{RUN}/steps/{{step}}", "thread.run.step"),
-    Op(21, "POST", f"{RUN}/submit_tool_outputs", "thread.run", {"tool_outputs": OUTPUTS}, until=RUN),
+    Op(
+        21, "POST", f"{RUN}/submit_tool_outputs", "thread.run", {"tool_outputs": OUTPUTS}, until=RUN
+    ),
     Op(17, "POST", "/threads/{thread}/runs", "thread.run", ASKED, keep="run"),
     Op(20, "POST", f"{RUN}/cancel", "thread.run", until=RUN),
     Op(9, "DELETE", "/threads/{thread}", "thread.deleted"),
@@ -161,10 +162,13 @@ class Client:
         if op.keep:
             self._kept[op.keep] = _id_of(op.keep, answer.json())
         if op.until:
-            async with asyncio.timeout(PATIENCE):
-                while (await self.ask(Op(0, "GET", op.until))).json()["status"] in UNSETTLED:
-                    await asyncio.sleep(0.005)
+            await self._settled(Op(0, "GET", op.until))
         return answer
+
+    async def _settled(self, op: Op) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while (await self.ask(op)).json()["status"] in UNSETTLED:  # noqa: ASYNC110 - as clients poll
+                await asyncio.sleep(0.005)
 
     def _filled(self, text: str) -> str:
         return re.sub(r"\{([a-z]+)\}", lambda found: self._kept[found[1]], text)
@@ -209,7 +213,7 @@ async def test_every_operation_answers_in_every_form(tmp_path: Path, form: Form)
     """Status, kind of object and headers are the same whichever way the operation is addressed."""
     async with open_web(tmp_path, TURNS) as web:
         client = Client(web, form)
-        answers = []
+        answers: list[dict[str, Any]] = []
         for op in OPS:
             if op.number == 36:  # what is being indexed can be cancelled
                 web.home.library.gate = asyncio.Event()

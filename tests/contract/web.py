@@ -21,6 +21,7 @@ from tests.support.engine import PATIENCE, House, Turns, house
 
 Json = dict[str, Any]
 HELLO: Turns = ({"text": "Hello there."},)
+UNSETTLED = ("queued", "in_progress", "cancelling")
 ORIGIN = "http://localhost"
 USER: Json = {"role": "user", "content": "hi"}
 
@@ -34,7 +35,7 @@ class Web:
 
     async def get(self, path: str, **query: Any) -> Json:
         """The JSON of a GET that has to succeed."""
-        return json_of(await self.client.get(path, params=query))
+        return json_of(await self.client.get(path, params=query or None))
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
         """The JSON of a POST that has to succeed; without a body none is sent."""
@@ -74,11 +75,7 @@ class Web:
     async def settled(self, path: str) -> Json:
         """The object at `path` once it is neither queued, in progress nor cancelling."""
         async with asyncio.timeout(PATIENCE):
-            while (found := await self.get(path))["status"] in (
-                "queued",
-                "in_progress",
-                "cancelling",
-            ):
+            while (found := await self.get(path))["status"] in UNSETTLED:  # noqa: ASYNC110 - as clients poll
                 await asyncio.sleep(0.005)
         return found
 
