@@ -29,13 +29,14 @@ async def patience_of(request: Request) -> AsyncIterator[Patience]:
     Raises:
         InvalidRequest: there is no such policy, or the wait is no number that the server allows.
     """
-    patience = Patience(_policy(request), _seconds(request))
-    if patience.policy is BusyPolicy.REFUSE:  # answers at once: nobody to watch
-        yield patience
+    policy, seconds = _policy(request), _seconds(request)
+    if policy is BusyPolicy.REFUSE:  # answers at once: nobody to watch
+        yield Patience(policy, seconds)
         return
-    watching = asyncio.create_task(_watch(request, patience.gone))
+    gone = asyncio.Event()
+    watching = asyncio.create_task(_watch(request, gone))
     try:
-        yield patience
+        yield Patience(policy, seconds, gone)
     finally:
         watching.cancel()
 

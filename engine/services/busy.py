@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -42,12 +42,17 @@ class Patience:
     Attributes:
         policy: what it does when the thread is busy.
         seconds: how long it waits at most; after that it is treated as `refuse` would.
-        gone: set when nobody waits for the answer any more; then nothing is done.
+        gone: is set when nobody waits for the answer any more; then nothing is done. None: somebody always does.
     """
 
     policy: BusyPolicy = BusyPolicy.REFUSE
     seconds: float = 60.0
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event | None = None
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.gone is not None and self.gone.is_set()
 
 
 class BusyThreads:
@@ -85,7 +90,7 @@ class BusyThreads:
                     if patience.policy is BusyPolicy.INTERRUPT:
                         await self._stop(thread_id)
                     in_time = await _before(limits, self._free(thread_id))
-            if patience.gone.is_set():
+            if patience.in_vain:
                 raise ThreadBusy(f"The client gave up waiting for {thread_id}.")
             return await attempt()
 
@@ -136,10 +141,9 @@ class BusyThreads:
 @contextmanager
 def _limits(core: Core, patience: Patience) -> Iterator[set["asyncio.Task[Any]"]]:
     """Tasks of which any one that ends puts an end to waiting."""
-    limits = {
-        asyncio.ensure_future(core.clock.sleep(patience.seconds)),
-        asyncio.ensure_future(patience.gone.wait()),
-    }
+    limits: set[asyncio.Task[Any]] = {asyncio.ensure_future(core.clock.sleep(patience.seconds))}
+    if patience.gone is not None:
+        limits.add(asyncio.create_task(patience.gone.wait()))
     try:
         yield limits
     finally:
@@ -149,12 +153,14 @@ def _limits(core: Core, patience: Patience) -> Iterator[set["asyncio.Task[Any]"]
 
 async def _before(limits: set["asyncio.Task[Any]"], what: Coroutine[Any, Any, object]) -> bool:
     """Whether `what` happened before waiting had an end; only waits are ever cut short, never a change."""
-    waiting = asyncio.ensure_future(what)
+    waiting = asyncio.create_task(what)
     try:
         await asyncio.wait({waiting, *limits}, return_when=asyncio.FIRST_COMPLETED)
-        if any(limit.done() for limit in limits):
-            return False
-        await waiting  # raises what it raised
+        for limit in limits:
+            if limit.done():
+                limit.result()  # raises what it raised
+                return False
+        await waiting
         return True
     finally:
         waiting.cancel()
