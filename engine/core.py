@@ -1,8 +1,10 @@
 """Everything the core works with, in one frozen bundle that `assemble` fills."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+from .errors import NotFound
 from .feed import EventFeed
 from .journal import Journal
 from .ports import BlobStore, Clock, Ids, Library, Models, Store, Tool
@@ -11,7 +13,10 @@ from .settings import CoreSettings
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Ports and the few objects that all parts of the core share. `tools` is keyed by the API's tool type."""
+    """Ports and the few objects that all parts of the core share. `tools` is keyed by the API's tool type.
+
+    A core as it is put together works on everything that is stored; `of` gives the one of a project.
+    """
 
     store: Store
     blobs: BlobStore
@@ -27,3 +32,23 @@ class Core:
     def now(self) -> int:
         """Unix seconds, as the API shows them."""
         return int(self.clock.now())
+
+    def of(self, project: str) -> Self:
+        """The same, seeing and making only what belongs to `project`.
+
+        Raises:
+            StorageFault: this is the core of another project already.
+        """
+        store = self.store.scoped(project)
+        return replace(self, store=store, journal=self.journal.over(store))
+
+    async def of_thread(self, thread_id: str) -> Self:
+        """The core of the thread's project, for what is made on its behalf.
+
+        Raises:
+            NotFound: the thread was deleted.
+        """
+        project = await self.store.read(lambda tx: tx.project_of(thread_id))
+        if project is None:
+            raise NotFound(f"No thread found with id '{thread_id}'.")
+        return self.of(project)

@@ -79,6 +79,12 @@ class Journal:
         self.clock = clock
         self._pending: set[asyncio.Task[Any]] = set()
 
+    def over(self, store: Store) -> "Journal":
+        """A journal that commits to `store`, a view of this one's; `settle` of either waits for both."""
+        other = Journal(store, self.feed, self.clock)
+        other._pending = self._pending
+        return other
+
     async def commit(self, change: Callable[[Unit], T]) -> T:
         """Run `change` in one transaction; returns what it returns, raises what it raises."""
         task = asyncio.ensure_future(self._commit(change))

@@ -101,10 +101,11 @@ async def _run_call(
 
 
 def _own(core: Core, session: ToolSession, call: CallDraft) -> ToolSession:
-    """The session as one call sees it: passage numbers of its own, files kept as the run's output."""
+    """The session as one call sees it: passage numbers of its own, files kept as the output of the run's project."""
 
     async def save_file(name: str, source: bytes | Path) -> File:
-        return await keep_file(core, name, source, purpose="assistants_output")
+        own = await core.of_thread(session.thread_id)
+        return await keep_file(own, name, source, purpose="assistants_output")
 
     first = session.first_citation + call.position * _CITATIONS_PER_CALL
     return replace(session, first_citation=first, save_file=save_file)

@@ -10,6 +10,7 @@ from ..worker import Worker
 from .assistants import Assistants
 from .busy import BusyPolicy, BusyThreads, Patience
 from .files import Files
+from .keys import Keys
 from .models import ModelList
 from .runs import Runs, Steps
 from .streams import View
@@ -21,6 +22,7 @@ __all__ = [
     "BusyPolicy",
     "BusyThreads",
     "Files",
+    "Keys",
     "Messages",
     "ModelList",
     "Patience",
@@ -34,12 +36,18 @@ __all__ = [
 
 
 class Services:
-    """All use cases of one engine."""
+    """All use cases of one engine, over everything that is stored; `of` gives those of one project.
 
-    def __init__(self, core: Core) -> None:
+    The services of a project share worker, ingestion and keys with those they come from (`root`).
+    """
+
+    def __init__(self, core: Core, root: "Services | None" = None) -> None:
         self.core = core
-        self.worker = Worker(core)
-        self.ingestion = Ingestion(core)
+        self._root = root or self
+        self._projects: dict[str, Services] = {}
+        self.worker: Worker = root.worker if root else Worker(core)
+        self.ingestion: Ingestion = root.ingestion if root else Ingestion(core)
+        self.keys: Keys = root.keys if root else Keys(core.store, core.clock, core.ids)
         self.assistants = Assistants(core, self.ingestion)
         self.threads = Threads(core, self.ingestion)
         self.messages = Messages(core, self.ingestion)
@@ -49,6 +57,13 @@ class Services:
         self.files = Files(core)
         self.vector_stores = VectorStores(core, self.ingestion)
         self.models = ModelList(core)
+
+    def of(self, project: str) -> "Services":
+        """The services of one project, whichever these are of."""
+        projects = self._root._projects
+        if project not in projects:
+            projects[project] = Services(self._root.core.of(project), self._root)
+        return projects[project]
 
     async def start(self) -> None:
         """Begin to execute runs and index files, also those left from before."""
