@@ -6,6 +6,7 @@
     │   ├── IllegalTransition    400  the object's status does not take this event
     │   └── UnsupportedFile      400  a file no tool can read
     ├── AuthenticationFailed     401
+    ├── PermissionDenied         403  known who asks, and not theirs to do
     ├── NotFound                 404  no object with this id
     │   └── ModelNotFound        404
     ├── TooLarge                 413  more bytes than a limit allows
@@ -82,6 +83,13 @@ class AuthenticationFailed(AssistantsError):
     """No key, or a wrong one."""
 
     status = 401
+    type = "invalid_request_error"
+
+
+class PermissionDenied(AssistantsError):
+    """The request is understood and refused; asking again with the same key does not help."""
+
+    status = 403
     type = "invalid_request_error"
 
 

@@ -1,7 +1,7 @@
 """Puts the HTTP application together.
 
-It is given ready services and starts nothing: the worker's life is the caller's. The application's own pages for humans
-(/docs and the like) are off, because the framework's load scripts from the internet.
+It is given ready services and starts nothing: the worker's life is the caller's. The framework's own description and
+pages are off: it cannot know what routes read, and its pages load scripts from the internet. `docs` has ours.
 """
 
 from fastapi import APIRouter, FastAPI
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..engine.errors import AssistantsError
 from ..engine.services import Services
+from . import docs
 from .access import Api
 from .errors import on_assistants_error, on_http_exception
 from .gate import Gate
@@ -60,7 +61,8 @@ def create_app(services: Services, settings: ServerSettings | None = None) -> Fa
     )
     app.state.services = services
     app.state.settings = settings
-    for router in ROUTERS:
+    app.state.routers = ROUTERS
+    for router in (*ROUTERS, docs.router):
         app.include_router(router)
     app.add_exception_handler(AssistantsError, on_assistants_error)
     app.add_exception_handler(HTTPException, on_http_exception)

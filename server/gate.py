@@ -16,13 +16,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.errors import AssistantsError, AuthenticationFailed, InvalidRequest
+from . import docs
 from .dialect import Dialect, dialect_of, rewrite
 from .errors import Forbidden, error_response, unforeseen
 from .settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = docs.OPEN_PATHS | {"/healthz", "/readyz"}
 BETA_PATHS = ("/v1/assistants", "/v1/threads")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..core import Core
-from ..errors import ModelNotFound
+from ..errors import ModelNotFound, PermissionDenied
 from ..objects import Model
 
 
@@ -28,3 +28,18 @@ class ModelList:
             if model.id == target:
                 return model.model_copy(update={"id": name})
         raise ModelNotFound(f"The model '{name}' does not exist", param="model")
+
+    async def delete(self, name: str) -> None:
+        """Always refused: clients of the API may delete what was fine-tuned through it, and nothing is here.
+
+        Raises:
+            ModelNotFound: nothing answers to this name.
+            PermissionDenied: it is served.
+        """
+        self._core.models.resolve(name)
+        raise PermissionDenied(
+            f"The model '{name}' is served from this machine's own files and was not fine-tuned through this API, so "
+            "it cannot be deleted through it. Its operator removes it by deleting its file ('local-assistants models "
+            "ls' shows where it lies) and starting the server with another --model.",
+            param="model",
+        )

@@ -19,3 +19,9 @@ async def list_models(api: Api) -> Response:
 async def get_model(model: str, api: Api) -> Response:
     """One model."""
     return reply(await api.models.get(model))
+
+
+@router.delete("/{model:path}")
+async def delete_model(model: str, api: Api) -> None:
+    """Only fine-tuned models can be deleted, and none is here: the answer says how the operator removes one."""
+    await api.models.delete(model)

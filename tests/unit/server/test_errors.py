@@ -29,8 +29,8 @@ async def refused(
     [
         ("POST", "/v1/x", 404, "Invalid URL (POST /v1/x)"),
         ("GET", "/", 404, "Invalid URL (GET /)"),
-        ("GET", "/docs", 404, "Invalid URL (GET /docs)"),
-        ("GET", "/openapi.json", 404, "Invalid URL (GET /openapi.json)"),
+        ("GET", "/docs/other.js", 404, "Invalid URL (GET /docs/other.js)"),
+        ("GET", "/redoc", 404, "Invalid URL (GET /redoc)"),
         ("GET", "/v1/assistants/", 404, "Invalid URL (GET /v1/assistants/)"),
         (
             "GET",

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from .house import House, error_of, json_of
 
 
@@ -170,3 +172,14 @@ async def until_indexed(house: House, path: str) -> None:
     """Poll until the object is no longer in progress; the test's timeout is the limit."""
     while (await house.get(path))["status"] == "in_progress":  # noqa: ASYNC110 - as clients poll
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("model", ["scripted", "org/scripted"])
+async def test_models_that_are_served_are_not_deleted(house: House, model: str) -> None:
+    """A served one is refused with the way to remove it; names may hold slashes, unknown ones are not found."""
+    answer = await house.client.delete(f"/models/{model}")
+    error = error_of(answer)
+    known = model == "scripted"
+    assert (403 if known else 404, "model") == (answer.status_code, error["param"])
+    assert ("models ls" if known else f"The model '{model}' does not exist") in error["message"]
+    assert 200 == (await house.client.get("/models/scripted")).status_code

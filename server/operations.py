@@ -1,0 +1,228 @@
+"""What each route takes and gives, by the route's name: the part of the OpenAPI description that no route states.
+
+A route without an entry here, and an entry without a route, fail a test. Knows no route and no request.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..engine import objects, requests
+from ..engine.objects import Wire
+from ..engine.requests import Body
+from .reading import FILE_STATUSES, STEP_CONTENT
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query parameter, as OpenAPI writes it."""
+
+    parameter: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A multipart form."""
+
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    """A page of a list."""
+
+    of: type[Wire]
+
+
+Answer = type[Wire] | PageOf | Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one route takes and gives.
+
+    Attributes:
+        answer: the 200; None: nothing is said of its body.
+        body: what it reads; None: no body is read.
+        query: query parameters.
+        media_type: of the answer.
+        stream: whether `stream: true` makes the answer a stream of events.
+        polled: whether the answer says when to poll again.
+        open: whether it is served without a key, too.
+    """
+
+    answer: Answer | None = None
+    body: type[Body] | Form | None = None
+    query: tuple[Query, ...] = ()
+    media_type: str = "application/json"
+    stream: bool = False
+    polled: bool = False
+    open: bool = False
+
+
+def _query(name: str, description: str, **schema: Any) -> Query:
+    return Query({"name": name, "in": "query", "description": description, "schema": schema})
+
+
+def _limit(highest: int, default: int) -> Query:
+    bounds = {"minimum": 1, "maximum": highest, "default": default}
+    return _query("limit", "How many at most.", type="integer", **bounds)
+
+
+ORDER = _query("order", "By time of creation.", type="string", enum=["asc", "desc"], default="desc")
+AFTER = _query("after", "Id: what follows it in this order.", type="string")
+BEFORE = _query("before", "Id: what stands immediately before it in this order.", type="string")
+PAGE = (_limit(100, 20), ORDER, AFTER, BEFORE)
+FILES_PAGE = (_limit(10_000, 10_000), ORDER, AFTER)
+FILTER = _query("filter", "Only files in this status.", type="string", enum=list(FILE_STATUSES))
+RUN_ID = _query("run_id", "Only messages of this run.", type="string")
+PURPOSE = _query("purpose", "Only files of this purpose.", type="string")
+INCLUDE = _query(
+    "include[]",
+    "Show the text of search results.",
+    type="array",
+    items={"type": "string", "const": STEP_CONTENT},
+)
+
+TEXT: Schema = {"type": "string"}
+BYTES: Schema = {"type": "string", "format": "binary"}
+EXPIRES_AFTER: Schema = {
+    "expires_after[anchor]": {"const": "created_at"},
+    "expires_after[seconds]": {"type": "integer", "minimum": 3600, "maximum": 2_592_000},
+}
+PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
+FILE_FORM = Form(
+    {
+        "type": "object",
+        "required": ["file", "purpose"],
+        "properties": {
+            "file": {**BYTES, "description": "With a file name; the first 512 MB are the limit."},
+            "purpose": {"type": "string", "enum": list(PURPOSES)},
+            **EXPIRES_AFTER,
+        },
+    }
+)
+
+
+def _object(properties: Mapping[str, Schema]) -> Schema:
+    return {"type": "object", "required": list(properties), "properties": dict(properties)}
+
+
+DELETED = _object({"id": TEXT, "object": TEXT, "deleted": {"const": True}})
+TEXTS: Schema = {"type": "array", "items": _object({"type": {"const": "text"}, "text": TEXT})}
+FOUND = _object(
+    {
+        "object": {"const": "vector_store.search_results.page"},
+        "search_query": {"type": "array", "items": TEXT},
+        "data": {
+            "type": "array",
+            "items": _object(
+                {
+                    "file_id": TEXT,
+                    "filename": TEXT,
+                    "score": {"type": "number"},
+                    "attributes": {"type": "object"},
+                    "content": TEXTS,
+                }
+            ),
+        },
+        "has_more": {"type": "boolean"},
+        "next_page": {"type": "null"},
+    }
+)
+FILE_TEXT = _object(
+    {
+        "object": {"const": "vector_store.file_content.page"},
+        "data": TEXTS,
+        "has_more": {"type": "boolean"},
+        "next_page": {"type": "null"},
+    }
+)
+MODELS = _object(
+    {
+        "object": {"const": "list"},
+        "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}},
+    }
+)
+READY: Schema = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {
+        "status": {"enum": ["ok", "ready", "not ready"]},
+        "reasons": {"type": "array", "items": TEXT},
+    },
+}
+
+_ASSISTANTS = {
+    "list_assistants": Operation(PageOf(objects.Assistant), query=PAGE),
+    "create_assistant": Operation(objects.Assistant, requests.CreateAssistant),
+    "get_assistant": Operation(objects.Assistant),
+    "modify_assistant": Operation(objects.Assistant, requests.ModifyAssistant),
+    "delete_assistant": Operation(DELETED),
+}
+_THREADS = {
+    "create_thread": Operation(objects.Thread, requests.CreateThread),
+    "create_thread_and_run": Operation(objects.Run, requests.CreateThreadAndRun, stream=True),
+    "get_thread": Operation(objects.Thread),
+    "modify_thread": Operation(objects.Thread, requests.ModifyThread),
+    "delete_thread": Operation(DELETED),
+    "list_messages": Operation(PageOf(objects.Message), query=(*PAGE, RUN_ID)),
+    "create_message": Operation(objects.Message, requests.CreateMessage),
+    "get_message": Operation(objects.Message),
+    "modify_message": Operation(objects.Message, requests.ModifyMetadata),
+    "delete_message": Operation(DELETED),
+}
+_RUNS = {
+    "list_runs": Operation(PageOf(objects.Run), query=PAGE),
+    "create_run": Operation(objects.Run, requests.CreateRun, query=(INCLUDE,), stream=True),
+    "get_run": Operation(objects.Run, polled=True),
+    "modify_run": Operation(objects.Run, requests.ModifyMetadata),
+    "cancel_run": Operation(objects.Run),
+    "submit_tool_outputs": Operation(objects.Run, requests.SubmitOutputs, stream=True),
+    "list_steps": Operation(PageOf(objects.RunStep), query=(*PAGE, INCLUDE)),
+    "get_step": Operation(objects.RunStep, query=(INCLUDE,)),
+}
+_FILES = {
+    "list_files": Operation(PageOf(objects.File), query=(*FILES_PAGE, PURPOSE)),
+    "create_file": Operation(objects.File, FILE_FORM),
+    "get_file": Operation(objects.File),
+    "delete_file": Operation(DELETED),
+    "get_file_content": Operation(BYTES, media_type="application/octet-stream"),
+}
+_STORES = {
+    "list_vector_stores": Operation(PageOf(objects.VectorStore), query=PAGE),
+    "create_vector_store": Operation(objects.VectorStore, requests.CreateVectorStore),
+    "get_vector_store": Operation(objects.VectorStore),
+    "modify_vector_store": Operation(objects.VectorStore, requests.ModifyVectorStore),
+    "delete_vector_store": Operation(DELETED),
+    "search_vector_store": Operation(FOUND, requests.SearchStore),
+    "list_store_files": Operation(PageOf(objects.VectorStoreFile), query=(*PAGE, FILTER)),
+    "add_store_file": Operation(objects.VectorStoreFile, requests.CreateStoreFile),
+    "get_store_file": Operation(objects.VectorStoreFile, polled=True),
+    "modify_store_file": Operation(objects.VectorStoreFile, requests.ModifyStoreFile),
+    "remove_store_file": Operation(DELETED),
+    "get_store_file_content": Operation(FILE_TEXT),
+    "create_batch": Operation(objects.FileBatch, requests.CreateBatch),
+    "get_batch": Operation(objects.FileBatch, polled=True),
+    "cancel_batch": Operation(objects.FileBatch),
+    "list_batch_files": Operation(PageOf(objects.VectorStoreFile), query=(*PAGE, FILTER)),
+}
+_REST = {
+    "list_models": Operation(MODELS),
+    "get_model": Operation(objects.Model),
+    "delete_model": Operation(DELETED),
+    "healthz": Operation(READY, open=True),
+    "readyz": Operation(READY, open=True),
+}
+
+OPERATIONS: Mapping[str, Operation] = {
+    **_ASSISTANTS,
+    **_THREADS,
+    **_RUNS,
+    **_FILES,
+    **_STORES,
+    **_REST,
+}
+"""By the route's name, which is its function's."""
