@@ -17,6 +17,7 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,10 @@ class FileBlobs:
         """Drop the bytes; nothing happens when there are none."""
         place = self._place(key)
         await self._in_thread(partial(_remove, place))
+
+    async def keys(self, older_than: float) -> list[str]:
+        """Keys of all bytes that were written at least `older_than` seconds ago, by the file system's clock."""
+        return await self._in_thread(partial(_keys, self._root, time.time() - older_than))
 
     def _place(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
@@ -169,6 +174,15 @@ def _sweep(folder: Path) -> None:
         with contextlib.suppress(OSError), leftover.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             leftover.unlink()
+
+
+def _keys(root: Path, before: float) -> list[str]:
+    found: list[str] = []
+    for place in root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+            if place.stat().st_mtime <= before:
+                found.append(place.name)
+    return found
 
 
 def _remove(place: Path) -> None:

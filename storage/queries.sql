@@ -144,3 +144,38 @@ WHERE b.batch_id = :batch_id GROUP BY f.status;
 -- name: stores_with_file
 -- The vector stores that hold a file, in the order they took it.
 SELECT vector_store_id FROM vector_store_files WHERE file_id = :file_id ORDER BY seq;
+
+-- name: batches_with_file
+-- The batches still counting that a store's file is a member of (index batch_files_of_file).
+SELECT b.id FROM batch_files AS m CROSS JOIN file_batches AS b ON b.id = m.batch_id
+WHERE m.store_file = :store_file AND b.status = 'in_progress' ORDER BY b.seq;
+
+-- name: owners_of_file
+-- Who lists a file for the code interpreter; `kind` is a table's name.
+SELECT owner FROM listed_files WHERE file_id = :file_id AND kind = :kind ORDER BY owner;
+
+-- name: due_files
+-- Files past their time.
+SELECT body FROM files WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit;
+
+-- name: due_uploads
+-- Uploads that were neither completed nor cancelled in time.
+SELECT body FROM uploads WHERE status = 'pending' AND expires_at <= :now ORDER BY expires_at LIMIT :limit;
+
+-- name: due_vector_stores
+-- Vector stores that nobody has used for long enough.
+SELECT body FROM vector_stores WHERE status <> 'expired' AND expires_at <= :now ORDER BY expires_at LIMIT :limit;
+
+-- name: next_due
+-- When the next of the three comes.
+SELECT min(at) FROM (
+  SELECT min(expires_at) AS at FROM files WHERE expires_at IS NOT NULL
+  UNION ALL SELECT min(expires_at) FROM uploads WHERE status = 'pending'
+  UNION ALL SELECT min(expires_at) FROM vector_stores WHERE expires_at IS NOT NULL AND status <> 'expired'
+);
+
+-- name: unowned
+-- Keys of bytes that nothing names.
+SELECT value FROM json_each(:keys) AS key
+WHERE NOT EXISTS (SELECT 1 FROM files WHERE id = key.value)
+  AND NOT EXISTS (SELECT 1 FROM upload_parts WHERE id = key.value);

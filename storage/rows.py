@@ -200,9 +200,13 @@ _OF_PROJECTS = (
     _child("messages", objects.Message, "threads", "thread_id", "run_id", "status"),
     _child("runs", objects.Run, "threads", "thread_id", "status", "expires_at"),
     _child("run_steps", objects.RunStep, "threads", "thread_id", "run_id", "status"),
-    _root("files", objects.File, "purpose"),
-    _root("uploads", objects.Upload, "status"),
-    _root("vector_stores", objects.VectorStore, "status"),
+    replace(
+        _root("files", objects.File, "purpose", "expires_at"),
+        members={"alive_at": "(expires_at IS NULL OR expires_at > CAST(:alive_at AS INTEGER))"},
+    ),
+    _root("uploads", objects.UploadRecord, "status", "expires_at"),
+    _child("upload_parts", objects.UploadPartRecord, "uploads", "upload_id"),
+    _root("vector_stores", objects.VectorStore, "status", "expires_at"),
     _STORE_FILES,
     _child("file_batches", objects.FileBatch, "vector_stores", "vector_store_id", "status"),
 )

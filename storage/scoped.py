@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..engine.errors import StorageFault
 from ..engine.events import Event, EventName
-from ..engine.objects import FileBatch, FileCounts, Run
+from ..engine.objects import Assistant, FileBatch, FileCounts, Run, Thread, Wire
 from ..engine.ports import Chunk, TranscriptEntry
 from . import rows
 from .transaction import SQLiteTransaction, misplaced
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
 T = TypeVar("T")
+ObjectT = TypeVar("ObjectT", bound=Wire)
 
 
 class ScopedStore:
@@ -204,6 +205,29 @@ class ScopedTransaction(SQLiteTransaction):
         owned = self._owned_stores(found)
         return [store_id for store_id in found if store_id in owned]
 
+    def batches_with_file(self, vector_store_id: str, file_id: str) -> list[str]:
+        """None of another project's vector store."""
+        owned = self._owns_store(vector_store_id)
+        return super().batches_with_file(vector_store_id, file_id) if owned else []
+
+    def owners_of_file(self, kind: type[Assistant] | type[Thread], file_id: str) -> list[str]:
+        """The project's assistants or threads."""
+        return [id_ for id_ in super().owners_of_file(kind, file_id) if self.get(kind, id_)]
+
+    # --- housekeeping ------------------------------------------------------------------------------
+
+    def due(self, kind: type[ObjectT], now: float, limit: int = 100) -> list[ObjectT]:
+        """Refused."""
+        raise _no_housekeeping()
+
+    def next_due(self) -> int | None:
+        """Refused."""
+        raise _no_housekeeping()
+
+    def unowned(self, keys: Sequence[str]) -> list[str]:
+        """Refused."""
+        raise _no_housekeeping()
+
     def _owns_batch(self, batch_id: str) -> bool:
         return self.get(FileBatch, batch_id) is not None
 
@@ -212,3 +236,7 @@ def _no_queue() -> StorageFault:
     return StorageFault(
         "Only the whole store knows the queue of runs; a view of one project does not."
     )
+
+
+def _no_housekeeping() -> StorageFault:
+    return StorageFault("Only the whole store is kept in order; a view of one project is not.")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..engine.chat import ChatMessage
 from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
-from ..engine.objects import FileCounts, Run, Wire
+from ..engine.objects import Assistant, FileCounts, Run, Thread, Wire
 from ..engine.ports import Chunk, Citation, MadeFile, PageQuery, TranscriptEntry
 from . import keywords, rows, statements
 
@@ -253,6 +253,32 @@ class SQLiteTransaction:
     def stores_with_file(self, file_id: str) -> list[str]:
         """Ids of the vector stores that hold the file, in the order they took it."""
         return [row[0] for row in self._named("stores_with_file", file_id=file_id)]
+
+    def batches_with_file(self, vector_store_id: str, file_id: str) -> list[str]:
+        """Ids of the batches in progress that the store's file is a member of, oldest first."""
+        key = f"{vector_store_id}/{file_id}"
+        return [row[0] for row in self._named("batches_with_file", store_file=key)]
+
+    def owners_of_file(self, kind: type[Assistant] | type[Thread], file_id: str) -> list[str]:
+        """Ids of the assistants or threads whose code interpreter lists the file."""
+        table = self._table(kind).name
+        return [row[0] for row in self._named("owners_of_file", file_id=file_id, kind=table)]
+
+    # --- housekeeping ------------------------------------------------------------------------------
+
+    def due(self, kind: type[ObjectT], now: float, limit: int = 100) -> list[ObjectT]:
+        """Files, pending uploads or vector stores not yet expired that are past their expires_at, longest first."""
+        found = self._named(f"due_{self._table(kind).name}", now=now, limit=limit)
+        return [rows.decode_model(kind, row[0]) for row in found]
+
+    def next_due(self) -> int | None:
+        """The earliest expires_at that `due` will ever find."""
+        (at,) = self._named("next_due").fetchone()
+        return None if at is None else int(at)
+
+    def unowned(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that are no file's and no upload part's."""
+        return [row[0] for row in self._named("unowned", keys=rows.encode(list(keys)))]
 
 
 def misplaced() -> StorageFault:

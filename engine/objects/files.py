@@ -1,4 +1,4 @@
-"""Files, uploads, vector stores with their files and batches, models."""
+"""Files, uploads with their parts, vector stores with their files and batches, models."""
 
 from typing import Literal
 
@@ -31,6 +31,34 @@ class Upload(Wire):
     status: UploadStatus
     expires_at: int
     file: File | None = None
+
+
+class UploadRecord(Upload):
+    """An upload as it is kept: what clients are not shown stands here, too. `lifetime`: seconds its file will live."""
+
+    mime_type: str
+    lifetime: int | None = None
+
+    def public(self) -> Upload:
+        """What clients see."""
+        return Upload(**{name: getattr(self, name) for name in Upload.model_fields})
+
+
+class UploadPart(Wire):
+    id: str
+    object: Literal["upload.part"] = "upload.part"
+    created_at: int
+    upload_id: str
+
+
+class UploadPartRecord(UploadPart):
+    """A part as it is kept; its bytes lie in the blob store under its id. `size` in bytes."""
+
+    size: int
+
+    def public(self) -> UploadPart:
+        """What clients see."""
+        return UploadPart(**{name: getattr(self, name) for name in UploadPart.model_fields})
 
 
 class FileCounts(Wire):

@@ -40,10 +40,12 @@ from .tools import (
     ToolResourcesBody,
     VectorStoreSeed,
 )
+from .uploads import CompleteUpload, CreateUpload, FileExpiryBody
 
 __all__ = [
     "Body",
     "ChunkingBody",
+    "CompleteUpload",
     "CreateAssistant",
     "CreateBatch",
     "CreateMessage",
@@ -51,8 +53,10 @@ __all__ = [
     "CreateStoreFile",
     "CreateThread",
     "CreateThreadAndRun",
+    "CreateUpload",
     "CreateVectorStore",
     "ExpiresAfterBody",
+    "FileExpiryBody",
     "FileIds",
     "FileSearchResources",
     "ModifyAssistant",

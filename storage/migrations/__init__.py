@@ -32,9 +32,14 @@ def m0002_projects(db: "Database") -> None:
     run_script(db.conn, "m0002_projects")
 
 
+def m0003_uploads(db: "Database") -> None:
+    """Upload parts, expiry of files, uploads and stores, and who lists a file."""
+    run_script(db.conn, "m0003_uploads")
+
+
 Step = Callable[["Database"], None]
 
-STEPS: tuple[Step, ...] = (m0001_first, m0002_projects)
+STEPS: tuple[Step, ...] = (m0001_first, m0002_projects, m0003_uploads)
 """All steps up to this version, oldest first."""
 
 

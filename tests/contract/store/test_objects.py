@@ -129,7 +129,7 @@ STORE_FILES = st.builds(
     attributes=st.dictionaries(TEXT, TEXT | st.booleans() | st.floats(allow_nan=False), max_size=3),
     usage_bytes=st.integers(0, 2**60),
 )
-UPLOAD = objects.Upload(
+UPLOAD = objects.UploadRecord(
     id="upload_1",
     bytes=9,
     created_at=1,
@@ -138,6 +138,7 @@ UPLOAD = objects.Upload(
     status=UploadStatus.COMPLETED,
     expires_at=2,
     file=samples.file(2),
+    mime_type="text/plain",
 )
 OTHERS = st.one_of(
     st.builds(
