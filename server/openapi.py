@@ -70,7 +70,7 @@ def _operation(route: APIRoute, operation: Operation) -> Json:
         "tags": list(route.tags),
         "parameters": [
             *(_path_parameter(name) for name in route.param_convertors),
-            *(dict(query.parameter) for query in operation.query),
+            *(dict(each.written) for each in operation.parameters),
         ],
         "responses": {
             "200": _answer(operation),

@@ -10,16 +10,18 @@ from typing import Any
 from ..engine import objects, requests
 from ..engine.objects import Wire
 from ..engine.requests import Body
+from ..engine.services import BusyPolicy, Until
+from .patience import POLICY_HEADER, WAIT_HEADER
 from .reading import FILE_STATUSES, STEP_CONTENT
 
 Schema = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One query parameter, as OpenAPI writes it."""
+class Parameter:
+    """One parameter, as OpenAPI writes it."""
 
-    parameter: Schema
+    written: Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Operation:
     Attributes:
         answer: the 200; None: nothing is said of its body.
         body: what it reads; None: no body is read.
-        query: query parameters.
+        parameters: in the query and in headers; those of the path come from it.
         media_type: of the answer.
         stream: whether `stream: true` makes the answer a stream of events.
         polled: whether the answer says when to poll again.
@@ -55,18 +57,22 @@ class Operation:
 
     answer: Answer | None = None
     body: type[Body] | Form | None = None
-    query: tuple[Query, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
     media_type: str = "application/json"
     stream: bool = False
     polled: bool = False
     open: bool = False
 
 
-def _query(name: str, description: str, **schema: Any) -> Query:
-    return Query({"name": name, "in": "query", "description": description, "schema": schema})
+def _query(name: str, description: str, **schema: Any) -> Parameter:
+    return Parameter({"name": name, "in": "query", "description": description, "schema": schema})
 
 
-def _limit(highest: int, default: int) -> Query:
+def _header(name: str, description: str, **schema: Any) -> Parameter:
+    return Parameter({"name": name, "in": "header", "description": description, "schema": schema})
+
+
+def _limit(highest: int, default: int) -> Parameter:
     bounds = {"minimum": 1, "maximum": highest, "default": default}
     return _query("limit", "How many at most.", type="integer", **bounds)
 
@@ -84,6 +90,17 @@ INCLUDE = _query(
     "Show the text of search results.",
     type="array",
     items={"type": "string", "const": STEP_CONTENT},
+)
+
+POSITION = (
+    _query("after", "Number of the last event seen.", type="integer", minimum=0, default=0),
+    _header("Last-Event-ID", "The same; it wins.", type="integer", minimum=0),
+    _query("until", "Follow to the next pause or to the end.", type="string", enum=list(Until)),
+    INCLUDE,
+)
+PATIENCE = (
+    _header(POLICY_HEADER, "What to do at a busy thread.", type="string", enum=list(BusyPolicy)),
+    _header(WAIT_HEADER, "Seconds to wait at most.", type="number", minimum=0),
 )
 
 TEXT: Schema = {"type": "string"}
@@ -156,7 +173,7 @@ READY: Schema = {
 }
 
 _ASSISTANTS = {
-    "list_assistants": Operation(PageOf(objects.Assistant), query=PAGE),
+    "list_assistants": Operation(PageOf(objects.Assistant), parameters=PAGE),
     "create_assistant": Operation(objects.Assistant, requests.CreateAssistant),
     "get_assistant": Operation(objects.Assistant),
     "modify_assistant": Operation(objects.Assistant, requests.ModifyAssistant),
@@ -168,37 +185,38 @@ _THREADS = {
     "get_thread": Operation(objects.Thread),
     "modify_thread": Operation(objects.Thread, requests.ModifyThread),
     "delete_thread": Operation(DELETED),
-    "list_messages": Operation(PageOf(objects.Message), query=(*PAGE, RUN_ID)),
-    "create_message": Operation(objects.Message, requests.CreateMessage),
+    "list_messages": Operation(PageOf(objects.Message), parameters=(*PAGE, RUN_ID)),
+    "create_message": Operation(objects.Message, requests.CreateMessage, PATIENCE),
     "get_message": Operation(objects.Message),
     "modify_message": Operation(objects.Message, requests.ModifyMetadata),
     "delete_message": Operation(DELETED),
 }
 _RUNS = {
-    "list_runs": Operation(PageOf(objects.Run), query=PAGE),
-    "create_run": Operation(objects.Run, requests.CreateRun, query=(INCLUDE,), stream=True),
+    "list_runs": Operation(PageOf(objects.Run), parameters=PAGE),
+    "create_run": Operation(objects.Run, requests.CreateRun, (INCLUDE, *PATIENCE), stream=True),
     "get_run": Operation(objects.Run, polled=True),
     "modify_run": Operation(objects.Run, requests.ModifyMetadata),
     "cancel_run": Operation(objects.Run),
-    "submit_tool_outputs": Operation(objects.Run, requests.SubmitOutputs, stream=True),
-    "list_steps": Operation(PageOf(objects.RunStep), query=(*PAGE, INCLUDE)),
-    "get_step": Operation(objects.RunStep, query=(INCLUDE,)),
+    "submit_tool_outputs": Operation(objects.Run, requests.SubmitOutputs, (INCLUDE,), stream=True),
+    "follow_run": Operation(parameters=POSITION, stream=True),
+    "list_steps": Operation(PageOf(objects.RunStep), parameters=(*PAGE, INCLUDE)),
+    "get_step": Operation(objects.RunStep, parameters=(INCLUDE,)),
 }
 _FILES = {
-    "list_files": Operation(PageOf(objects.File), query=(*FILES_PAGE, PURPOSE)),
+    "list_files": Operation(PageOf(objects.File), parameters=(*FILES_PAGE, PURPOSE)),
     "create_file": Operation(objects.File, FILE_FORM),
     "get_file": Operation(objects.File),
     "delete_file": Operation(DELETED),
     "get_file_content": Operation(BYTES, media_type="application/octet-stream"),
 }
 _STORES = {
-    "list_vector_stores": Operation(PageOf(objects.VectorStore), query=PAGE),
+    "list_vector_stores": Operation(PageOf(objects.VectorStore), parameters=PAGE),
     "create_vector_store": Operation(objects.VectorStore, requests.CreateVectorStore),
     "get_vector_store": Operation(objects.VectorStore),
     "modify_vector_store": Operation(objects.VectorStore, requests.ModifyVectorStore),
     "delete_vector_store": Operation(DELETED),
     "search_vector_store": Operation(FOUND, requests.SearchStore),
-    "list_store_files": Operation(PageOf(objects.VectorStoreFile), query=(*PAGE, FILTER)),
+    "list_store_files": Operation(PageOf(objects.VectorStoreFile), parameters=(*PAGE, FILTER)),
     "add_store_file": Operation(objects.VectorStoreFile, requests.CreateStoreFile),
     "get_store_file": Operation(objects.VectorStoreFile, polled=True),
     "modify_store_file": Operation(objects.VectorStoreFile, requests.ModifyStoreFile),
@@ -207,7 +225,7 @@ _STORES = {
     "create_batch": Operation(objects.FileBatch, requests.CreateBatch),
     "get_batch": Operation(objects.FileBatch, polled=True),
     "cancel_batch": Operation(objects.FileBatch),
-    "list_batch_files": Operation(PageOf(objects.VectorStoreFile), query=(*PAGE, FILTER)),
+    "list_batch_files": Operation(PageOf(objects.VectorStoreFile), parameters=(*PAGE, FILTER)),
 }
 _REST = {
     "list_models": Operation(MODELS),
