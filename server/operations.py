@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine import objects, requests
+from ..engine.feed import Until
 from ..engine.objects import Wire
 from ..engine.requests import Body
-from ..engine.services import BusyPolicy, Until
+from ..engine.services import BusyPolicy
 from .patience import POLICY_HEADER, WAIT_HEADER
 from .reading import FILE_STATUSES, STEP_CONTENT
 
