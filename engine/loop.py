@@ -11,13 +11,16 @@ no queue and no lease (`worker`) and speaks to models and tools through their po
 import asyncio
 import logging
 from contextlib import aclosing
+from functools import partial
 
 from .annotations import Annotator
 from .chat import ChatMessage
+from .choice import MOST_REMINDERS, Called
 from .core import Core
 from .endings import close_open, end_run
 from .errors import AssistantsError, BackendFault, ContextOverflow, RateLimited
 from .journal import Unit
+from .lease import LeaseLost
 from .nudges import Circles
 from .objects import (
     FunctionArguments,
@@ -29,7 +32,7 @@ from .objects import (
     Usage,
 )
 from .ports import Citation, MadeFile, TranscriptEntry
-from .prompt import Budget, Called, PromptBuilder, ThreadView, function_names, read_thread
+from .prompt import Budget, PromptBuilder, ThreadView, function_names, read_thread
 from .pump import batches
 from .readiness import wait_for_thread_store
 from .recall import recall
@@ -55,6 +58,7 @@ class Execution:
         self.budget = Budget.of(run)
         self.turn: Turn | None = None
         self.called = Called()
+        self.reminders = 0
         self.circles = Circles()
         self.carried = Usage.of(0, 0)
         self.citations: list[Citation] = []
@@ -74,6 +78,12 @@ class RunLoop:
         Cancelled with `execution.stop` set, it ends the run that way; without, it leaves the run to be taken up again.
         """
         execution.begun = True
+        try:
+            await self._execute(execution)
+        except LeaseLost as lost:
+            _log.warning("%s It goes on without us.", lost.message)
+
+    async def _execute(self, execution: Execution) -> None:
         try:
             if (
                 execution.stop is not None
@@ -129,7 +139,7 @@ class RunLoop:
         functions = function_names(run)
         past = await self._core.store.read(lambda tx: recall(tx, run, functions))
         execution.budget.spend(past.spent.prompt_tokens, past.spent.completion_tokens)
-        execution.called = Called(past.turns, past.tool_turns)
+        execution.called = Called(past.turns, past.obeyed, past.tool_turns)
         execution.citations = list(past.citations)
         execution.files = {made.path: made for made in past.files}
         execution.images = list(past.images)
@@ -150,13 +160,16 @@ class RunLoop:
             if reason is not None:
                 await self._end(execution, On.EXHAUST, reason=reason)
                 return
-            turn = Turn(self._core, execution.run, self._plan(execution, builder))
+            plan = self._plan(execution, builder)
+            turn = Turn(self._core, execution.run, plan)
             execution.turn = turn
             source = batches(backend.stream(prompt.request), self._core.settings.flush_interval)
             async with aclosing(source) as stream:
                 async for batch in stream:
                     await turn.write(batch)
             execution.budget.spend(turn.spent.prompt_tokens, turn.spent.completion_tokens)
+            if await self._reminded(execution, turn, plan):
+                continue
             if not await self._after(execution, builder, view):
                 return
 
@@ -165,6 +178,7 @@ class RunLoop:
             functions=builder.functions,
             tools=frozenset(builder.tools()),
             images=tuple(execution.images),
+            choice=builder.choice(execution.called),
             carried=execution.carried,
             annotator=lambda: Annotator(
                 execution.citations, list(execution.files.values()), execution.called.turns
@@ -182,12 +196,12 @@ class RunLoop:
             await turn.cut_short()
             await self._end(execution, On.EXHAUST, reason="max_completion_tokens")
             return False
-        if turn.tool_step is None and turn.function_step is None and not turn.unknown:
+        if turn.tool_step is None and not turn.calls_functions and not turn.unknown:
             await self._complete(execution, turn)
             return False
         self._count(execution, turn)
         await turn.finish()
-        stepless = turn.tool_step is None and turn.function_step is None
+        stepless = turn.tool_step is None and not turn.calls_functions
         execution.carried = turn.usage if stepless else Usage.of(0, 0)
         outcome = ToolOutcome()
         if turn.tool_step is not None:
@@ -207,6 +221,7 @@ class RunLoop:
         """
         called, most = execution.called, self._core.settings.max_tool_turns
         called.turns += 1
+        called.obeyed += bool(turn.called)
         if turn.tool_step is None and not turn.unknown:
             return  # how often the client is asked is the client's business
         if called.tool_turns >= most:
@@ -227,6 +242,7 @@ class RunLoop:
         ]
 
         nudge = execution.circles.note if self._core.settings.nudges else ""
+        function_step = turn.release_functions()
 
         def commit(unit: Unit) -> Run:
             unit.tx.append_transcript(turn.entry())
@@ -243,6 +259,8 @@ class RunLoop:
                 return run
             if run.status is RunStatus.CANCELLING:
                 return end_run(unit, run.id, On.STOPPED, unfinished=turn.unfinished())
+            for operation in function_step:
+                operation(unit)
             return self._require_action(unit, run, turn)
 
         execution.run = await self._core.journal.commit(commit)
@@ -262,6 +280,27 @@ class RunLoop:
         turn.park_functions(unit)
         action = RequiredAction(submit_tool_outputs=SubmitToolOutputs(tool_calls=calls))
         return unit.fire(Run, run.id, On.REQUIRE_ACTION, required_action=action)
+
+    async def _reminded(self, execution: Execution, turn: Turn, plan: TurnPlan) -> bool:
+        """Whether the model did not do what tool_choice asks for: it has been told, and another turn is due.
+
+        Raises:
+            BackendFault: it has been told often enough.
+        """
+        spoke = turn.message_id is not None
+        note = plan.choice.reminder(turn.called, dropped=turn.dropped, spoke=spoke)
+        if note is None or turn.unknown or turn.reason == "length":
+            return False  # of a tool that does not exist it is told anyway
+        if execution.reminders >= MOST_REMINDERS:
+            raise BackendFault("The model does not keep to the run's tool_choice.")
+        execution.reminders += 1
+        run = execution.run
+        told = TranscriptEntry(run.thread_id, run.id, body=ChatMessage(role="user", content=note))
+        entries = [turn.entry(), told] if spoke else [told]
+        await turn.finish(*(partial(_append, entry) for entry in entries))
+        execution.carried = Usage.of(0, 0) if spoke else turn.usage
+        execution.turn = None
+        return True
 
     async def _complete(self, execution: Execution, turn: Turn) -> None:
         """The model has answered: message, transcript and run are closed in one transaction."""
@@ -307,6 +346,10 @@ class RunLoop:
 def _next_number(execution: Execution) -> int:
     """The first number no passage of this run has had yet; calls leave gaps between theirs."""
     return max((citation.number for citation in execution.citations), default=0) + 1
+
+
+def _append(entry: TranscriptEntry, unit: Unit) -> None:
+    unit.tx.append_transcript(entry)
 
 
 def _recorded(unit: Unit, spoken: TranscriptEntry) -> bool:

@@ -6,9 +6,9 @@ prompt and only its end grows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from .chat import ChatMessage, ChatRequest, ToolSchema
+from .choice import Called, Choice, choice_of
 from .context import ANSWER_RESERVE, Rendering, fit, last_messages, units_of
 from .core import Core
 from .objects import (
@@ -50,15 +50,6 @@ class Prompt:
 
     request: ChatRequest
     tokens: int
-
-
-@dataclass(slots=True)
-class Called:
-    """How many turns of a run have called something, and how many of them engine-side tools."""
-
-    turns: int = 0
-    tool_turns: int = 0
-    in_circles: bool = False  # the latest turn only repeated calls: the next one has to answer
 
 
 @dataclass(slots=True)
@@ -183,7 +174,7 @@ class PromptBuilder:
         units = await units_of(view.entries, rendering)
         if self._run.truncation_strategy.type == "last_messages":
             units = last_messages(units, self._run.truncation_strategy.last_messages or 1)
-        request = await self._bare_request(view, session, called)
+        request = await self._bare_request(view, session, self.choice(called))
         window = self._backend.capabilities.context_window
         limit = window - min(ANSWER_RESERVE, budget.completion or ANSWER_RESERVE, window // 4)
         if budget.prompt is not None:
@@ -194,38 +185,27 @@ class PromptBuilder:
         return Prompt(replace(fitted, max_tokens=answer), tokens)
 
     async def _bare_request(
-        self, view: ThreadView, session: ToolSession, called: Called
+        self, view: ThreadView, session: ToolSession, choice: Choice
     ) -> ChatRequest:
         """System message, tools and settings, without the conversation."""
         run = self._run
         system = await self._system_text(view, session)
-        choice, forced = self._tool_choice(called)
         response_format = run.response_format if isinstance(run.response_format, dict) else None
         return ChatRequest(
             messages=(ChatMessage(role="system", content=system),) if system else (),
             tools=self._schemas(session),
-            tool_choice=choice,
-            forced_tool=forced,
-            parallel_tool_calls=run.parallel_tool_calls,
+            tool_choice=choice.mode,
+            forced_tool=choice.forced,
+            parallel_tool_calls=choice.parallel,
             temperature=1.0 if run.temperature is None else run.temperature,
             top_p=1.0 if run.top_p is None else run.top_p,
             response_format=response_format,
             session=run.thread_id,
         )
 
-    def _tool_choice(
-        self, called: Called
-    ) -> tuple[Literal["none", "auto", "required"], str | None]:
-        """What the run asks for on its first turn; after that the model decides, and at the end it has to answer."""
-        choice = self._run.tool_choice
-        if called.in_circles or called.tool_turns >= self._core.settings.max_tool_turns:
-            return "none", None
-        if isinstance(choice, dict):
-            if called.turns:
-                return "auto", None
-            named: dict[str, Any] = choice.get("function") or {"name": choice["type"]}
-            return "auto", str(named["name"])
-        return ("auto", None) if choice == "required" and called.turns else (choice, None)
+    def choice(self, called: Called) -> Choice:
+        """What the next turn may and must call."""
+        return choice_of(self._run, called, self._core.settings.max_tool_turns)
 
     def _schemas(self, session: ToolSession) -> tuple[ToolSchema, ...]:
         functions = [

@@ -29,6 +29,7 @@ class Past:
     Attributes:
         spent: tokens of all its steps.
         turns: finished turns that called something; an unfinished one is done again and does not count.
+        obeyed: those of them that called a tool or function that exists.
         tool_turns: those of them that called engine-side tools, or tools that do not exist.
         calls: the engine-side calls, turn by turn.
         citations: passages given to the model.
@@ -38,6 +39,7 @@ class Past:
 
     spent: Usage
     turns: int
+    obeyed: int
     tool_turns: int
     calls: tuple[tuple[ToolCall, ...], ...]
     citations: tuple[Citation, ...]
@@ -51,9 +53,11 @@ def recall(tx: Transaction, run: Run, functions: frozenset[str]) -> Past:
     steps = run_steps(tx, run.id)
     messages, _ = tx.page(Message, PageQuery({"thread_id": run.thread_id, "run_id": run.id}, 100))
     turns = [entry.body.tool_calls for entry in entries if entry.body and entry.body.tool_calls]
+    known = functions | {tool.type for tool in run.tools}
     return Past(
         spent=sum_usage(steps),
         turns=len(turns),
+        obeyed=sum(any(call.name in known for call in calls) for calls in turns),
         tool_turns=sum(any(call.name not in functions for call in calls) for calls in turns),
         calls=tuple(tuple(c for c in calls if c.name not in functions) for calls in turns),
         citations=tuple(citation for entry in entries for citation in entry.citations),

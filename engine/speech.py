@@ -51,6 +51,7 @@ class Speech:
         self._images = tuple(images)
         self._text_shown = False
         self._annotation_count = 0
+        self._message: Message | None = None  # as it was created
 
     def open(self) -> list[Operation]:
         """Create step and message, show the images."""
@@ -70,7 +71,7 @@ class Speech:
         content = self.content()
         return [
             *operations,
-            lambda unit: unit.fire(Message, self.message_id, On.COMPLETE, content=content),
+            lambda unit: self._complete(unit, content),
             lambda unit: unit.fire(RunStep, self.step_id, On.COMPLETE, usage=usage),
         ]
 
@@ -114,7 +115,16 @@ class Speech:
             role="assistant",
         )
         unit.save(step, EventName.STEP_CREATED, EventName.STEP_IN_PROGRESS)
+        self._message = message
         unit.save(message, EventName.MESSAGE_CREATED, EventName.MESSAGE_IN_PROGRESS)
+
+    def _complete(self, unit: Unit, content: tuple[Content, ...]) -> None:
+        """Complete the message; one deleted while it was written is completed for those who follow it only."""
+        if unit.tx.get(Message, self.message_id) is not None:
+            unit.fire(Message, self.message_id, On.COMPLETE, content=content)
+        elif self._message is not None:
+            ended = MESSAGE.fire(self._message, On.COMPLETE, unit.now, content=content)
+            unit.emit(self._run.id, EventName.MESSAGE_COMPLETED, ended.to_wire())
 
     def _show(self, pieces: Sequence[Piece]) -> list[Operation]:
         """Deltas for the pieces: plain neighbours joined, each annotation alone, whole and once."""

@@ -3,6 +3,9 @@
 Text becomes a message_creation step, calls of engine-side tools one tool_calls step, calls of client functions
 another. A message is created only with its first visible fragment, and is completed when the model goes on to call
 tools or ends its turn. Nothing is executed here.
+
+A stream has one open step at a time. A function step stays open until the client has answered, so where a call of an
+engine-side tool may still follow, function calls are held back: the loop shows them when those tools are done.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +14,7 @@ from functools import partial
 
 from .annotations import Annotator
 from .chat import ChatMessage, Delta, Finish, TextDelta, ToolCallDelta, UsageDelta
+from .choice import Choice
 from .core import Core
 from .endings import Unfinished
 from .journal import Unit
@@ -28,6 +32,7 @@ class TurnPlan:
     tools: frozenset[str]  # names of engine-side tools on offer
     images: tuple[str, ...]  # made by the run's code and not shown in a message yet
     annotator: Callable[[], Annotator]
+    choice: Choice = field(default_factory=Choice)
     carried: Usage = field(default_factory=Usage)  # of turns before that left no step
 
 
@@ -39,6 +44,7 @@ class Turn:
         self.function_step: ToolStep | None = None
         self.message_id: str | None = None
         self.unknown: list[CallDraft] = []
+        self.dropped = False  # it made calls that tool_choice or parallel_tool_calls forbid
         self.spent = Usage.of(0, 0)  # by this turn
         self.reason = "stop"
         self.images_shown = False
@@ -49,8 +55,21 @@ class Turn:
         self._blank = ""  # white space before the first visible character
         self._speech: Speech | None = None
         self._shown: dict[str, Speech] = {}
+        self._refused: set[int] = set()
         self._calls: dict[int, tuple[ToolStep | None, CallDraft]] = {}
+        self._held: list[CallDraft] = []  # function calls not shown yet
         self._operations: list[Operation] = []
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether the client has something to do."""
+        return self.function_step is not None or bool(self._held)
+
+    @property
+    def called(self) -> frozenset[str]:
+        """Names of the tools and functions called; of those that exist."""
+        shown = [step.calls for step in (self.tool_step, self.function_step) if step]
+        return frozenset(call.name for calls in (*shown, self._held) for call in calls)
 
     @property
     def usage(self) -> Usage:
@@ -87,7 +106,21 @@ class Turn:
         """The model was stopped by a token limit: show what was held back, complete nothing."""
         if self._speech is not None:
             self._operations += self._speech.release()
+        if self.tool_step is None:
+            self._operations += self.release_functions()
         await self._flush()
+
+    def release_functions(self) -> list[Operation]:
+        """Show the function calls held back, in a step of their own."""
+        if not self._held:
+            return []
+        self.function_step = step = ToolStep(self._run, self._core.ids.new("step"))
+        operations = step.open()
+        for held in self._held:
+            call, header = step.begin(held.id, held.name)
+            operations += header + step.write(call, held.arguments)
+        self._held = []
+        return operations
 
     def park_functions(self, unit: Unit) -> None:
         """Leave the function step open with its calls in it, to be completed when the outputs come."""
@@ -161,7 +194,13 @@ class Turn:
         self._speech = None
 
     def _call(self, delta: ToolCallDelta) -> None:
+        if delta.index in self._refused:
+            return
         if delta.index not in self._calls:
+            if not self._plan.choice.allows(delta.name or "", len(self._calls)):
+                self._refused.add(delta.index)
+                self.dropped = True
+                return
             self._close_speech(Usage.of(0, 0), closing_marks=False)
             self._calls[delta.index] = self._begin(delta.name or "")
         step, call = self._calls[delta.index]
@@ -171,8 +210,11 @@ class Turn:
             self._operations += step.write(call, delta.arguments)
 
     def _begin(self, name: str) -> tuple[ToolStep | None, CallDraft]:
-        """Start a call in the step it belongs to; a tool that does not exist has none."""
+        """Start a call in the step it belongs to; one held back and one of a tool that does not exist have none."""
         call_id = self._core.ids.new("call")
+        if name in self._plan.functions and self._tools_may_follow():
+            self._held.append(CallDraft(call_id, name, len(self._held)))
+            return None, self._held[-1]
         if name in self._plan.functions:
             self.function_step = step = self.function_step or self._open_step()
         elif name in self._plan.tools:
@@ -184,6 +226,10 @@ class Turn:
         call, operations = step.begin(call_id, name)
         self._operations += operations
         return step, call
+
+    def _tools_may_follow(self) -> bool:
+        choice = self._plan.choice
+        return bool(self._plan.tools) and choice.parallel and choice.forced is None
 
     def _open_step(self) -> ToolStep:
         step = ToolStep(self._run, self._core.ids.new("step"))

@@ -6,15 +6,19 @@ nobody executes (waiting for the client, queued) are ended here when they are ov
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from .core import Core
 from .endings import end_run
 from .errors import AssistantsError
+from .journal import Unit
+from .lease import FencedJournal
 from .loop import Execution, RunLoop
 from .objects import Run
 from .ports import Transaction
-from .states import RUN, On, RunStatus
+from .states import On, RunStatus
 
 _log = logging.getLogger("local_assistants.worker")
 
@@ -22,14 +26,16 @@ _log = logging.getLogger("local_assistants.worker")
 class Worker:
     """The runs of one process. `start` it once; `stop` leaves unfinished runs in the store for the next start."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, on_beat: Callable[[], None] = lambda: None) -> None:
+        """`on_beat` is called after each heartbeat, for what else has to be looked after in time."""
         self._core = core
-        self._loop = RunLoop(core)
+        self._on_beat = on_beat
         self._owner = core.ids.new("request")
         self._running: dict[str, tuple[Execution, asyncio.Task[None]]] = {}
         self._unended: set[str] = set()  # ours in the store, though nobody executes them any more
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping: set[asyncio.Task[None]] = set()  # ending runs that nobody executes
 
     async def start(self) -> None:
         """Begin to claim runs."""
@@ -38,11 +44,12 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop executing; leases are given back so that the next start takes the runs up at once."""
-        executing = [task for _, task in self._running.values()]
+        executing = [*(task for _, task in self._running.values()), *self._stopping]
         run_ids = list(self._running)
-        for task in [*self._tasks, *executing]:
+        tasks, self._tasks = [*self._tasks, *executing], []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *executing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._core.journal.settle()
         now = self._core.clock.now()
 
@@ -53,21 +60,45 @@ class Worker:
 
         await self._core.store.write(release)
 
+    @property
+    def executing(self) -> int:
+        """How many runs are executed here at this moment."""
+        return len(self._running)
+
     def wake(self) -> None:
         """There may be a run to claim."""
         self._wanted.set()
 
     def interrupt(self, run_id: str, event: On) -> None:
-        """Have a run stopped: at once if it is executed here, else it is claimed and ended."""
+        """Have a run stopped: at once if it is executed here or by nobody, else by the process that executes it."""
         running = self._running.get(run_id)
         if running is None:
-            self.wake()
+            if not self._tasks:
+                return  # stopped: the next start takes it up
+            task = asyncio.create_task(self._stop_idle(run_id))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
             return
         execution, task = running
         if execution.stop is None:
             execution.stop = event
             if execution.begun:  # else it finds `stop` when it begins
                 task.cancel()
+
+    async def _stop_idle(self, run_id: str) -> None:
+        """End a cancelled run that nobody works on; it does not wait for a place among those executed."""
+
+        def stop(unit: Unit) -> None:
+            now, lease = self._core.clock.now(), self._core.settings.lease
+            run = unit.tx.claim_run(self._owner, now, lease, run_id)
+            if run is not None and run.status is RunStatus.CANCELLING:
+                end_run(unit, run_id, On.STOPPED)
+
+        try:
+            await self._core.journal.commit(stop)
+        except AssistantsError:
+            _log.exception("run %s could not be ended; it is taken up like any other", run_id)
+            self.wake()
 
     async def _claim(self) -> None:
         while True:
@@ -95,8 +126,9 @@ class Worker:
 
     async def _execute(self, execution: Execution) -> None:
         run_id = execution.run.id
+        fenced = FencedJournal(self._core.journal, run_id, self._owner)
         try:
-            await self._loop.execute(execution)
+            await RunLoop(replace(self._core, journal=fenced)).execute(execution)
         except Exception:
             # The store refuses. The next heartbeat that reaches it gives the run back, to be taken up again.
             _log.exception("run %s could not be ended", run_id)
@@ -113,6 +145,7 @@ class Worker:
                 await self._tick()
             except AssistantsError:
                 _log.exception("heartbeat failed")
+            self._on_beat()
             await self._core.clock.sleep(settings.heartbeat)
 
     async def _tick(self) -> None:
@@ -120,8 +153,10 @@ class Worker:
         lease = self._core.settings.lease
         await self._core.store.write(lambda tx: self._renew(tx, now, lease))
         self._unended.clear()
-        for run_id in await self._core.store.read(self._stopped_elsewhere):
-            self.interrupt(run_id, On.STOPPED)
+        at_work = {run_id: execution for run_id, (execution, _) in self._running.items()}
+        for run_id in await self._core.store.read(partial(self._stopped_elsewhere, tuple(at_work))):
+            if run_id in self._running and self._running[run_id][0] is at_work[run_id]:
+                self.interrupt(run_id, On.STOPPED)
         for run in await self._core.store.read(lambda tx: tx.overdue_runs(now)):
             if run.id in self._running:
                 self.interrupt(run.id, On.EXPIRE)
@@ -134,11 +169,12 @@ class Worker:
             tx.release_run(run_id, self._owner)
         tx.extend_leases(self._owner, now, lease)
 
-    def _stopped_elsewhere(self, tx: Transaction) -> list[str]:
-        """Runs executed here that another process was asked to cancel, or has ended."""
-        runs = [tx.get(Run, run_id) for run_id in tuple(self._running)]
-        return [
-            run.id
-            for run in runs
-            if run and (run.status is RunStatus.CANCELLING or RUN.is_final(run.status))
-        ]
+    def _stopped_elsewhere(self, run_ids: Sequence[str], tx: Transaction) -> list[str]:
+        """Runs executed here that another process was asked to cancel, has ended or has taken over."""
+
+        def stopped(run_id: str) -> bool:
+            run = tx.get(Run, run_id)
+            cancelling = run is not None and run.status is RunStatus.CANCELLING
+            return cancelling or tx.lease_owner(run_id) != self._owner
+
+        return [run_id for run_id in run_ids if stopped(run_id)]

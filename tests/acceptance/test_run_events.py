@@ -311,9 +311,7 @@ class Listener(AsyncAssistantEventHandler):
             assert self.current_message_snapshot is not None
             self.pairs.append((bare(self.current_message_snapshot), bare(event.data)))
         elif event.event == "thread.run.step.completed":
-            step = (
-                self.current_run_step_snapshot
-            )  # of the step begun last; two may be open at a time
+            step = self.current_run_step_snapshot  # of the step begun last
             if step is not None and step.id == event.data.id and step.type == "tool_calls":
                 self.pairs.append((bare(step), bare(event.data)))
 

@@ -1,5 +1,6 @@
 """Runs in tests of the core: turns they are made of, workers that hold back, a run in mid-sentence."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,15 @@ STILL = replace(FAST, heartbeat=10_000.0)
 """A worker that looks only once at leases and overdue runs, when it starts."""
 IDLE = replace(FAST, max_concurrent_runs=0)
 """A worker that executes nothing and only looks at what is overdue."""
+
+
+async def idle(home: House) -> None:
+    """Wait until its worker executes nothing."""
+    for _ in range(2000):
+        if not home.services.worker.executing:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("the worker is still executing runs")
 
 
 async def speaking(home: House) -> Run:

@@ -111,6 +111,52 @@ async def test_lapsed_and_unclaimed_runs_share_one_queue(store: Store) -> None:
     assert await claim(store, "b", 50) == "run_2"
 
 
+async def test_one_run_can_be_claimed_out_of_turn(store: Store) -> None:
+    """Only while nobody works on it and it wants work."""
+    await queued(store, 1, 2)
+    await put(store, samples.thread(3), samples.run(3, status=RunStatus.REQUIRES_ACTION))
+
+    async def take(owner: str, number: int, now: float) -> bool:
+        run = await store.write(lambda tx: tx.claim_run(owner, now, 10, f"run_{number}"))
+        return run is not None and run.id == f"run_{number}"
+
+    assert [True, False] == [await take("a", 2, 0), await take("b", 2, 9)]
+    assert [True, False, False] == [
+        await take("b", 2, 10),
+        await take("b", 3, 10),
+        await take("b", 4, 10),
+    ]
+    assert "run_1" == await claim(store, "c", 10)
+
+
+async def test_a_run_is_its_owners_until_another_takes_it(store: Store) -> None:
+    """A lapsed lease alone takes it from nobody; a run that waits for its client is nobody's."""
+    await queued(store, 1)
+
+    async def owner() -> str | None:
+        return await store.read(lambda tx: tx.lease_owner("run_1"))
+
+    owners = [await owner()]
+    await claim(store, "a", 0, 10)
+    owners.append(await owner())
+    await claim(store, "b", 50, 10)
+    owners.append(await owner())
+    await set_status(store, 1, RunStatus.REQUIRES_ACTION)
+    owners.append(await owner())
+
+    assert [None, "a", "b", None] == owners
+    assert await store.read(lambda tx: tx.lease_owner("run_9")) is None
+
+
+async def test_the_queue_is_counted(store: Store) -> None:
+    """Queued runs, claimed or not, and no others."""
+    assert 0 == await store.read(lambda tx: tx.count_queued())
+    await queued(store, 1, 2, 3)
+    await claim(store, "a", 0)
+    await set_status(store, 3, RunStatus.IN_PROGRESS)
+    assert 2 == await store.read(lambda tx: tx.count_queued())
+
+
 async def test_overdue_runs_are_those_past_their_time(store: Store) -> None:
     """expires_at itself counts as past; finished runs and runs without a deadline never are."""
     runs = [

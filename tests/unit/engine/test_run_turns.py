@@ -18,6 +18,7 @@ from tests.support.engine import (
     CODE,
     FAST,
     FUNCTION,
+    SEARCH,
     DeltaBackend,
     ScriptedTool,
     answering,
@@ -141,8 +142,8 @@ async def test_a_turn_that_speaks_and_calls_both_kinds(tmp_path: Path) -> None:
         steps = await home.steps(run)
         assert [
             ("message_creation", "completed"),
-            ("tool_calls", "in_progress"),
             ("tool_calls", "completed"),
+            ("tool_calls", "in_progress"),
         ] == [(step.type, step.status) for step in steps]
         assert run.required_action is not None
         wanted = [call.id for call in run.required_action.submit_tool_outputs.tool_calls]
@@ -162,20 +163,19 @@ async def test_a_turn_that_speaks_and_calls_both_kinds(tmp_path: Path) -> None:
     ("choice", "expected"),
     [
         ("required", [("required", None), ("auto", None)]),
-        ({"type": "function", "function": {"name": "add"}}, [("auto", "add"), ("auto", None)]),
+        ({"type": "file_search"}, [("auto", "file_search"), ("auto", None)]),
         ({"type": "code_interpreter"}, [("auto", "code_interpreter"), ("auto", None)]),
         ("auto", [("auto", None), ("auto", None)]),
-        ("none", [("none", None), ("none", None)]),
     ],
 )
 async def test_a_tool_is_forced_on_the_first_turn_only(
     tmp_path: Path, choice: Any, expected: list[Any]
 ) -> None:
-    """Else a run would never come to its answer; `none` holds for all turns."""
-    turns = [calls("fly", {}), {"text": "Done."}]
-    tool = ScriptedTool("code_interpreter", answering("42"))
-    async with house(tmp_path, turns, tools=[tool]) as home:
-        await home.finish(await home.ask(tools=[FUNCTION, CODE], tool_choice=choice))
+    """Else a run would never come to its answer."""
+    name = "file_search" if choice == {"type": "file_search"} else "code_interpreter"
+    tools = [ScriptedTool(kind, answering("42")) for kind in ("file_search", "code_interpreter")]
+    async with house(tmp_path, [calls(name, {}), {"text": "Done."}], tools=tools) as home:
+        await home.finish(await home.ask(tools=[SEARCH, CODE], tool_choice=choice))
         asked = [(request.tool_choice, request.forced_tool) for request in home.backend.requests]
 
     assert expected == asked

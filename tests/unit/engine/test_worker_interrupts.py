@@ -28,6 +28,20 @@ from tests.support.runs import HANG, IDLE, STILL, speaking
 # --- cancel ----------------------------------------------------------------------------------------
 
 
+async def test_a_queued_run_is_cancelled_though_all_places_are_taken(tmp_path: Path) -> None:
+    """It does not wait for its turn to be told that it has none."""
+    async with house(tmp_path, [HANG], settings=replace(FAST, max_concurrent_runs=1)) as home:
+        busy = await speaking(home)
+        run = await home.ask()
+        asked = await home.services.runs.cancel(run.thread_id, run.id)
+        done = await home.finish(run)
+        told = names(await home.journal(run))
+        assert "in_progress" == (await home.get(busy)).status
+
+    assert ("cancelling", "cancelled", None) == (asked.status, done.status, done.started_at)
+    assert ["run.created", "run.queued", "run.cancelling", "run.cancelled"] == told
+
+
 async def test_cancelling_while_the_model_speaks(tmp_path: Path) -> None:
     """The answer shows it cancelling, without cancelled_at; then the events in order; what was said is kept."""
     async with house(tmp_path, [HANG]) as home:

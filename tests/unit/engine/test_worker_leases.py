@@ -27,7 +27,7 @@ from tests.support.engine import (
     names,
 )
 from tests.support.ids import CountingIds
-from tests.support.runs import HANG, STILL, speaking
+from tests.support.runs import HANG, STILL, idle, speaking
 
 # --- restart ---------------------------------------------------------------------------------------
 
@@ -167,6 +167,63 @@ async def test_a_run_claimed_while_the_worker_stops_is_free_again(tmp_path: Path
 
 
 # --- several workers -------------------------------------------------------------------------------
+
+
+async def test_a_worker_that_has_lost_a_run_writes_nothing_to_it(tmp_path: Path) -> None:
+    """It stalls, another one takes the run over and ends it; then it wakes up in mid-sentence."""
+    ids, clock = CountingIds(), VirtualClock()
+    gate = asyncio.Event()
+    late: list[Delta | asyncio.Event] = [TextDelta("Old"), gate, TextDelta(" news"), Finish("stop")]
+    async with house(tmp_path, ids=ids, clock=clock, settings=STILL) as stalled:
+        stalled.models.current = DeltaBackend(late)
+        run = await speaking(stalled)
+        await clock.advance(16)
+        other = house(tmp_path, [{"text": "New."}], ids=ids, clock=clock, settings=STILL)
+        async with other as awake:
+            done = await awake.finish(run)
+            told = await awake.journal(run)
+            gate.set()
+            await idle(stalled)
+            assert told == await awake.journal(run)
+            texts = [message.text for message in await awake.messages(run)]
+            assert done == await awake.get(run)
+
+    assert ("completed", ["Hi", "Old", "New."]) == (done.status, texts)
+
+
+async def test_a_worker_that_has_lost_a_run_does_not_write_while_the_other_works(
+    tmp_path: Path,
+) -> None:
+    """The run is still in progress, as it left it: only the owner tells that it is not its own."""
+    ids, clock = CountingIds(), VirtualClock()
+    gate = asyncio.Event()
+    late: list[Delta | asyncio.Event] = [TextDelta("Old"), gate, TextDelta(" news"), Finish("stop")]
+    async with house(tmp_path, ids=ids, clock=clock, settings=STILL) as stalled:
+        stalled.models.current = DeltaBackend(late)
+        run = await speaking(stalled)
+        before = await stalled.journal(run)
+        await clock.advance(16)
+        async with house(tmp_path, [HANG], ids=ids, clock=clock, settings=STILL) as awake:
+            await awake.until(run, "thread.message.delta", len(before))
+            gate.set()
+            await idle(stalled)
+            texts = [e.data for e in await awake.journal(run) if e.name == "thread.message.delta"]
+            assert "news" not in str(texts)
+            assert "in_progress" == (await awake.get(run)).status
+            await awake.services.runs.cancel(run.thread_id, run.id)
+            assert "cancelled" == (await awake.finish(run)).status
+
+
+async def test_a_heartbeat_stops_work_on_a_run_that_was_lost(tmp_path: Path) -> None:
+    """A tool that works for an hour is not left at it when the run is another worker's."""
+    ids, clock = CountingIds(), VirtualClock()
+    async with house(tmp_path, [HANG], ids=ids, clock=clock) as stalled:
+        run = await speaking(stalled)
+        await stalled.store.write(lambda tx: tx.release_run(run.id, "req_1"))
+        await stalled.store.write(lambda tx: tx.claim_run("somebody else", clock.now(), 900))
+        await clock.advance(1)
+        await idle(stalled)
+        assert "in_progress" == (await stalled.get(run)).status
 
 
 async def test_two_workers_on_one_store_execute_each_run_once(tmp_path: Path) -> None:
