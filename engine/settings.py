@@ -1,6 +1,17 @@
 """The knobs of the core, with the values that suit a small model on a laptop."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BusyPolicy(StrEnum):
+    """What becomes of a new message or run while a run holds its thread."""
+
+    REFUSE = "refuse"  # as the API does
+    QUEUE = "queue"  # it waits until the thread is free
+    INTERRUPT = "interrupt"  # the run is cancelled, then as queue
+
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

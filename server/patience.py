@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 
 from ..engine.errors import InvalidRequest
-from ..engine.services import BusyPolicy, Patience
+from ..engine.services import Patience
+from ..engine.settings import BusyPolicy
 from .reading import settings_of
 from .validation import unsupported_value
 

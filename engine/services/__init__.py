@@ -6,9 +6,10 @@ and stops the two background workers with it.
 
 from ..core import Core
 from ..ingestion import Ingestion
+from ..settings import BusyPolicy
 from ..worker import Worker
 from .assistants import Assistants
-from .busy import BusyPolicy, BusyThreads, Patience
+from .busy import BusyThreads, Patience
 from .files import Files
 from .keys import Keys
 from .models import ModelList

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from ..core import Core
@@ -22,17 +21,10 @@ from ..errors import InvalidRequest, NotFound, ThreadBusy
 from ..events import RUN_END
 from ..objects import Run
 from ..ports import Transaction
+from ..settings import BusyPolicy
 from ..states import RUN
 
 T = TypeVar("T")
-
-
-class BusyPolicy(StrEnum):
-    """What to do with a request for a thread that a run holds."""
-
-    REFUSE = "refuse"
-    QUEUE = "queue"
-    INTERRUPT = "interrupt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.ports import Backend, Clock, Models, Store, Tool
 from local_assistants.engine.services import Services
-from local_assistants.engine.settings import CoreSettings
+from local_assistants.engine.settings import BusyPolicy, CoreSettings
 
 if TYPE_CHECKING:
+    from local_assistants.server.settings import ServerSettings
     from local_assistants.backends.models import Opener
     from local_assistants.tools.file_search.library import FileLibrary
 
@@ -47,6 +48,8 @@ class Settings:
         context_tokens: size of the model's context; None: what it was trained for, within reason.
         interpreter: the Python environment that model-written code runs in.
         allow_unsandboxed: run model-written code without isolation. Never set it where others can reach the server.
+        busy_thread: what becomes of a new message or run while a run holds its thread: refuse, queue, interrupt.
+        busy_wait: seconds that a request may wait for a busy thread at most.
         core: the core's own settings.
     """
 
@@ -58,6 +61,8 @@ class Settings:
     context_tokens: int | None = None
     interpreter: Path = field(default_factory=paths.interpreter_root)
     allow_unsandboxed: bool = False
+    busy_thread: BusyPolicy = BusyPolicy.REFUSE
+    busy_wait: float = 60.0
     core: CoreSettings = field(default_factory=CoreSettings)
 
 
@@ -96,7 +101,6 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
     import uvicorn
 
     from local_assistants.server.app import create_app
-    from local_assistants.server.settings import ServerSettings
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,7 +115,7 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
                 self._captured_signals.clear()
 
     async with Engine.open(settings) as engine:
-        app = create_app(engine.services, ServerSettings(host=settings.host))
+        app = create_app(engine.services, _server_settings(settings))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
         with _listen(settings.host, settings.port) as listener:
             address = "http://{}:{}".format(*listener.getsockname()[:2])
@@ -122,6 +126,14 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
             finally:  # when cancelled, let it close its connections
                 server.should_exit = True
                 await task
+
+
+def _server_settings(settings: Settings) -> "ServerSettings":
+    from local_assistants.server.settings import ServerSettings
+
+    return ServerSettings(
+        host=settings.host, busy_thread=settings.busy_thread, busy_wait=settings.busy_wait
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from local_assistants.engine.errors import ServerFault
+from local_assistants.engine.settings import BusyPolicy
 
 _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM}
 
@@ -38,6 +39,15 @@ def serve(
         int | None,
         typer.Option(help="Tokens of context; by default what suits model and memory.", min=256),
     ] = None,
+    busy_thread: Annotated[
+        BusyPolicy,
+        typer.Option(
+            help="What becomes of a new message or run while a run holds its thread; a request may say otherwise."
+        ),
+    ] = BusyPolicy.REFUSE,
+    busy_wait: Annotated[
+        float, typer.Option(help="Seconds that a request may wait for a busy thread.", min=0)
+    ] = 60.0,
     allow_unsandboxed: Annotated[
         bool,
         typer.Option(
@@ -57,6 +67,8 @@ def serve(
         threads=threads,
         context_tokens=context,
         allow_unsandboxed=allow_unsandboxed,
+        busy_thread=busy_thread,
+        busy_wait=busy_wait,
     )
     try:
         assemble.serve(settings, announce=partial(_announce, settings.model, settings.data))

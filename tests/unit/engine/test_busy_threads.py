@@ -11,7 +11,8 @@ from local_assistants.engine import requests
 from local_assistants.engine.errors import NotFound, ThreadBusy
 from local_assistants.engine.objects import Message, Run, Thread
 from local_assistants.engine.ports import PageQuery
-from local_assistants.engine.services import BusyPolicy, Patience
+from local_assistants.engine.services import Patience
+from local_assistants.engine.settings import BusyPolicy
 from local_assistants.engine.states import RunStatus
 from tests.support.engine import FUNCTION, PATIENCE, House, house
 from tests.support.ids import CountingIds
