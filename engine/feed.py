@@ -16,6 +16,7 @@ from enum import StrEnum
 from .errors import NotFound
 from .events import RUN_END, STREAM_END, Event, EventName
 from .objects import Run
+from .observer import Observer
 from .ports import Store, Transaction
 
 _BATCH = 1000  # events read from the journal at a time
@@ -57,16 +58,19 @@ class Subscription:
 
 
 class EventFeed:
-    """Followers by run."""
+    """Followers by run, and observers of everything that is published."""
 
     def __init__(self) -> None:
         self._followers: dict[str, set[Subscription]] = {}
+        self.observers: list[Observer] = []
 
     def publish(self, events: Sequence[Event]) -> None:
         """Hand committed events to their run's followers."""
         for event in events:
             for follower in self._followers.get(event.run_id, ()):
                 follower.push(event)
+        for observer in self.observers:
+            observer.published(events)
 
     @contextmanager
     def subscribe(self, run_id: str) -> Iterator[Subscription]:

@@ -9,6 +9,7 @@ What it does not know: when to do what (services, worker, loop).
 
 import asyncio
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Any, TypeVar
 
 from .errors import IllegalTransition, NotFound
@@ -104,7 +105,10 @@ class Journal:
             unit = Unit(tx, now)
             return change(unit), unit.events
 
+        began = perf_counter()
         result, events = await self.store.write(run)
+        for observer in self.feed.observers:
+            observer.committed(perf_counter() - began)
         self.feed.publish(events)
         return result
 
