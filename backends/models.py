@@ -1,14 +1,15 @@
 """The models of one installation by name: which there are, which name means which, loaded when first asked for.
 
 Code written for the hosted service names hosted models; such names are answered by the default model, so that it runs
-unchanged. Any other unknown name is an error. This module knows no file format: it is given one opener per model.
+unchanged. Names of models that embed, draw or transcribe are refused. Any other unknown name is an error. This module
+knows no file format: it is given one opener per model.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from ..engine.errors import ModelNotFound
+from ..engine.errors import ModelNotFound, UnsuitedModel
 from ..engine.objects import Model
 from ..engine.ports import Backend
 
@@ -16,6 +17,12 @@ Opener = Callable[[], Awaitable[Backend]]
 """Loads a model; called once."""
 
 HOSTED_NAMES = re.compile(r"(?:gpt-|chatgpt-|o1|o3|o4).*|default", re.IGNORECASE)
+
+HOSTED_UNSUITED = re.compile(
+    r"text-embedding-.*|.*moderation.*|whisper.*|tts-.*|dall-e-.*|gpt-image-.*|sora-.*|babbage-.*|davinci-.*"
+    r"|gpt-.*-(?:tts|transcribe|realtime|audio)(?:-.*)?",
+    re.IGNORECASE,
+)
 
 
 class LocalModels:
@@ -25,6 +32,7 @@ class LocalModels:
         openers: name -> opener; the first one is the default.
         aliases: further name -> name of an opener.
         created: Unix seconds that the list shows.
+        unsuited: names of models that are here, but not for conversations (the embedder).
     """
 
     def __init__(
@@ -32,7 +40,9 @@ class LocalModels:
         openers: Mapping[str, Opener],
         aliases: Mapping[str, str] | None = None,
         created: int = 0,
+        unsuited: Collection[str] = (),
     ) -> None:
+        self._unsuited = frozenset(unsuited)
         self._openers = dict(openers)
         self._aliases = dict(aliases or {})
         self._default = next(iter(self._openers))
@@ -51,11 +61,17 @@ class LocalModels:
 
         Raises:
             ModelNotFound: it is neither served here nor a hosted model's name.
+            UnsuitedModel: it does not talk.
         """
         if name in self._openers:
             return name
         if name in self._aliases:
             return self._aliases[name]
+        if name in self._unsuited or HOSTED_UNSUITED.fullmatch(name):
+            raise UnsuitedModel(
+                f"The requested model '{name}' cannot be used with the Assistants API.",
+                param="model",
+            )
         if HOSTED_NAMES.fullmatch(name):
             return self._default
         raise ModelNotFound(f"The model '{name}' does not exist", param="model")

@@ -4,7 +4,8 @@
     ├── InvalidRequest           400  the caller's mistake; says which parameter and how to mend it
     │   ├── ThreadBusy           400  a run that is not over holds the thread
     │   ├── IllegalTransition    400  the object's status does not take this event
-    │   └── UnsupportedFile      400  a file no tool can read
+    │   ├── UnsupportedFile      400  a file no tool can read
+    │   └── UnsuitedModel        400  a model that cannot hold a conversation
     ├── AuthenticationFailed     401
     ├── PermissionDenied         403  known who asks, and not theirs to do
     ├── NotFound                 404  no object with this id
@@ -79,6 +80,12 @@ class UnsupportedFile(InvalidRequest):
     default_code = "unsupported_file"
 
 
+class UnsuitedModel(InvalidRequest):
+    """The named model is of another kind: it embeds, transcribes, draws."""
+
+    default_code = "unsupported_model"
+
+
 class AuthenticationFailed(AssistantsError):
     """No key, or a wrong one."""
 
@@ -114,7 +121,9 @@ class TooLarge(AssistantsError):
 
 
 class RateLimited(AssistantsError):
-    """A local limit is reached; trying again later helps."""
+    """A local limit is reached; trying again after `retry_after` seconds helps."""
+
+    retry_after: ClassVar[int] = 1
 
     status = 429
     type = "rate_limit_error"

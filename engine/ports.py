@@ -99,6 +99,7 @@ class Models(Protocol):
 
         Raises:
             ModelNotFound: none does.
+            UnsuitedModel: the model of this name cannot hold a conversation.
         """
         ...
 

@@ -11,6 +11,7 @@ class BusyPolicy(StrEnum):
     QUEUE = "queue"  # it waits until the thread is free
     INTERRUPT = "interrupt"  # the run is cancelled, then as queue
 
+
 MIB = 1024 * 1024
 
 
@@ -24,11 +25,18 @@ class CoreSettings:
         heartbeat: how often the worker extends its leases and looks for overdue runs.
         flush_interval: deltas are journaled at most this often.
         max_concurrent_runs: runs executed at a time; the rest wait in the queue.
+        max_queued_runs: runs that may wait in the queue; one more is refused with 429.
         max_tool_turns: turns of a run that may call engine-side tools; after that the model has to answer.
         tool_output_tokens: how much of one tool output the model reads.
         index_wait: how long a new run waits for the thread's vector store.
         nudges: tell the model under a tool's output to answer when it has enough, and not to repeat itself.
         closing_marks: cite the best passage and link made files when the model forgot to.
+        max_file_bytes: largest file that comes in one piece.
+        max_part_bytes: largest part of an upload.
+        max_upload_bytes: largest file that comes in parts; also all parts of one upload together.
+        upload_lifetime: an upload that is not completed this long after its creation expires.
+        housekeeping: what expires is looked for at its time, and at least this often.
+        orphan_age: bytes that nothing names are removed when they are this old; younger ones may be on their way.
     """
 
     run_lifetime: int = 600
@@ -36,8 +44,15 @@ class CoreSettings:
     heartbeat: float = 1.0
     flush_interval: float = 0.025
     max_concurrent_runs: int = 32
+    max_queued_runs: int = 10_000
     max_tool_turns: int = 8
     tool_output_tokens: int = 1200
     index_wait: float = 60.0
     nudges: bool = True
     closing_marks: bool = True
+    max_file_bytes: int = 512 * MIB
+    max_part_bytes: int = 64 * MIB
+    max_upload_bytes: int = 8192 * MIB
+    upload_lifetime: int = 3600
+    housekeeping: float = 30.0
+    orphan_age: float = 3600.0

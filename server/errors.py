@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..engine.errors import AssistantsError, InvalidRequest, NotFound, ServerFault
+from ..engine.errors import AssistantsError, InvalidRequest, NotFound, RateLimited, ServerFault
 from .dialect import Dialect, dialect_of, original_path
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,9 @@ def error_response(
 ) -> Response:
     """The response for `error`."""
     body: Mapping[str, object] = error.envelope()
+    headers = dict(headers or {})
+    if isinstance(error, RateLimited):
+        headers.setdefault("retry-after", str(error.retry_after))
     if dialect is Dialect.AZURE and error.status == 401:
         body = {"error": {"code": "401", "message": AZURE_DENIED}}
     elif dialect is Dialect.AZURE and isinstance(error, InvalidUrl):
@@ -55,7 +58,7 @@ def error_response(
         json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
         status_code=error.status,
         media_type="application/json",
-        headers=dict(headers or {}),
+        headers=headers,
     )
 
 

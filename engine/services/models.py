@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..core import Core
-from ..errors import ModelNotFound, PermissionDenied
+from ..errors import ModelNotFound, PermissionDenied, UnsuitedModel
 from ..objects import Model
 
 
@@ -23,7 +23,7 @@ class ModelList:
         Raises:
             ModelNotFound: nothing answers to this name.
         """
-        target = self._core.models.resolve(name)
+        target = self._resolve(name)
         for model in self._core.models.list():
             if model.id == target:
                 return model.model_copy(update={"id": name})
@@ -36,10 +36,17 @@ class ModelList:
             ModelNotFound: nothing answers to this name.
             PermissionDenied: it is served.
         """
-        self._core.models.resolve(name)
+        self._resolve(name)
         raise PermissionDenied(
             f"The model '{name}' is served from this machine's own files and was not fine-tuned through this API, so "
             "it cannot be deleted through it. Its operator removes it by deleting its file ('local-assistants models "
             "ls' shows where it lies) and starting the server with another --model.",
             param="model",
         )
+
+    def _resolve(self, name: str) -> str:
+        """The model that answers to a name; one that cannot is not in this list, whatever else it does here."""
+        try:
+            return self._core.models.resolve(name)
+        except UnsuitedModel as error:
+            raise ModelNotFound(f"The model '{name}' does not exist", param="model") from error

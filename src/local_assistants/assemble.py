@@ -186,12 +186,15 @@ def _core_settings(settings: Settings) -> CoreSettings:
 def _models(settings: Settings, clock: Clock) -> Models:
     from local_assistants.backends.models import LocalModels
 
+    weights = catalogue.embedder()
+    unsuited = (weights.key, *weights.aliases, weights.target)
     if settings.model.startswith(_SCRIPTED):
         scripts = _scripted(Path(settings.model.removeprefix(_SCRIPTED)), clock)
-        return LocalModels(scripts, created=int(clock.now()))
+        return LocalModels(scripts, created=int(clock.now()), unsuited=unsuited)
     path = model_store.resolve(settings.model)
     names, opener = _names_of(path), partial(_load_gguf, path, settings)
-    return LocalModels({names[0]: opener}, dict.fromkeys(names[1:], names[0]), int(clock.now()))
+    aliases = dict.fromkeys(names[1:], names[0])
+    return LocalModels({names[0]: opener}, aliases, int(clock.now()), unsuited)
 
 
 def _scripted(path: Path, clock: Clock) -> "dict[str, Opener]":

@@ -7,7 +7,7 @@ import pytest
 
 from local_assistants.backends.models import LocalModels
 from local_assistants.backends.scripted import ScriptedBackend
-from local_assistants.engine.errors import BackendFault, ModelNotFound
+from local_assistants.engine.errors import BackendFault, ModelNotFound, UnsuitedModel
 from local_assistants.engine.ports import Backend
 
 
@@ -68,6 +68,19 @@ def test_unknown_name_is_refused_in_the_api_s_words(models: LocalModels, name: s
 def test_list_shows_the_models_themselves(models: LocalModels) -> None:
     """Aliases are not listed."""
     assert [(model.id, model.created) for model in models.list()] == [("qwen", 5), ("other", 5)]
+
+
+@pytest.mark.parametrize(
+    "name", ["minilm", "text-embedding-3-small", "whisper-1", "gpt-4o-mini-tts", "gpt-image-1"]
+)
+def test_a_model_that_does_not_talk_is_refused(name: str) -> None:
+    """The embedder served here, and the hosted models of other kinds: none is answered by the default model."""
+    served = LocalModels({"qwen": Loader().open}, unsuited=["minilm"])
+    with pytest.raises(
+        UnsuitedModel, match=rf"'{name}' cannot be used with the Assistants API\."
+    ) as error:
+        served.resolve(name)
+    assert ("unsupported_model", "model") == (error.value.code, error.value.param)
 
 
 async def test_callers_at_once_share_one_load(models: LocalModels, loader: Loader) -> None:
