@@ -9,17 +9,11 @@ import logging
 
 from .core import Core
 from .errors import AssistantsError, InvalidRequest, UnsupportedFile
-from .objects import (
-    ChunkingStrategy,
-    File,
-    FileBatch,
-    LastError,
-    StaticChunking,
-    VectorStore,
-    VectorStoreFile,
-)
+from .expiry import find_file
+from .objects import ChunkingStrategy, LastError, StaticChunking, VectorStore, VectorStoreFile
 from .ports import Indexed, PageQuery, ToolFile, Transaction
-from .states import BATCH, STORE_FILE, VECTOR_STORE, BatchStatus, On, StoreFileStatus, StoreStatus
+from .states import STORE_FILE, On, StoreFileStatus, StoreStatus
+from .tally import Change, account, recount
 
 _log = logging.getLogger("local_assistants.ingestion")
 _RETRY_AFTER = 1.0
@@ -33,6 +27,7 @@ class Ingestion:
         self._core = core
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._counted = False
 
     async def start(self) -> None:
         """Begin with what is waiting."""
@@ -54,6 +49,9 @@ class Ingestion:
             await self._wanted.wait()
             self._wanted.clear()
             try:
+                if not self._counted:
+                    await self._core.store.write(_recount_unfinished)
+                    self._counted = True
                 while (waiting := await self._core.store.read(_next_waiting)) is not None:
                     await self._index(waiting)
             except AssistantsError:
@@ -64,7 +62,8 @@ class Ingestion:
     async def _index(self, item: VectorStoreFile) -> None:
         indexed, error = Indexed(0, 0), None
         try:
-            file = await self._core.store.read(lambda tx: tx.get(File, item.id))
+            now = self._core.now()
+            file = await self._core.store.read(lambda tx: find_file(tx, item.id, now))
             if file is None:
                 raise InvalidRequest("The file was deleted before it could be indexed.")
             source = ToolFile(file, self._core.blobs.path(file.id))
@@ -104,7 +103,9 @@ class Ingestion:
 
 def _wanted(tx: Transaction, item: VectorStoreFile) -> bool:
     current = tx.get(VectorStoreFile, f"{item.vector_store_id}/{item.id}")
-    return current is not None and current.status is StoreFileStatus.IN_PROGRESS
+    if current is None or current.status is not StoreFileStatus.IN_PROGRESS:
+        return False
+    return current.chunking_strategy == item.chunking_strategy  # else it was attached anew
 
 
 def _next_waiting(tx: Transaction) -> VectorStoreFile | None:
@@ -131,44 +132,12 @@ def _settle(
     else:
         settled = STORE_FILE.fire(current, On.COMPLETE, 0, usage_bytes=indexed.usage_bytes)
     tx.put(settled)
-    recount(tx, item.vector_store_id)
+    account(tx, item.vector_store_id, [Change(current, settled)])
     return error is None
 
 
-def recount(tx: Transaction, vector_store_id: str, now: int | None = None) -> None:
-    """Bring a store's counts, size and status in line with its files, and its batches with theirs.
-
-    `now` marks the store as active at that time.
-    """
-    store = tx.get(VectorStore, vector_store_id)
-    if store is None or store.status is StoreStatus.EXPIRED:
-        return
-    counts, usage = tx.count_store_files(vector_store_id)
-    store = store.model_copy(update={"file_counts": counts, "usage_bytes": usage})
-    if counts.in_progress:
-        store = VECTOR_STORE.fire(store, On.REOPEN, 0)
-    elif store.status is StoreStatus.IN_PROGRESS:
-        store = VECTOR_STORE.fire(store, On.COMPLETE, 0)
-    tx.put(touched(store, now) if now is not None else store)
-    query = PageQuery(
-        {"vector_store_id": vector_store_id, "status": BatchStatus.IN_PROGRESS}, 100, "asc"
-    )
-    for batch in tx.page(FileBatch, query)[0]:
-        recount_batch(tx, batch)
-
-
-def recount_batch(tx: Transaction, batch: FileBatch) -> FileBatch:
-    """Bring a batch in line with its files; it completes when none is in progress, even if some failed."""
-    counts = tx.count_batch_files(batch.id)
-    batch = batch.model_copy(update={"file_counts": counts})
-    if not counts.in_progress and batch.status is BatchStatus.IN_PROGRESS:
-        batch = BATCH.fire(batch, On.COMPLETE, 0)
-    tx.put(batch)
-    return batch
-
-
-def touched(store: VectorStore, now: int) -> VectorStore:
-    """The store as active at `now`; an expiry after inactivity moves along."""
-    after = store.expires_after
-    expires_at = now + after.days * 86_400 if after else None
-    return store.model_copy(update={"last_active_at": now, "expires_at": expires_at})
+def _recount_unfinished(tx: Transaction) -> None:
+    """Count anew once a start: a count that is off would keep its store, and whoever polls it, in progress for ever."""
+    query = PageQuery({"status": StoreStatus.IN_PROGRESS}, 10_000, "asc")
+    for store in tx.page(VectorStore, query)[0]:
+        recount(tx, store.id)

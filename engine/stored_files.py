@@ -1,14 +1,26 @@
-"""Brings bytes into the blob store and makes the File record; the one way files come to be."""
+"""Brings bytes into the blob store and makes the File record, and takes both away; the one way files come and go.
+
+Bytes come before their record and go after it. So a crash in between leaves bytes that nobody names, which
+housekeeping removes, and never a file without its bytes.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from .core import Core
-from .objects import File
+from .errors import AssistantsError
+from .objects import Assistant, File, FileIds, Thread, UploadPartRecord, VectorStoreFile
+from .ports import PageQuery, Transaction
+from .requests.uploads import MOST_PARTS
+from .tally import Change, account
 
-MAX_FILE_BYTES = 512 * 1024 * 1024  # contract, 1.14
+OwnerT = TypeVar("OwnerT", Assistant, Thread)
+
+_log = logging.getLogger("local_assistants.files")
 _CHUNK = 1 << 20
 
 
@@ -20,29 +32,105 @@ async def keep_file(
     purpose: str,
     expires_after: int | None = None,
 ) -> File:
-    """Store bytes, then their record; a crash between the two leaves a blob nobody names, never a broken file.
+    """Store bytes, then their record.
 
     Raises:
-        TooLarge: over 512 MB; nothing is kept.
+        TooLarge: over the limit of `CoreSettings`; nothing is kept.
     """
     file_id = core.ids.new("file")
-    size = await core.blobs.write(file_id, _chunks(source), MAX_FILE_BYTES)
-    now = core.now()
-    file = File(
-        id=file_id,
-        purpose=purpose,
-        filename=filename,
-        bytes=size,
-        created_at=now,
-        expires_at=None if expires_after is None else now + expires_after,
-    )
+    size = await core.blobs.write(file_id, _chunks(source), core.settings.max_file_bytes)
+    file = new_file(core, file_id, filename, size, purpose=purpose, lifetime=expires_after)
     try:
         await core.store.write(lambda tx: tx.put(file))
-    except BaseException:
-        with contextlib.suppress(Exception):
+    except AssistantsError:  # not a cancel: then the record may have been made
+        with contextlib.suppress(AssistantsError):
             await core.blobs.delete(file_id)
         raise
     return file
+
+
+def new_file(
+    core: Core, file_id: str, filename: str, size: int, *, purpose: str, lifetime: int | None
+) -> File:
+    """The record of a file made now; `lifetime` in seconds, None: for ever."""
+    now = core.now()
+    return File(
+        id=file_id,
+        purpose=purpose,
+        filename=clean_name(filename),
+        bytes=size,
+        created_at=now,
+        expires_at=None if lifetime is None else now + lifetime,
+    )
+
+
+def clean_name(name: str | None) -> str:
+    """A file name without folders and control characters, at most 255 long; "upload" when nothing is left."""
+    last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    cleaned = "".join(c for c in last if c.isprintable()).strip()[:255]
+    return "upload" if cleaned in ("", ".", "..") else cleaned
+
+
+def drop_file(tx: Transaction, file_id: str) -> list[str]:
+    """Take a file out of every vector store and every code interpreter's list, and drop its record.
+
+    Returns:
+        Ids of the vector stores it was in; `erase` still has to be called for these.
+    """
+    store_ids = tx.stores_with_file(file_id)
+    for store_id in store_ids:
+        detach(tx, store_id, file_id)
+    _unlist(tx, Assistant, file_id)
+    _unlist(tx, Thread, file_id)
+    tx.delete(File, file_id)
+    return store_ids
+
+
+def _unlist(tx: Transaction, kind: type[OwnerT], file_id: str) -> None:
+    """Take a file out of the code interpreter's lists of all assistants or threads."""
+    for owner_id in tx.owners_of_file(kind, file_id):
+        owner = tx.get(kind, owner_id)
+        if owner is not None:
+            left = tuple(id_ for id_ in owner.tool_resources.file_ids if id_ != file_id)
+            listed = {"code_interpreter": FileIds(file_ids=left)}
+            resources = owner.tool_resources.model_copy(update=listed)
+            tx.put(owner.model_copy(update={"tool_resources": resources}))
+
+
+def detach(tx: Transaction, store_id: str, file_id: str) -> None:
+    """Take a file out of one vector store; its place in the library is the caller's to clear."""
+    key = f"{store_id}/{file_id}"
+    item = tx.get(VectorStoreFile, key)
+    if item is not None:
+        tx.delete(VectorStoreFile, key)
+        account(tx, store_id, [Change(item, None)])
+
+
+async def erase(core: Core, file_id: str, store_ids: list[str]) -> None:
+    """Clear what a dropped file leaves outside the store: its text and vectors in the library, its bytes."""
+    for store_id in store_ids:
+        await core.library.remove(store_id, file_id)
+    await core.blobs.delete(file_id)
+
+
+def drop_parts(tx: Transaction, upload_id: str) -> list[str]:
+    """Drop the records of an upload's parts.
+
+    Returns:
+        Their ids; `erase_parts` still has to be called for these.
+    """
+    parts, _ = tx.page(UploadPartRecord, PageQuery({"upload_id": upload_id}, MOST_PARTS, "asc"))
+    tx.delete_where(UploadPartRecord, {"upload_id": upload_id})
+    return [part.id for part in parts]
+
+
+async def erase_parts(core: Core, part_ids: Sequence[str]) -> None:
+    """Drop the bytes of parts; what the disk refuses now is left to housekeeping."""
+    for part_id in part_ids:
+        try:
+            await core.blobs.delete(part_id)
+        except AssistantsError:
+            _log.exception("the bytes of part %s could not be removed", part_id)
 
 
 async def _chunks(source: bytes | Path | AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -34,10 +34,15 @@ class Upload(Wire):
 
 
 class UploadRecord(Upload):
-    """An upload as it is kept: what clients are not shown stands here, too. `lifetime`: seconds its file will live."""
+    """An upload as it is kept: what clients are not shown stands here, too.
+
+    `lifetime`: seconds its file will live; `parts` and `received`: how many parts and bytes have come.
+    """
 
     mime_type: str
     lifetime: int | None = None
+    parts: int = 0
+    received: int = 0
 
     def public(self) -> Upload:
         """What clients see."""

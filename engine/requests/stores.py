@@ -1,6 +1,6 @@
 """Vector stores, their files, batches and searches as a client may send them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
@@ -29,6 +29,22 @@ class ExpiresAfterBody(Body):
     days: Annotated[Integer, Field(ge=1, le=365)]
 
 
+class CreateStoreFile(Body):
+    """POST /vector_stores/{id}/files, and one entry of a batch."""
+
+    file_id: str
+    chunking_strategy: ChunkingBody | None = None
+    attributes: Attributes = Field(default_factory=dict)
+
+
+def store_files(
+    file_ids: Iterable[str], chunking: ChunkingBody | None, attributes: Attributes | None = None
+) -> tuple[CreateStoreFile, ...]:
+    """One entry per file, all alike."""
+    shared: dict[str, Any] = {"chunking_strategy": chunking, "attributes": attributes or {}}
+    return tuple(CreateStoreFile.model_construct(file_id=id_, **shared) for id_ in file_ids)
+
+
 class CreateVectorStore(Body):
     """POST /vector_stores. The chunking strategy applies to `file_ids`."""
 
@@ -39,6 +55,10 @@ class CreateVectorStore(Body):
     chunking_strategy: ChunkingBody | None = None
     metadata: Metadata = Field(default_factory=dict)
 
+    def entries(self) -> tuple[CreateStoreFile, ...]:
+        """One entry per file."""
+        return store_files(self.file_ids, self.chunking_strategy)
+
 
 class ModifyVectorStore(Body):
     """POST /vector_stores/{id}. What is not in `model_fields_set` stays; None in it means clear."""
@@ -48,14 +68,6 @@ class ModifyVectorStore(Body):
     name: str | None = None
     expires_after: ExpiresAfterBody | None = None
     metadata: Metadata | None = None
-
-
-class CreateStoreFile(Body):
-    """POST /vector_stores/{id}/files, and one entry of a batch."""
-
-    file_id: str
-    chunking_strategy: ChunkingBody | None = None
-    attributes: Attributes = Field(default_factory=dict)
 
 
 class ModifyStoreFile(Body):
@@ -89,11 +101,7 @@ class CreateBatch(Body):
         """One entry per file; the batch's own attributes and chunking apply to `file_ids` only."""
         if self.files is not None:
             return self.files
-        shared: dict[str, Any] = {
-            "chunking_strategy": self.chunking_strategy,
-            "attributes": self.attributes,
-        }
-        return tuple(CreateStoreFile(file_id=id_, **shared) for id_ in self.file_ids or ())
+        return store_files(self.file_ids or (), self.chunking_strategy, self.attributes)
 
 
 # --- search ----------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from .base import (
     wrong_type,
 )
 from .chunking import ChunkingBody
+from .stores import CreateStoreFile, store_files
 
 # --- tools -----------------------------------------------------------------------------------------
 
@@ -199,10 +200,14 @@ ResponseFormat = Annotated[
 # --- tool resources --------------------------------------------------------------------------------
 
 
-class FileIds(Body):
-    """Files for the code interpreter, at most 20."""
+MAX_CODE_FILES = 20
+"""Files that one assistant, and one thread, may give the code interpreter."""
 
-    file_ids: Annotated[tuple[str, ...], Field(max_length=20)] = ()
+
+class FileIds(Body):
+    """Files for the code interpreter."""
+
+    file_ids: Annotated[tuple[str, ...], Field(max_length=MAX_CODE_FILES)] = ()
 
 
 class VectorStoreSeed(Body):
@@ -211,6 +216,10 @@ class VectorStoreSeed(Body):
     file_ids: Annotated[tuple[str, ...], Field(max_length=10_000)] = ()
     chunking_strategy: ChunkingBody | None = None
     metadata: Metadata = Field(default_factory=dict)
+
+    def entries(self) -> tuple[CreateStoreFile, ...]:
+        """One entry per file."""
+        return store_files(self.file_ids, self.chunking_strategy)
 
 
 class FileSearchResources(Body):

@@ -9,6 +9,9 @@ from .base import Body, Integer
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 """What a client may upload a file for. Checked by the services, since multipart forms come without a body."""
 
+MOST_PARTS = 10_000
+"""Parts of one upload; of the usual size 128 are enough."""
+
 SHORTEST_LIFE = 3_600
 LONGEST_LIFE = 2_592_000
 """Seconds a file may be given to live."""
@@ -34,5 +37,5 @@ class CreateUpload(Body):
 class CompleteUpload(Body):
     """POST /uploads/{id}/complete: the parts in the file's order, and the hexadecimal MD5 of all bytes."""
 
-    part_ids: Annotated[tuple[str, ...], Field(max_length=10_000)]
+    part_ids: Annotated[tuple[str, ...], Field(max_length=MOST_PARTS)]
     md5: Annotated[str, Field(max_length=64)] | None = None

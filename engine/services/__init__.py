@@ -1,10 +1,11 @@
 """The use cases: what a client may ask for, checked against the store and the state tables.
 
 Each service takes a checked request body and gives back objects; it knows neither HTTP nor SQL. `Services` starts
-and stops the two background workers with it.
+and stops the background workers with it.
 """
 
 from ..core import Core
+from ..housekeeping import Housekeeping
 from ..ingestion import Ingestion
 from ..settings import BusyPolicy
 from ..worker import Worker
@@ -16,6 +17,7 @@ from .models import ModelList
 from .runs import Runs, Steps
 from .streams import View
 from .threads import Messages, Threads
+from .uploads import Uploads
 from .vector_stores import VectorStores
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Services",
     "Steps",
     "Threads",
+    "Uploads",
     "VectorStores",
     "View",
 ]
@@ -46,7 +49,8 @@ class Services:
         self.core = core
         self._root = root or self
         self._projects: dict[str, Services] = {}
-        self.worker: Worker = root.worker if root else Worker(core)
+        self.housekeeping: Housekeeping = root.housekeeping if root else Housekeeping(core)
+        self.worker: Worker = root.worker if root else Worker(core, self.housekeeping.wake)
         self.ingestion: Ingestion = root.ingestion if root else Ingestion(core)
         self.keys: Keys = root.keys if root else Keys(core.store, core.clock, core.ids)
         self.assistants = Assistants(core, self.ingestion)
@@ -56,6 +60,7 @@ class Services:
         self.steps = Steps(core)
         self.busy = BusyThreads(core, self.runs.cancel)
         self.files = Files(core)
+        self.uploads = Uploads(core)
         self.vector_stores = VectorStores(core, self.ingestion)
         self.models = ModelList(core)
 
@@ -67,11 +72,13 @@ class Services:
         return projects[project]
 
     async def start(self) -> None:
-        """Begin to execute runs and index files, also those left from before."""
+        """Begin to execute runs, index files and tidy up, also what was left from before."""
+        await self.housekeeping.start()
         await self.worker.start()
         await self.ingestion.start()
 
     async def stop(self) -> None:
-        """Stop both; what is unfinished stays in the store for the next start."""
+        """Stop all of it; what is unfinished stays in the store for the next start."""
         await self.worker.stop()
         await self.ingestion.stop()
+        await self.housekeeping.stop()

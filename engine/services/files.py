@@ -4,18 +4,28 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from ..core import Core
-from ..errors import InvalidRequest
-from ..ingestion import recount
-from ..objects import File, Page, VectorStoreFile
+from ..errors import InvalidRequest, StorageFault
+from ..objects import File, Page
 from ..ports import PageQuery, Transaction
-from ..stored_files import keep_file
-from .lookup import list_page, must
+from ..requests.uploads import PURPOSES
+from ..stored_files import drop_file, erase, keep_file
+from .lookup import list_page, must_find_file
 
-_UPLOAD_PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 _PRIVATE = (
     "assistants",
     "user_data",
 )  # uploaded for tools: never handed out again (contract, 1.14)
+
+
+def check_purpose(purpose: str) -> None:
+    """Refuse what nobody may upload for.
+
+    Raises:
+        InvalidRequest: no such purpose, or one of files that only the service makes.
+    """
+    if purpose not in PURPOSES:
+        message = f"'{purpose[:200]}' is not one of {list(PURPOSES)} - 'purpose'"
+        raise InvalidRequest(message, param="purpose")
 
 
 class Files:
@@ -35,40 +45,32 @@ class Files:
 
         Raises:
             InvalidRequest: no such purpose.
-            TooLarge: over 512 MB.
+            TooLarge: over the limit of `CoreSettings`.
         """
-        if purpose not in _UPLOAD_PURPOSES:
-            message = f"'{purpose}' is not one of {list(_UPLOAD_PURPOSES)} - 'purpose'"
-            raise InvalidRequest(message, param="purpose")
+        check_purpose(purpose)
         return await keep_file(
             self._core, filename, chunks, purpose=purpose, expires_after=expires_after_seconds
         )
 
     async def get(self, file_id: str) -> File:
         """One file's record."""
-        return await self._core.store.read(lambda tx: must(tx, File, file_id))
+        now = self._core.now()
+        return await self._core.store.read(lambda tx: must_find_file(tx, file_id, now))
 
     async def list(self, query: PageQuery, purpose: str | None = None) -> Page:
-        """A page of files, of one purpose if given."""
-        return await list_page(
-            self._core, File, query, where={"purpose": purpose} if purpose else {}
-        )
+        """A page of files, of one purpose if given; none whose time has come."""
+        where = {"alive_at": str(self._core.now())} | ({"purpose": purpose} if purpose else {})
+        return await list_page(self._core, File, query, where=where)
 
     async def delete(self, file_id: str) -> None:
-        """Delete a file everywhere: its record, its place in every vector store, its bytes."""
+        """Delete a file everywhere: its record, its place in every store and every tool's list, its bytes."""
+        now = self._core.now()
 
         def drop(tx: Transaction) -> list[str]:
-            must(tx, File, file_id)
-            stores = tx.stores_with_file(file_id)
-            for store_id in stores:
-                tx.delete(VectorStoreFile, f"{store_id}/{file_id}")
-                recount(tx, store_id)
-            tx.delete(File, file_id)
-            return stores
+            must_find_file(tx, file_id, now)
+            return drop_file(tx, file_id)
 
-        for store_id in await self._core.store.write(drop):
-            await self._core.library.remove(store_id, file_id)
-        await self._core.blobs.delete(file_id)
+        await erase(self._core, file_id, await self._core.store.write(drop))
 
     async def content(self, file_id: str) -> tuple[File, Path]:
         """The record and where the bytes lie.
@@ -79,4 +81,8 @@ class Files:
         file = await self.get(file_id)
         if file.purpose in _PRIVATE:
             raise InvalidRequest(f"Not allowed to download files of purpose: {file.purpose}")
-        return file, self._core.blobs.path(file_id)
+        try:
+            return file, self._core.blobs.path(file_id)
+        except StorageFault:
+            await self.get(file_id)  # deleted at this moment: says so
+            raise

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from ..core import Core
 from ..errors import InvalidRequest, NotFound
+from ..expiry import find_file, find_store
 from ..objects import (
     Assistant,
     File,
@@ -15,6 +16,7 @@ from ..objects import (
     Run,
     RunStep,
     Thread,
+    UploadRecord,
     VectorStore,
     VectorStoreFile,
     Wire,
@@ -22,6 +24,8 @@ from ..objects import (
 from ..ports import PageQuery, Transaction
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
+
+_NAMED = 20  # ids that an error message spells out
 
 _NOUNS: dict[type[Wire], str] = {
     Assistant: "assistant",
@@ -31,6 +35,7 @@ _NOUNS: dict[type[Wire], str] = {
     RunStep: "run step",
     VectorStore: "vector store",
     FileBatch: "file batch",
+    UploadRecord: "upload",
 }
 
 
@@ -56,15 +61,41 @@ def missing(kind: type[Wire], key: str) -> NotFound:
     return NotFound(f"No {_NOUNS[kind]} found with id '{key}'.")
 
 
-def require_files(tx: Transaction, file_ids: Iterable[str], param: str) -> None:
+def must_find_file(tx: Transaction, file_id: str, now: int) -> File:
+    """The file with this id.
+
+    Raises:
+        NotFound: there is none, or its time has come.
+    """
+    found = find_file(tx, file_id, now)
+    if found is None:
+        raise missing(File, file_id)
+    return found
+
+
+def must_find_store(tx: Transaction, store_id: str, now: int) -> VectorStore:
+    """The vector store with this id, as it is at `now`.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = find_store(tx, store_id, now)
+    if found is None:
+        raise missing(VectorStore, store_id)
+    return found
+
+
+def require_files(tx: Transaction, file_ids: Iterable[str], param: str, now: int) -> None:
     """Every file named in a body has to exist.
 
     Raises:
         InvalidRequest: names those that do not.
     """
-    unknown = [file_id for file_id in file_ids if tx.get(File, file_id) is None]
+    unknown = [id_ for id_ in dict.fromkeys(file_ids) if find_file(tx, id_, now) is None]
     if unknown:
-        raise InvalidRequest(f"No file found with id(s): {', '.join(unknown)}.", param=param)
+        named = ", ".join(id_[:100] for id_ in unknown[:_NAMED])
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        raise InvalidRequest(f"No file found with id(s): {named}{more}.", param=param)
 
 
 async def list_page(
@@ -74,8 +105,9 @@ async def list_page(
     *,
     where: Mapping[str, str],
     before_reading: Callable[[Transaction], object] | None = None,
+    shown: Callable[[ObjectT], ObjectT] = lambda item: item,
 ) -> Page:
-    """One page of a list; `where` as in PageQuery, `before_reading` may check the parents."""
+    """One page of a list; `where` as in PageQuery, `before_reading` may check the parents, `shown` change the items."""
     narrowed = replace(query, where=where)
 
     def read(tx: Transaction) -> tuple[list[ObjectT], bool]:
@@ -86,7 +118,7 @@ async def list_page(
     items, more = await core.store.read(read)
     ids = [str(getattr(item, "id")) for item in items]  # noqa: B009 - every listed kind has an id
     return Page(
-        data=tuple(items),
+        data=tuple(shown(item) for item in items),
         first_id=ids[0] if ids else None,
         last_id=ids[-1] if ids else None,
         has_more=more,

@@ -4,11 +4,11 @@ The `vector_stores` helper makes a store; an attachment brings its file into the
 expiring seven days after its last use) or the thread's code interpreter files. All inside the caller's transaction.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..core import Core
 from ..errors import InvalidRequest
-from ..ingestion import recount
+from ..expiry import find_store
 from ..objects import (
     Attachment,
     ChunkingStrategy,
@@ -22,8 +22,10 @@ from ..objects import (
     VectorStoreIds,
 )
 from ..ports import Transaction
-from ..requests import ChunkingBody, ToolResourceIds, ToolResourcesBody
+from ..requests import CreateStoreFile, ToolResourceIds, ToolResourcesBody
+from ..requests.tools import MAX_CODE_FILES
 from ..states import STORE_FILE, VECTOR_STORE, StoreFileStatus, StoreStatus
+from ..tally import Change, account
 from .lookup import require_files
 
 THREAD_STORE_DAYS = 7
@@ -41,7 +43,8 @@ def realise(
         return ToolResources()
     code, search = body.code_interpreter, body.file_search
     if code is not None:
-        require_files(tx, code.file_ids, "tool_resources.code_interpreter.file_ids")
+        param = "tool_resources.code_interpreter.file_ids"
+        require_files(tx, code.file_ids, param, core.now())
     store_ids = list(search.vector_store_ids) if search is not None else []
     for store_id in store_ids:
         if tx.get(VectorStore, store_id) is None:
@@ -51,9 +54,9 @@ def realise(
             )
     for seed in getattr(search, "vector_stores", ()):
         param = "tool_resources.file_search.vector_stores[0].file_ids"
-        require_files(tx, seed.file_ids, param)
+        require_files(tx, seed.file_ids, param, core.now())
         store = make_store(tx, core, metadata=seed.metadata, days=days)
-        add_files(tx, core, store.id, seed.file_ids, chunking=seed.chunking_strategy)
+        add_files(tx, core, store.id, seed.entries())
         store_ids.append(store.id)
     return ToolResources(
         code_interpreter=None if code is None else FileIds(file_ids=tuple(code.file_ids)),
@@ -96,32 +99,45 @@ def make_store(
 
 
 def add_files(
-    tx: Transaction,
-    core: Core,
-    store_id: str,
-    file_ids: Iterable[str],
-    *,
-    chunking: ChunkingBody | None = None,
-    attributes: dict[str, str | float | bool] | None = None,
+    tx: Transaction, core: Core, store_id: str, entries: Sequence[CreateStoreFile]
 ) -> list[VectorStoreFile]:
-    """Put files into a store, to be indexed; a file that is there already stays as it is."""
-    static = chunking.resolved() if chunking is not None else None
+    """Put files into a store, to be indexed; of a file named twice the last entry counts.
+
+    A file that is there stays, with new attributes if any are given. It is indexed anew when that failed or was
+    cancelled, or when other chunks are asked for.
+    """
     added: list[VectorStoreFile] = []
-    for file_id in dict.fromkeys(file_ids):
-        known = tx.get(VectorStoreFile, f"{store_id}/{file_id}")
-        item = known or VectorStoreFile(
-            id=file_id,
-            created_at=core.now(),
-            vector_store_id=store_id,
-            status=StoreFileStatus(STORE_FILE.initial),
-            chunking_strategy=ChunkingStrategy(static=static or StaticChunking()),
-            attributes=attributes or {},
-        )
-        if known is None:
+    changes: list[Change] = []
+    for entry in {entry.file_id: entry for entry in entries}.values():
+        known = tx.get(VectorStoreFile, f"{store_id}/{entry.file_id}")
+        item = _store_file(core, store_id, entry, known)
+        if item != known:
             tx.put(item)
+            changes.append(Change(known, item))
         added.append(item)
-    recount(tx, store_id, core.now())
+    account(tx, store_id, changes, core.now())
     return added
+
+
+def _store_file(
+    core: Core, store_id: str, entry: CreateStoreFile, known: VectorStoreFile | None
+) -> VectorStoreFile:
+    chunking = entry.chunking_strategy
+    static = chunking.resolved() if chunking is not None else None
+    new = VectorStoreFile(
+        id=entry.file_id,
+        created_at=core.now(),
+        vector_store_id=store_id,
+        status=StoreFileStatus(STORE_FILE.initial),
+        chunking_strategy=ChunkingStrategy(static=static or StaticChunking()),
+        attributes=entry.attributes,
+    )
+    if known is None:
+        return new
+    broken = known.status in (StoreFileStatus.FAILED, StoreFileStatus.CANCELLED)
+    other = chunking is not None and new.chunking_strategy != known.chunking_strategy
+    attributes = entry.attributes or known.attributes
+    return (new if broken or other else known).model_copy(update={"attributes": attributes})
 
 
 def attach(
@@ -130,28 +146,58 @@ def attach(
     """Bring a message's attachments into the thread's resources (contract, 4.3).
 
     Raises:
-        InvalidRequest: a file does not exist.
+        InvalidRequest: a file does not exist, the code interpreter's list is full, or the thread's store has expired.
     """
     if not attachments:
         return thread
-    require_files(tx, [a.file_id for a in attachments], "attachments")
-    wanted = {
-        kind: [a.file_id for a in attachments if any(tool.type == kind for tool in a.tools)]
-        for kind in ("code_interpreter", "file_search")
-    }
+    require_files(tx, [a.file_id for a in attachments], "attachments", core.now())
     resources = thread.tool_resources
-    if wanted["code_interpreter"]:
-        ids = tuple(dict.fromkeys([*resources.file_ids, *wanted["code_interpreter"]]))
+    if for_code := _attached(attachments, "code_interpreter"):
+        ids = tuple(dict.fromkeys([*resources.file_ids, *for_code]))
+        if len(ids) > MAX_CODE_FILES:
+            raise InvalidRequest(
+                f"Thread {thread.id} has room for {MAX_CODE_FILES} files of the code interpreter, and this would make "
+                f"{len(ids)}. Take some out of its tool_resources first.",
+                code="array_above_max_length",
+                param="attachments",
+            )
         resources = resources.model_copy(update={"code_interpreter": FileIds(file_ids=ids)})
-    if wanted["file_search"]:
-        store_ids = resources.vector_store_ids
-        if not store_ids:
-            store_ids = (make_store(tx, core, days=THREAD_STORE_DAYS).id,)
-            found = VectorStoreIds(vector_store_ids=store_ids)
-            resources = resources.model_copy(update={"file_search": found})
-        add_files(tx, core, store_ids[0], wanted["file_search"])
-    if resources is thread.tool_resources:
+    if for_search := _attached(attachments, "file_search"):
+        store_id = _store_of_thread(tx, core, resources)
+        found = VectorStoreIds(vector_store_ids=(store_id,))
+        resources = resources.model_copy(update={"file_search": found})
+        add_files(tx, core, store_id, [CreateStoreFile(file_id=id_) for id_ in for_search])
+    if resources == thread.tool_resources:
         return thread
     thread = thread.model_copy(update={"tool_resources": resources})
     tx.put(thread)
     return thread
+
+
+def _attached(attachments: Sequence[Attachment], tool: str) -> list[str]:
+    """Ids of the files that come with this tool."""
+    return [a.file_id for a in attachments if any(wanted.type == tool for wanted in a.tools)]
+
+
+def _store_of_thread(tx: Transaction, core: Core, resources: ToolResources) -> str:
+    """The thread's vector store, made on first need, and anew where it was deleted.
+
+    Raises:
+        InvalidRequest: it has expired.
+    """
+    for store_id in resources.vector_store_ids:
+        store = find_store(tx, store_id, core.now())
+        if store is not None:
+            refuse_expired(store)
+            return store_id
+    return make_store(tx, core, days=THREAD_STORE_DAYS).id
+
+
+def refuse_expired(store: VectorStore) -> None:
+    """What an expired store is asked for in vain.
+
+    Raises:
+        InvalidRequest: this one has expired.
+    """
+    if store.status is StoreStatus.EXPIRED:
+        raise InvalidRequest(f"Vector store '{store.id}' has expired")

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core import Core
-from ..errors import InvalidRequest
-from ..ingestion import Ingestion, recount, recount_batch, touched
+from ..expiry import as_of, touched
+from ..ingestion import Ingestion
 from ..objects import ExpiresAfter, FileBatch, Page, VectorStore, VectorStoreFile
 from ..ports import PageQuery, Passage, SearchQuery, Transaction
 from ..requests import (
-    ChunkingBody,
     CreateBatch,
     CreateStoreFile,
     CreateVectorStore,
@@ -17,9 +16,11 @@ from ..requests import (
     ModifyVectorStore,
     SearchStore,
 )
-from ..states import BATCH, STORE_FILE, BatchStatus, On, StoreFileStatus, StoreStatus
-from .lookup import list_page, must, require_files
-from .resources import add_files, make_store
+from ..states import BATCH, BatchStatus, On
+from ..stored_files import detach
+from ..tally import cancel_files, recount_batch
+from .lookup import list_page, must, must_find_store, require_files
+from .resources import add_files, make_store, refuse_expired
 
 
 class VectorStores:
@@ -37,7 +38,7 @@ class VectorStores:
         """
 
         def make(tx: Transaction) -> VectorStore:
-            require_files(tx, body.file_ids, "file_ids")
+            require_files(tx, body.file_ids, "file_ids", self._core.now())
             days = body.expires_after.days if body.expires_after else None
             store = make_store(
                 tx,
@@ -47,7 +48,7 @@ class VectorStores:
                 metadata=body.metadata,
                 days=days,
             )
-            add_files(tx, self._core, store.id, body.file_ids, chunking=body.chunking_strategy)
+            add_files(tx, self._core, store.id, body.entries())
             return must(tx, VectorStore, store.id)
 
         store = await self._core.store.write(make)
@@ -56,26 +57,37 @@ class VectorStores:
 
     async def get(self, store_id: str) -> VectorStore:
         """One store."""
-        return await self._core.store.read(lambda tx: must(tx, VectorStore, store_id))
+        now = self._core.now()
+        return await self._core.store.read(lambda tx: must_find_store(tx, store_id, now))
 
     async def list(self, query: PageQuery) -> Page:
         """A page of stores."""
-        return await list_page(self._core, VectorStore, query, where={})
+        now = self._core.now()
+        return await list_page(
+            self._core, VectorStore, query, where={}, shown=lambda store: as_of(store, now)
+        )
 
     async def modify(self, store_id: str, body: ModifyVectorStore) -> VectorStore:
-        """Change what was sent; a null clears name or expiry."""
+        """Change what was sent; a null clears name or expiry. Changing the expiry counts as use.
+
+        Raises:
+            InvalidRequest: the expiry of a store that has expired.
+        """
 
         def change(tx: Transaction) -> VectorStore:
-            store = must(tx, VectorStore, store_id)
+            now = self._core.now()
+            store = must_find_store(tx, store_id, now)
             update: dict[str, Any] = {}
             if "name" in body.model_fields_set:
                 update["name"] = body.name
             if body.metadata is not None:
                 update["metadata"] = body.metadata
+            store = store.model_copy(update=update)
             if "expires_after" in body.model_fields_set:
+                refuse_expired(store)
                 days = body.expires_after.days if body.expires_after else None
-                update["expires_after"] = None if days is None else ExpiresAfter(days=days)
-            store = touched(store.model_copy(update=update), self._core.now())
+                after = None if days is None else ExpiresAfter(days=days)
+                store = touched(store.model_copy(update={"expires_after": after}), now)
             tx.put(store)
             return store
 
@@ -100,11 +112,10 @@ class VectorStores:
             InvalidRequest: the store has expired.
         """
         await self._live(store_id)
-        queries = (body.query,) if isinstance(body.query, str) else tuple(body.query)
         return await self._core.library.search(
             SearchQuery(
                 vector_store_ids=(store_id,),
-                queries=queries,
+                queries=body.queries,
                 max_results=body.max_num_results,
                 score_threshold=body.ranking_options.score_threshold,
                 filters=body.filters,
@@ -119,19 +130,11 @@ class VectorStores:
         Raises:
             InvalidRequest: the file does not exist or the store has expired.
         """
-        await self._live(store_id)
 
         def add(tx: Transaction) -> VectorStoreFile:
-            must(tx, VectorStore, store_id)
-            require_files(tx, [body.file_id], "file_id")
-            return add_files(
-                tx,
-                self._core,
-                store_id,
-                [body.file_id],
-                chunking=body.chunking_strategy,
-                attributes=body.attributes,
-            )[0]
+            refuse_expired(must_find_store(tx, store_id, self._core.now()))
+            require_files(tx, [body.file_id], "file_id", self._core.now())
+            return add_files(tx, self._core, store_id, [body])[0]
 
         item = await self._core.store.write(add)
         self._ingestion.wake()
@@ -163,6 +166,7 @@ class VectorStores:
         """Replace the attributes."""
 
         def change(tx: Transaction) -> VectorStoreFile:
+            must(tx, VectorStore, store_id)
             item = must(tx, VectorStoreFile, f"{store_id}/{file_id}")
             item = item.model_copy(update={"attributes": body.attributes or {}})
             tx.put(item)
@@ -174,15 +178,15 @@ class VectorStores:
         """Take a file out of the store; the file itself stays."""
 
         def drop(tx: Transaction) -> None:
+            must(tx, VectorStore, store_id)
             must(tx, VectorStoreFile, f"{store_id}/{file_id}")
-            tx.delete(VectorStoreFile, f"{store_id}/{file_id}")
-            recount(tx, store_id)
+            detach(tx, store_id, file_id)
 
         await self._core.store.write(drop)
         await self._core.library.remove(store_id, file_id)
 
     async def file_text(self, store_id: str, file_id: str) -> str:
-        """The parsed text of a file of the store."""
+        """The parsed text of a file of the store; "" until it is indexed."""
         await self.get_file(store_id, file_id)
         return await self._core.library.text(store_id, file_id)
 
@@ -194,12 +198,12 @@ class VectorStores:
         Raises:
             InvalidRequest: a file does not exist or the store has expired.
         """
-        await self._live(store_id)
-        wanted = _batch_items(body)
+        entries = body.entries()
+        file_ids = [entry.file_id for entry in entries]
 
         def make(tx: Transaction) -> FileBatch:
-            must(tx, VectorStore, store_id)
-            require_files(tx, [item.file_id for item in wanted], "file_ids")
+            refuse_expired(must_find_store(tx, store_id, self._core.now()))
+            require_files(tx, file_ids, "files" if body.files else "file_ids", self._core.now())
             batch = FileBatch(
                 id=self._core.ids.new("file_batch"),
                 created_at=self._core.now(),
@@ -207,9 +211,8 @@ class VectorStores:
                 vector_store_id=store_id,
             )
             tx.put(batch)
-            for item in wanted:
-                self._add_item(tx, store_id, item)
-            tx.add_to_batch(batch.id, store_id, [item.file_id for item in wanted])
+            add_files(tx, self._core, store_id, entries)
+            tx.add_to_batch(batch.id, store_id, file_ids)
             return recount_batch(tx, batch)
 
         batch = await self._core.store.write(make)
@@ -230,14 +233,11 @@ class VectorStores:
         """
 
         def cancel(tx: Transaction) -> FileBatch:
+            must(tx, VectorStore, store_id)
             batch = must(tx, FileBatch, batch_id, vector_store_id=store_id)
-            batch = BATCH.fire(batch, On.CANCEL, self._core.now())
-            query = PageQuery({"batch_id": batch_id, "status": StoreFileStatus.IN_PROGRESS}, 2000)
-            for item in tx.page(VectorStoreFile, query)[0]:
-                tx.put(STORE_FILE.fire(item, On.CANCEL, self._core.now()))
-            batch = recount_batch(tx, batch)
-            recount(tx, store_id)
-            return batch
+            tx.put(BATCH.fire(batch, On.CANCEL, self._core.now()))
+            cancel_files(tx, store_id, {"batch_id": batch_id}, self._core.now())
+            return recount_batch(tx, must(tx, FileBatch, batch_id))
 
         return await self._core.store.write(cancel)
 
@@ -254,33 +254,13 @@ class VectorStores:
             where=where,
         )
 
-    def _add_item(self, tx: Transaction, store_id: str, item: CreateStoreFile) -> None:
-        add_files(
-            tx,
-            self._core,
-            store_id,
-            [item.file_id],
-            chunking=item.chunking_strategy,
-            attributes=item.attributes,
-        )
-
     async def _live(self, store_id: str) -> None:
         """Refuse an expired store; mark a live one as used."""
 
         def use(tx: Transaction) -> None:
-            store = must(tx, VectorStore, store_id)
-            if store.status is StoreStatus.EXPIRED:
-                raise InvalidRequest(f"Vector store '{store_id}' has expired")
-            tx.put(touched(store, self._core.now()))
+            now = self._core.now()
+            store = must_find_store(tx, store_id, now)
+            refuse_expired(store)
+            tx.put(touched(store, now))
 
         await self._core.store.write(use)
-
-
-def _batch_items(body: CreateBatch) -> Sequence[CreateStoreFile]:
-    if body.files is not None:
-        return body.files
-    strategy: ChunkingBody | None = body.chunking_strategy
-    return [
-        CreateStoreFile(file_id=file_id, chunking_strategy=strategy, attributes=body.attributes)
-        for file_id in body.file_ids or ()
-    ]
