@@ -1,12 +1,15 @@
 """Threads and their messages. A run that is not over locks its thread against new messages."""
 
 from ..core import Core
+from ..endings import end_run
 from ..errors import ThreadBusy
 from ..ingestion import Ingestion
-from ..objects import Message, Page, Run, RunStep, Thread
+from ..journal import Unit
+from ..objects import FileIds, Message, Page, Run, RunStep, Thread, ToolResources
 from ..ports import PageQuery, Transaction, TranscriptEntry
 from ..requests import CreateMessage, CreateThread, ModifyMetadata, ModifyThread
-from ..states import MessageStatus
+from ..states import RUN, MessageStatus, On
+from .images import check_images
 from .lookup import list_page, must
 from .resources import THREAD_STORE_DAYS, attach, merged, realise
 
@@ -25,12 +28,21 @@ def make_thread(tx: Transaction, core: Core, body: CreateThread) -> Thread:
     return thread
 
 
+def as_read(thread: Thread) -> Thread:
+    """The thread as reads and streams show it: with an empty file list, which creating and changing leave out."""
+    if thread.tool_resources != ToolResources():
+        return thread
+    shown = ToolResources(code_interpreter=FileIds())
+    return thread.model_copy(update={"tool_resources": shown})
+
+
 def add_message(
     tx: Transaction, core: Core, thread: Thread, body: CreateMessage
 ) -> tuple[Thread, Message]:
     """Append a client's message, inside the caller's transaction; the caller has checked the lock."""
+    content, now = body.parts(), core.now()
+    check_images(tx, content, now)
     thread = attach(tx, core, thread, body.attachments)
-    now = core.now()
     message = Message(
         id=core.ids.new("message"),
         created_at=now,
@@ -38,7 +50,7 @@ def add_message(
         status=MessageStatus.COMPLETED,
         completed_at=now,
         role=body.role,
-        content=body.parts(),
+        content=content,
         attachments=body.attachments,
         metadata=body.metadata,
     )
@@ -62,7 +74,7 @@ class Threads:
 
     async def get(self, thread_id: str) -> Thread:
         """One thread."""
-        return await self._core.store.read(lambda tx: must(tx, Thread, thread_id))
+        return await self._core.store.read(lambda tx: as_read(must(tx, Thread, thread_id)))
 
     async def modify(self, thread_id: str, body: ModifyThread) -> Thread:
         """Change metadata or resources."""
@@ -83,20 +95,21 @@ class Threads:
     async def delete(self, thread_id: str) -> None:
         """Delete the thread with its messages, runs, steps and sandbox files; stored files and stores survive.
 
-        Raises:
-            ThreadBusy: a run is not over.
+        A run that is not over is cancelled first, so that whoever follows it hears of its end.
         """
 
-        def drop(tx: Transaction) -> None:
-            must(tx, Thread, thread_id)
-            active = tx.active_run(thread_id)
+        def drop(unit: Unit) -> None:
+            must(unit.tx, Thread, thread_id)
+            active = unit.tx.active_run(thread_id)
             if active is not None:
-                raise ThreadBusy(f"Can't delete {thread_id} while a run {active.id} is active.")
+                if RUN.allows(active.status, On.CANCEL):
+                    unit.fire(Run, active.id, On.CANCEL)
+                end_run(unit, active.id, On.STOPPED)
             for kind in (RunStep, Message, Run):
-                tx.delete_where(kind, {"thread_id": thread_id})
-            tx.delete(Thread, thread_id)
+                unit.tx.delete_where(kind, {"thread_id": thread_id})
+            unit.tx.delete(Thread, thread_id)
 
-        await self._core.store.write(drop)
+        await self._core.journal.commit(drop)
         for tool in self._core.tools.values():
             await tool.forget(thread_id)
 
