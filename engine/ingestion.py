@@ -6,6 +6,7 @@ be read ends as failed with the API's last_error; ingestion itself goes on.
 
 import asyncio
 import logging
+from time import perf_counter
 
 from .core import Core
 from .errors import AssistantsError, InvalidRequest, UnsupportedFile
@@ -60,7 +61,7 @@ class Ingestion:
                 self._wanted.set()
 
     async def _index(self, item: VectorStoreFile) -> None:
-        indexed, error = Indexed(0, 0), None
+        indexed, error, began = Indexed(0, 0), None, perf_counter()
         try:
             now = self._core.now()
             file = await self._core.store.read(lambda tx: find_file(tx, item.id, now))
@@ -79,6 +80,9 @@ class Ingestion:
             _log.exception("file %s could not be indexed", item.id)
             error = LastError(code="server_error", message="The file could not be indexed.")
         kept = await self._core.store.write(lambda tx: _settle(tx, item, indexed, error))
+        for observer in self._core.feed.observers:
+            outcome = StoreFileStatus.FAILED if error else StoreFileStatus.COMPLETED
+            observer.indexed(outcome, perf_counter() - began)
         if not kept:  # removed or cancelled while it was indexed
             await self._core.library.remove(item.vector_store_id, item.id)
 
