@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from local_assistants.server.docs import OPEN_PATHS
-from local_assistants.server.settings import ServerSettings
 
-from .house import House, error_of, open_house
+from .house import House, error_of, new_key, open_house
 
 ROOT = "http://localhost"
 
@@ -42,7 +41,8 @@ async def test_the_page_starts_on_our_description(house: House) -> None:
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
 async def test_the_page_needs_no_key_but_operations_do(tmp_path: Path, path: str) -> None:
     """It holds no data."""
-    async with open_house(tmp_path, settings=ServerSettings(api_keys=frozenset({"k"}))) as house:
+    async with open_house(tmp_path) as house:
+        await new_key(house)
         page = await house.client.get(f"{ROOT}{path}")
         data = await house.client.get("/assistants")
     assert (200, 401) == (page.status_code, data.status_code)
