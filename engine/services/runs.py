@@ -34,8 +34,9 @@ from ..states import RUN, STEP, On, RunStatus
 from ..worker import Worker
 from .lookup import list_page, must
 from .resources import merged, realise
+from .run_checks import check_run
 from .streams import THE_API_S, View, check_position, stream
-from .threads import add_message, make_thread
+from .threads import add_message, as_read, make_thread
 
 
 class Runs:
@@ -63,6 +64,7 @@ class Runs:
             run = self._new_run(thread, assistant, body)
             for message in body.additional_messages:
                 thread, _ = add_message(unit.tx, self._core, thread, message)
+            check_run(unit.tx, self._core, run)
             unit.save(run, EventName.RUN_CREATED, EventName.RUN_QUEUED)
             return run
 
@@ -83,8 +85,9 @@ class Runs:
                 own = realise(unit.tx, self._core, body.tool_resources, None)
                 resources = merged(run.tool_resources, own)
                 run = run.model_copy(update={"tool_resources": resources})
+            check_run(unit.tx, self._core, run)
             unit.tx.put(run)
-            unit.emit(run.id, EventName.THREAD_CREATED, thread.to_wire())
+            unit.emit(run.id, EventName.THREAD_CREATED, as_read(thread).to_wire())
             unit.save(run, EventName.RUN_CREATED, EventName.RUN_QUEUED)
             return run
 
