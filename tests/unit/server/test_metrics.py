@@ -10,7 +10,7 @@ from .house import House, Json, new_key, open_house
 from .test_live import listening
 
 ROOT = "http://localhost"
-SLOW: tuple[Json, ...] = ({"text": "one two three four five", "tokens_per_second": 10},)
+SLOW: tuple[Json, ...] = ({"text": "one two " * 200, "tokens_per_second": 10},)
 
 
 async def figures(client: httpx.AsyncClient, root: str = ROOT) -> dict[str, float]:
