@@ -39,8 +39,10 @@ class Form:
             self.file.close()
 
 
-async def read_form(content_type: str, stream: AsyncIterator[bytes]) -> Form:
-    """Read `stream` to its end.
+async def read_form(
+    content_type: str, stream: AsyncIterator[bytes], bare_file: str | None = None
+) -> Form:
+    """Read `stream` to its end. A part named `bare_file` is the file even without a file name.
 
     Raises:
         InvalidRequest: no boundary, broken, cut short, more than one file, or too many or too long fields.
@@ -48,7 +50,7 @@ async def read_form(content_type: str, stream: AsyncIterator[bytes]) -> Form:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise _unreadable("the content type names no boundary")
-    reader = _Reader()
+    reader = _Reader(bare_file)
     try:
         await reader.read(MultipartParser(boundary, reader.callbacks()), stream)
     except FormParserError as error:
@@ -63,8 +65,9 @@ async def read_form(content_type: str, stream: AsyncIterator[bytes]) -> Form:
 class _Reader:
     """Takes the parser's calls, in the order of the bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, bare_file: str | None) -> None:
         self.form = Form()
+        self._bare_file = bare_file
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._disposition = ""
@@ -125,7 +128,7 @@ class _Reader:
         if b"name" not in options:
             raise _unreadable("a part has no name")
         name = options[b"name"].decode("utf-8", "replace")
-        if b"filename" not in options:
+        if b"filename" not in options and name != self._bare_file:
             self._fields += 1
             if self._fields > MAX_FIELDS:
                 raise _unreadable(f"it has more than {MAX_FIELDS} fields")
@@ -135,7 +138,7 @@ class _Reader:
             raise _unreadable("it has more than one file")
         self._text = None
         self.form.file_field = name
-        self.form.filename = options[b"filename"].decode("utf-8", "replace")
+        self.form.filename = options.get(b"filename", b"").decode("utf-8", "replace")
         self.form.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by Form.close
 
     def _data(self, data: bytes, start: int, end: int) -> None:

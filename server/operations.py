@@ -11,6 +11,7 @@ from ..engine import objects, requests
 from ..engine.feed import Until
 from ..engine.objects import Wire
 from ..engine.requests import Body
+from ..engine.requests.uploads import PURPOSES
 from ..engine.services import BusyPolicy
 from .patience import POLICY_HEADER, WAIT_HEADER
 from .reading import FILE_STATUSES, STEP_CONTENT
@@ -110,7 +111,6 @@ EXPIRES_AFTER: Schema = {
     "expires_after[anchor]": {"const": "created_at"},
     "expires_after[seconds]": {"type": "integer", "minimum": 3600, "maximum": 2_592_000},
 }
-PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 FILE_FORM = Form(
     {
         "type": "object",
@@ -122,6 +122,9 @@ FILE_FORM = Form(
         },
     }
 )
+
+
+PART_FORM = Form({"type": "object", "required": ["data"], "properties": {"data": BYTES}})
 
 
 def _object(properties: Mapping[str, Schema]) -> Schema:
@@ -210,6 +213,12 @@ _FILES = {
     "delete_file": Operation(DELETED),
     "get_file_content": Operation(BYTES, media_type="application/octet-stream"),
 }
+_UPLOADS = {
+    "create_upload": Operation(objects.Upload, requests.CreateUpload),
+    "add_upload_part": Operation(objects.UploadPart, PART_FORM),
+    "complete_upload": Operation(objects.Upload, requests.CompleteUpload),
+    "cancel_upload": Operation(objects.Upload),
+}
 _STORES = {
     "list_vector_stores": Operation(PageOf(objects.VectorStore), parameters=PAGE),
     "create_vector_store": Operation(objects.VectorStore, requests.CreateVectorStore),
@@ -234,6 +243,7 @@ _REST = {
     "delete_model": Operation(DELETED),
     "healthz": Operation(READY, open=True),
     "readyz": Operation(READY, open=True),
+    "metrics": Operation(TEXT, media_type="text/plain"),
 }
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -241,6 +251,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **_THREADS,
     **_RUNS,
     **_FILES,
+    **_UPLOADS,
     **_STORES,
     **_REST,
 }

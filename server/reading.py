@@ -15,6 +15,8 @@ from ..engine.errors import InvalidRequest, TooLarge
 from ..engine.feed import Until
 from ..engine.ports import PageQuery
 from ..engine.requests import Body
+from ..engine.services import Services
+from ..engine.settings import CoreSettings
 from .settings import ServerSettings
 from .validation import invalid_request, out_of_range, unsupported_value, wrong_type
 
@@ -31,6 +33,7 @@ ID_PREFIXES = {
     "step_id": "step",
     "vector_store_id": "vs",
     "batch_id": "vsfb",
+    "upload_id": "upload",
 }
 """Path parameters whose ids always begin alike. File ids are left out: a wrong one is simply not found."""
 
@@ -38,6 +41,11 @@ ID_PREFIXES = {
 def settings_of(request: Request) -> ServerSettings:
     """The settings the application was made with."""
     return cast(ServerSettings, request.app.state.settings)
+
+
+def limits_of(request: Request) -> CoreSettings:
+    """The engine's own limits, so that what it would refuse need not be read first."""
+    return cast(Services, request.app.state.services).core.settings
 
 
 async def well_formed_ids(request: Request) -> None:

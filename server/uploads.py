@@ -1,4 +1,4 @@
-"""Multipart uploads: parts go to disk as they come, and nothing larger than the limit is ever taken in.
+"""Multipart forms that bring bytes: these go to disk as they come, and no more than the limit is ever taken in.
 
 The purpose may stand behind the file (the Node SDK sends it so), hence the file is spooled first. Knows nothing of
 how files are kept.
@@ -13,13 +13,13 @@ from typing import BinaryIO
 from starlette.requests import Request
 
 from ..engine.errors import InvalidRequest, TooLarge
+from ..engine.requests.uploads import LONGEST_LIFE, SHORTEST_LIFE
 from .multipart import Form, read_form
-from .reading import settings_of
+from .reading import limits_of
 from .validation import missing, out_of_range, unsupported_value, wrong_type
 
 _CHUNK = 1 << 20
 _FORM_OVERHEAD = 1 << 20  # room for the other fields and the boundaries
-_LIFETIME = (3600, 2_592_000)  # seconds a file may be given to live
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +40,44 @@ async def read_file_form(request: Request) -> AsyncGenerator[FileForm, None]:
         InvalidRequest: not multipart, broken, or a field is missing or wrong.
         TooLarge: the file is over the limit.
     """
-    form = await _read(request)
+    limit = limits_of(request).max_file_bytes
+    form = await _read(request, limit)
     try:
-        if form.file is None or form.file_field != "file":
-            raise _refused(*missing("file"), "file")
+        file = _file_of(form, "file", limit)
         if "purpose" not in form.fields:
             raise _refused(*missing("purpose"), "purpose")
-        if form.size > (limit := settings_of(request).max_file_bytes):
-            raise _too_large(limit, form.size)
         expiry = _expires_after(form.fields)
-        name = clean_name(form.filename)
-        yield FileForm(name, form.fields["purpose"], _chunks(form.file), expiry)
+        yield FileForm(form.filename, form.fields["purpose"], _chunks(file), expiry)
     finally:
         form.close()
 
 
-async def _read(request: Request) -> Form:
-    limit = settings_of(request).max_file_bytes + _FORM_OVERHEAD
+@asynccontextmanager
+async def read_part_form(request: Request) -> AsyncGenerator[AsyncIterator[bytes], None]:
+    """The bytes of an upload's part, for the length of the block, to be read once; `data` needs no file name.
+
+    Raises:
+        InvalidRequest: not multipart, broken, or there is no `data`.
+        TooLarge: the part is over the limit.
+    """
+    limit = limits_of(request).max_part_bytes
+    form = await _read(request, limit, bare_file="data")
+    try:
+        yield _chunks(_file_of(form, "data", limit))
+    finally:
+        form.close()
+
+
+def _file_of(form: Form, field: str, limit: int) -> BinaryIO:
+    if form.file is None or form.file_field != field:
+        raise _refused(*missing(field), field)
+    if form.size > limit:
+        raise _too_large(limit, form.size)
+    return form.file
+
+
+async def _read(request: Request, most: int, bare_file: str | None = None) -> Form:
+    limit = most + _FORM_OVERHEAD
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         raise InvalidRequest(
@@ -65,7 +86,7 @@ async def _read(request: Request) -> Form:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:18]) > limit:
         raise _too_large(limit, int(declared[:18]))
-    return await read_form(content_type, _limited(request, limit))
+    return await read_form(content_type, _limited(request, limit), bare_file)
 
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
@@ -82,13 +103,6 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def clean_name(name: str | None) -> str:
-    """A file name without folders and control characters, at most 255 long; "upload" when nothing is left."""
-    last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
-    cleaned = "".join(c for c in last if c.isprintable()).strip()[:255]
-    return "upload" if cleaned in ("", ".", "..") else cleaned
-
-
 def _expires_after(form: Mapping[str, str]) -> int | None:
     anchor, seconds = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
     if anchor is None and seconds is None:
@@ -102,9 +116,9 @@ def _expires_after(form: Mapping[str, str]) -> int | None:
     if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 20):
         raise _refused(*wrong_type(param, "an integer", seconds), param)
     number = int(seconds)
-    if not _LIFETIME[0] <= number <= _LIFETIME[1]:
-        below = number < _LIFETIME[0]
-        bound = _LIFETIME[0] if below else _LIFETIME[1]
+    if not SHORTEST_LIFE <= number <= LONGEST_LIFE:
+        below = number < SHORTEST_LIFE
+        bound = SHORTEST_LIFE if below else LONGEST_LIFE
         raise _refused(*out_of_range(param, number, bound, below=below), param)
     return number
 

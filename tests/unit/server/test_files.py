@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local_assistants.server.settings import ServerSettings
-from local_assistants.server.uploads import clean_name
+from local_assistants.engine.settings import CoreSettings
+from local_assistants.engine.stored_files import clean_name
 
 from .house import House, error_of, json_of, open_house
 
@@ -157,7 +157,7 @@ async def test_a_file_over_the_limit_is_refused(tmp_path: Path, declared: bool) 
             yield body[start : start + 65_536]
 
     content: Any = body if declared else pieces()
-    async with open_house(tmp_path, settings=ServerSettings(max_file_bytes=1000)) as house:
+    async with open_house(tmp_path, core=CoreSettings(max_file_bytes=1000)) as house:
         answer = await house.client.post("/files", content=content, headers=FORM)
         listed = await house.get("/files")
     assert (413, []) == (answer.status_code, listed["data"])
@@ -166,7 +166,7 @@ async def test_a_file_over_the_limit_is_refused(tmp_path: Path, declared: bool) 
 
 async def test_a_file_little_over_the_limit_is_refused(tmp_path: Path) -> None:
     """The room for the form's other fields does not count for the file."""
-    async with open_house(tmp_path, settings=ServerSettings(max_file_bytes=1000)) as house:
+    async with open_house(tmp_path, core=CoreSettings(max_file_bytes=1000)) as house:
         statuses = [
             (
                 await house.client.post(
