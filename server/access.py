@@ -1,20 +1,30 @@
-"""How routes reach the services."""
+"""How routes reach the services: those of the project that the gate let the request into."""
 
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
+from starlette.types import Scope
 
+from ..engine.objects import DEFAULT_PROJECT
 from ..engine.services import Services
 from .reading import well_formed_ids
 
+_PROJECT = "local_assistants.project"
+
+
+def enter_project(scope: Scope, project: str) -> None:
+    """Have the request that `scope` tells of served from this project."""
+    scope[_PROJECT] = project
+
 
 async def _services(request: Request) -> Services:
-    return cast(Services, request.app.state.services)
+    services = cast(Services, request.app.state.services)
+    return services.of(request.scope.get(_PROJECT, DEFAULT_PROJECT))
 
 
 Api = Annotated[Services, Depends(_services)]
-"""The engine's services, as a route's parameter."""
+"""The engine's services in the request's project, as a route's parameter."""
 
 
 def new_router(prefix: str, tag: str) -> APIRouter:

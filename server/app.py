@@ -4,6 +4,8 @@ It is given ready services and starts nothing: the worker's life is the caller's
 pages are off: it cannot know what routes read, and its pages load scripts from the internet. `docs` has ours.
 """
 
+from importlib import metadata
+
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -11,12 +13,23 @@ from starlette.responses import Response
 
 from ..engine.errors import AssistantsError
 from ..engine.services import Services
-from . import docs
+from . import docs, metrics
 from .access import Api
+from .door import Door
 from .errors import on_assistants_error, on_http_exception
 from .gate import Gate
 from .replies import reply_json
-from .routes import assistants, files, messages, models, runs, store_files, threads, vector_stores
+from .routes import (
+    assistants,
+    files,
+    messages,
+    models,
+    runs,
+    store_files,
+    threads,
+    uploads,
+    vector_stores,
+)
 from .settings import ServerSettings
 
 health = APIRouter(tags=["health"])
@@ -37,30 +50,44 @@ async def readyz(api: Api) -> Response:
 
 ROUTERS = (
     health,
+    metrics.router,
     assistants.router,
     threads.router,
     messages.router,
     runs.router,
     files.router,
+    uploads.router,
     vector_stores.router,
     store_files.router,
     models.router,
 )
 
 
+def version() -> str:
+    """The installed version of this product."""
+    return metadata.version("local-assistants")
+
+
 def create_app(services: Services, settings: ServerSettings | None = None) -> FastAPI:
     """The ASGI application that serves `services` in both dialects."""
     settings = settings or ServerSettings()
+    counted = metrics.Metrics(version())
+    services.core.feed.observers.append(counted.core)
     app = FastAPI(
         title="local-assistants",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Gate, settings=settings)],
+        middleware=[
+            Middleware(metrics.Meter, metrics=counted),
+            Middleware(Gate, settings=settings, door=Door(services.keys, settings)),
+            Middleware(metrics.RouteNote),
+        ],
     )
     app.state.services = services
     app.state.settings = settings
+    app.state.metrics = counted
     app.state.routers = ROUTERS
     for router in (*ROUTERS, docs.router):
         app.include_router(router)

@@ -3,7 +3,6 @@
 Plain ASGI, so that streams flow through untouched. Knows no route and no service.
 """
 
-import hmac
 import logging
 import time
 import uuid
@@ -15,9 +14,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..engine.errors import AssistantsError, AuthenticationFailed, InvalidRequest
+from ..engine.errors import AssistantsError, InvalidRequest
 from . import docs
+from .access import enter_project
 from .dialect import Dialect, dialect_of, rewrite
+from .door import Door
 from .errors import Forbidden, error_response, unforeseen
 from .settings import ServerSettings
 
@@ -30,9 +31,10 @@ BETA_PATHS = ("/v1/assistants", "/v1/threads")
 class Gate:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, door: Door) -> None:
         self.app = app
         self.settings = settings
+        self.door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -42,24 +44,28 @@ class Gate:
         scope = rewrite(scope)
         answer = _Answer(send)
         try:
-            self._check(scope)
+            await self._check(scope)
             await self.app(scope, receive, answer.send)
         except ClientDisconnect:
             log.debug("%s went away", answer.request_id)
         except Exception as error:
             if answer.started:
                 raise  # too late for an answer: the connection must break, or the body would look whole
-            if not isinstance(error, AssistantsError):
+            if not isinstance(error, AssistantsError) or error.status >= 500:
+                # not even what our own error says: whoever asks has shown no key yet
                 error = unforeseen(error, answer.request_id)
             response = error_response(error, dialect_of(scope))
             await response(scope, receive, answer.send)
 
-    def _check(self, scope: Scope) -> None:
+    async def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        check_host(headers, self.settings)
-        if scope["path"] in OPEN_PATHS:
+        if scope["path"] in OPEN_PATHS:  # nothing of anybody's is behind them
+            check_host(headers, self.settings, guarded=True)
             return
-        check_key(headers, self.settings)
+        guarded = await self.door.is_guarded()
+        check_host(headers, self.settings, guarded=guarded)
+        if guarded:
+            enter_project(scope, await self.door.project(headers))
         if self.settings.require_beta_header and dialect_of(scope) is Dialect.OPENAI:
             check_beta(headers, scope["path"])
 
@@ -84,23 +90,23 @@ class _Answer:
         await self._send(message)
 
 
-def check_host(headers: Mapping[str, str], settings: ServerSettings) -> None:
+def check_host(headers: Mapping[str, str], settings: ServerSettings, *, guarded: bool) -> None:
     """Refuse foreign names and foreign pages: a web page must not reach this server through a visitor's browser.
 
     Raises:
         Forbidden: the Host header carries a name that is not ours (DNS rebinding), or, while no key is asked for,
             the Origin header names another site.
     """
-    allowed = settings.host_names
     host = headers.get("host", "")
-    if allowed is not None and _host_name(f"//{host}") not in allowed:
+    if not settings.serves(_host_name(f"//{host}") or "", guarded=guarded):
         raise Forbidden(
-            f"The host name '{host[:200]}' is not served here. Add it to the allowed hosts."
+            f"The host name '{host[:200]}' is not served here. Whoever runs this server can allow it: "
+            "'serve --allowed-host NAME'."
         )
     origin = headers.get("origin")
-    if origin and not settings.api_keys and urlsplit_netloc(origin) != host.lower():
+    if origin and not guarded and urlsplit_netloc(origin) != host.lower():
         raise Forbidden(
-            f"Requests from pages of '{origin[:200]}' are refused while no API key is set."
+            f"Requests from pages of '{origin[:200]}' are refused while no API key is asked for."
         )
 
 
@@ -117,34 +123,6 @@ def _host_name(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def check_key(headers: Mapping[str, str], settings: ServerSettings) -> None:
-    """Take the key from `Authorization: Bearer` or `api-key`.
-
-    Raises:
-        AuthenticationFailed: keys are configured, and none or a wrong one was sent.
-    """
-    if not settings.api_keys:
-        return
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    key = headers.get("api-key") or (token.strip() if scheme.lower() == "bearer" else "")
-    if not key:
-        raise AuthenticationFailed(
-            "You didn't provide an API key. Send it in the header 'Authorization: Bearer KEY' or 'api-key: KEY'."
-        )
-    # Every key is compared, so that the time taken tells nothing about which one came close.
-    matches = [hmac.compare_digest(key.encode(), known.encode()) for known in settings.api_keys]
-    if not any(matches):
-        raise AuthenticationFailed(
-            f"Incorrect API key provided: {masked(key)}. Ask the operator of this server for a valid one.",
-            code="invalid_api_key",
-        )
-
-
-def masked(key: str) -> str:
-    """Enough of a key to recognise it, too little to use it."""
-    return f"{key[:5]}***{key[-2:]}" if len(key) > 12 else "***"
 
 
 def check_beta(headers: Mapping[str, str], path: str) -> None:

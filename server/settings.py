@@ -1,8 +1,9 @@
 """What an operator may set about the HTTP server."""
 
+import ipaddress
 from dataclasses import dataclass, field
 
-from ..engine.services import BusyPolicy
+from ..engine.settings import BusyPolicy
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MIB = 1024 * 1024
@@ -13,13 +14,13 @@ class ServerSettings:
     """All defaults suit a single user on the own machine.
 
     Attributes:
-        host: address the server is bound to; decides whether the Host header is checked.
-        api_keys: keys that open the server; empty: no key is asked for.
+        host: address the server is bound to; decides whether a key is needed and how the Host header is checked.
+        no_auth: ask nobody for a key, wherever the server is bound and whatever keys there are.
         allowed_hosts: further names that a Host header may carry (without port). Bound to loopback, the loopback
-            names are always allowed and nothing else; elsewhere everything is, unless names are given here.
+            names are always allowed and nothing else. Elsewhere, unless names are given here, everything is while a
+            key is asked for, and any address (no name) while none is.
         require_beta_header: insist on `OpenAI-Beta: assistants=v2` as the hosted service did.
         max_body_bytes: largest JSON body.
-        max_file_bytes: largest file of an upload.
         poll_after_ms: what clients are told to wait between two polls, in milliseconds.
         busy_thread: what becomes of a new message or run while a run holds its thread; a request may say otherwise.
         busy_wait: seconds that a request may wait for a busy thread at most.
@@ -27,24 +28,49 @@ class ServerSettings:
     """
 
     host: str = "127.0.0.1"
-    api_keys: frozenset[str] = field(default_factory=frozenset[str], repr=False)
+    no_auth: bool = False
     allowed_hosts: frozenset[str] = field(default_factory=frozenset[str])
     require_beta_header: bool = False
     max_body_bytes: int = 64 * MIB
-    max_file_bytes: int = 512 * MIB
     poll_after_ms: int = 100
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0
     ping_seconds: float = 15.0
 
     @property
-    def host_names(self) -> frozenset[str] | None:
-        """Names a Host header may carry; None: any."""
-        if self.host in LOOPBACK:
-            return LOOPBACK | self.allowed_hosts
-        return self.allowed_hosts | {self.host} if self.allowed_hosts else None
+    def on_loopback(self) -> bool:
+        """Whether nobody but this machine can reach the server."""
+        return is_loopback(self.host)
+
+    def serves(self, name: str, *, guarded: bool) -> bool:
+        """Whether a Host header may carry `name`; `guarded`: a key is asked for."""
+        known = {self.host, *self.allowed_hosts, *(LOOPBACK if self.on_loopback else ())}
+        if name in {each.lower() for each in known}:
+            return True
+        if self.on_loopback or self.allowed_hosts:
+            return False
+        # A page's own name can be bent to this machine (DNS rebinding), an address cannot.
+        return guarded or _address(name) is not None
 
     @property
     def poll_headers(self) -> dict[str, str]:
         """What answers to pollers carry."""
         return {"openai-poll-after-ms": str(self.poll_after_ms)}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address (or `localhost`) that only this machine reaches; another name is taken for none."""
+    if host.lower() == "localhost":
+        return True
+    address = _address(host)
+    if address is None:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None

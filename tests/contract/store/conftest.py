@@ -14,12 +14,24 @@ OPENERS: dict[str, Callable[[Path], Store]] = {
 }
 
 
+VIEWS: dict[str, Callable[[Store], Store]] = {
+    "whole": lambda store: store,
+    "one-project": lambda store: store.scoped("one"),
+}
+
+
 @pytest.fixture(params=OPENERS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+async def whole(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An empty store, closed afterwards."""
     opened = OPENERS[request.param](tmp_path)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=VIEWS)
+def store(request: pytest.FixtureRequest, whole: Store) -> Store:
+    """An empty store, or one project's view of it: for whoever has only that, it is a store like any other."""
+    return VIEWS[request.param](whole)
 
 
 def putting(*objects: Wire) -> Callable[[Transaction], None]:

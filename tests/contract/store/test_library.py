@@ -12,7 +12,9 @@ from tests.contract.store.conftest import put
 
 
 async def add(store: Store, *chunks: Chunk) -> None:
-    """Store chunks in one transaction."""
+    """Store chunks and the vector stores that they are of."""
+    for number in {chunk.vector_store_id.removeprefix("vs_") for chunk in chunks}:
+        await put(store, samples.vector_store(int(number)))
     await store.write(lambda tx: tx.put_chunks(chunks))
 
 
@@ -80,6 +82,7 @@ async def test_a_chunk_put_again_is_found_by_its_new_words_only(store: Store) ->
 
 async def test_words_follow_a_rolled_back_transaction(store: Store) -> None:
     """A failed change leaves neither text nor words."""
+    await put(store, samples.vector_store(1))
 
     def add_and_fail(tx: Transaction) -> None:
         tx.put_chunks([samples.chunk(1, "walrus")])

@@ -1,9 +1,17 @@
 """Runs: the thread's lock, the queue, leases, deadlines."""
 
+import pytest
+
 from local_assistants.engine.ports import Store
 from local_assistants.engine.states import RUN, RunStatus
 from tests.contract.store import samples
 from tests.contract.store.conftest import put
+
+
+@pytest.fixture
+def store(whole: Store) -> Store:
+    """Runs are claimed from the whole store only."""
+    return whole
 
 
 async def queued(store: Store, *numbers: int, status: RunStatus = RunStatus.QUEUED) -> None:

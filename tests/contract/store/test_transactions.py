@@ -157,10 +157,10 @@ async def test_close_finishes_what_was_asked_before(store: Store) -> None:
     assert results == [None] * 50
 
 
-async def test_a_closed_store_says_so(store: Store) -> None:
-    """Writes and reads after the end are refused in words; a second close is nothing."""
-    await store.close()
-    await store.close()
+async def test_a_closed_store_says_so(store: Store, whole: Store) -> None:
+    """Writes and reads after the end are refused in words, through a view too; a second close is nothing."""
+    await whole.close()
+    await whole.close()
     with pytest.raises(StorageFault, match="closed"):
         await put(store, samples.thread())
     with pytest.raises(StorageFault, match="closed"):

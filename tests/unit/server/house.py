@@ -20,13 +20,14 @@ from local_assistants.engine.objects import Model, StaticChunking
 from local_assistants.engine.ports import (
     Backend,
     Chunk,
+    Clock,
     Indexed,
     Passage,
     SearchQuery,
     Store,
     ToolFile,
 )
-from local_assistants.engine.services import Services
+from local_assistants.engine.services import Keys, Services
 from local_assistants.engine.settings import CoreSettings
 from local_assistants.server.app import create_app
 from local_assistants.server.settings import ServerSettings
@@ -101,11 +102,16 @@ class WordLibrary:
 
 
 @asynccontextmanager
-async def open_services(root: Path, turns: Sequence[Json] = HELLO) -> AsyncGenerator[Services]:
+async def open_services(
+    root: Path,
+    turns: Sequence[Json] = HELLO,
+    core: CoreSettings | None = None,
+    clock: Clock | None = None,
+) -> AsyncGenerator[Services]:
     """Services at work, over files below `root`."""
     store = SQLiteStore.open(root / "store.db")
-    clock, feed = SystemClock(), EventFeed()
-    core = Core(
+    clock, feed = clock or SystemClock(), EventFeed()
+    bundle = Core(
         store=store,
         blobs=FileBlobs(root / "blobs"),
         models=OneModel(ScriptedBackend.from_turns(list(turns))),
@@ -115,9 +121,9 @@ async def open_services(root: Path, turns: Sequence[Json] = HELLO) -> AsyncGener
         ids=RandomIds(),
         feed=feed,
         journal=Journal(store, feed, clock),
-        settings=CoreSettings(),
+        settings=core or CoreSettings(),
     )
-    services = Services(core)
+    services = Services(bundle)
     await services.start()
     try:
         yield services
@@ -155,14 +161,32 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    root: Path, turns: Sequence[Json] = HELLO, settings: ServerSettings | None = None
+    root: Path,
+    turns: Sequence[Json] = HELLO,
+    settings: ServerSettings | None = None,
+    core: CoreSettings | None = None,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[House]:
     """The application over real services, called in this process."""
-    async with open_services(root, turns) as services:
+    async with open_services(root, turns, core, clock) as services:
         app = create_app(services, settings)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost/v1") as client:
             yield House(app, client)
+
+
+async def new_key(house: House, project: str = "default") -> str:
+    """A key to a project; from now on the house asks for one."""
+    services: Services = house.app.state.services
+    return (await services.keys.create(project=project)).secret
+
+
+async def key_beside(root: Path, project: str = "default") -> str:
+    """A key as another process makes it, in the store of the house below `root`."""
+    store = SQLiteStore.open(root / "store.db")
+    made = await Keys(store, SystemClock(), RandomIds()).create(project=project)
+    await store.close()
+    return made.secret
 
 
 def json_of(answer: httpx.Response) -> Json:

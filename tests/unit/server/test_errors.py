@@ -210,7 +210,7 @@ async def test_what_nobody_foresaw_is_a_500_without_details(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client reads the API's sorry; the log has the cause and the request id."""
-    services = house.app.state.services
+    services = house.app.state.services.of("default")
     services.models = FaultyModels()
     answer = await house.client.get("/models")
     assert (500, SORRY) == (answer.status_code, error_of(answer)["message"])

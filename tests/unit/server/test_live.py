@@ -13,10 +13,10 @@ import uvicorn
 from openai.types.beta import AssistantStreamEvent
 from openai.types.beta.threads import TextContentBlock
 
+from local_assistants.engine.settings import CoreSettings
 from local_assistants.server.app import create_app
-from local_assistants.server.settings import ServerSettings
 
-from .house import HELLO, Json, error_of, events_of, open_services
+from .house import HELLO, Json, error_of, events_of, key_beside, open_services
 
 # The SDK marks every method of the Assistants API as deprecated; they are what is tested here.
 # pyright: reportDeprecated=false
@@ -27,11 +27,11 @@ SLOW: tuple[Json, ...] = ({"text": "one two three four five", "tokens_per_second
 
 @asynccontextmanager
 async def listening(
-    root: Path, turns: tuple[Json, ...] = HELLO, settings: ServerSettings | None = None
+    root: Path, turns: tuple[Json, ...] = HELLO, core: CoreSettings | None = None
 ) -> AsyncGenerator[str]:
     """The URL of a server on a free loopback port."""
-    async with open_services(root, turns) as services:
-        config = uvicorn.Config(create_app(services, settings), log_level="error", lifespan="off")
+    async with open_services(root, turns, core) as services:
+        config = uvicorn.Config(create_app(services), log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             task = asyncio.create_task(server.serve([listener]))
@@ -74,8 +74,8 @@ async def test_a_stream_comes_piece_by_piece(tmp_path: Path) -> None:
 
 async def test_an_upload_over_the_limit_gets_its_answer(tmp_path: Path) -> None:
     """The client reads the 413 although its file was not read."""
-    settings = ServerSettings(max_file_bytes=1000)
-    async with listening(tmp_path, settings=settings) as url, httpx.AsyncClient() as client:
+    core = CoreSettings(max_file_bytes=1000)
+    async with listening(tmp_path, core=core) as url, httpx.AsyncClient() as client:
         answer = await client.post(
             f"{url}/v1/files", files={"file": ("a", b"x" * 3_000_000)}, data={"purpose": "vision"}
         )
@@ -106,9 +106,10 @@ async def test_the_official_client_polls_and_streams(tmp_path: Path) -> None:
 
 async def test_the_azure_client_works_unchanged(tmp_path: Path) -> None:
     """Its paths, its key header, its api-version, and a deployment in the URL."""
-    async with listening(tmp_path, settings=ServerSettings(api_keys=frozenset({"k"}))) as url:
+    key = await key_beside(tmp_path)
+    async with listening(tmp_path) as url:
         client = openai.AsyncAzureOpenAI(
-            azure_endpoint=url, api_key="k", api_version="2024-05-01-preview"
+            azure_endpoint=url, api_key=key, api_version="2024-05-01-preview"
         )
         assistant = await client.beta.assistants.create(model="scripted")
         run = await client.beta.threads.create_and_run_poll(assistant_id=assistant.id)
