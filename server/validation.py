@@ -52,7 +52,8 @@ def out_of_range(param: str, value: int | float, bound: int | float, *, below: b
     """A number outside its range; whether it counts as integer or decimal follows the bound."""
     kind = "integer" if isinstance(bound, int) else "decimal"
     side, sign, code = ("below minimum", ">=", "min") if below else ("above maximum", "<=", "max")
-    text = f"Invalid '{param}': {kind} {side} value. Expected a value {sign} {bound:g}, "
+    shown = bound if isinstance(bound, int) else f"{bound:g}"
+    text = f"Invalid '{param}': {kind} {side} value. Expected a value {sign} {shown}, "
     code = f"{kind}_{'below_min' if below else 'above_max'}_value"
     return f"{text}but got {_short(value)} instead.", code
 
