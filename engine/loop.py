@@ -151,7 +151,8 @@ class RunLoop:
         await wait_for_thread_store(self._core, execution.run)
         while True:
             builder = PromptBuilder(self._core, execution.run, backend)
-            view = await self._core.store.read(lambda tx: read_thread(tx, execution.run))
+            now = self._core.now()
+            view = await self._core.store.read(partial(read_thread, run=execution.run, now=now))
             if view is None:
                 return  # the thread was deleted, and the run with it
             execution.called.in_circles = execution.circles.found and self._core.settings.nudges

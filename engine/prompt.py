@@ -4,13 +4,17 @@ Reads the store once per turn. The order of everything is fixed, so that the sam
 prompt and only its end grows.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from .chat import ChatMessage, ChatRequest, ToolSchema
 from .choice import Called, Choice, choice_of
 from .context import ANSWER_RESERVE, Rendering, fit, last_messages, units_of
 from .core import Core
+from .errors import StorageFault
+from .expiry import find_file
 from .objects import (
     Attachment,
     CodeInterpreterTool,
@@ -28,6 +32,7 @@ from .objects import (
 )
 from .ports import Backend, PageQuery, Tool, ToolFile, ToolSession, Transaction, TranscriptEntry
 
+_log = logging.getLogger("local_assistants.run")
 _PAGE = 100
 _BRIEF_FILES = 20
 
@@ -79,8 +84,8 @@ class Budget:
         return None
 
 
-def read_thread(tx: Transaction, run: Run) -> ThreadView | None:
-    """Read a thread for a run; None when the thread was deleted."""
+def read_thread(tx: Transaction, run: Run, now: int) -> ThreadView | None:
+    """Read a thread for a run at `now`; None when the thread was deleted."""
     thread = tx.get(Thread, run.thread_id)
     if thread is None:
         return None
@@ -100,7 +105,7 @@ def read_thread(tx: Transaction, run: Run) -> ThreadView | None:
         )
         stored += [item.id for item in page]
     wanted = dict.fromkeys([*file_ids, *stored])
-    files = {id_: file for id_ in wanted if (file := tx.get(File, id_)) is not None}
+    files = {id_: file for id_ in wanted if (file := find_file(tx, id_, now)) is not None}
     entries = tuple(tx.transcript(thread.id))
     return ThreadView(thread, entries, messages, files, stores, tuple(dict.fromkeys(stored)))
 
@@ -244,11 +249,23 @@ class PromptBuilder:
 
     def _tool_files(self, view: ThreadView, file_ids: Sequence[str]) -> tuple[ToolFile, ...]:
         found = [view.files[id_] for id_ in dict.fromkeys(file_ids) if id_ in view.files]
-        return tuple(ToolFile(file, self._core.blobs.path(file.id)) for file in found)
+        placed = [(file, self._path(file)) for file in found]
+        return tuple(ToolFile(file, path) for file, path in placed if path is not None)
 
     def _image(self, view: ThreadView, file_id: str) -> str | None:
         file = view.files.get(file_id)
-        return str(self._core.blobs.path(file.id)) if file else None
+        path = None if file is None else self._path(file)
+        return None if path is None else str(path)
+
+    def _path(self, file: File) -> Path | None:
+        """Where a file's bytes lie; None when it was deleted since the thread was read."""
+        try:
+            return self._core.blobs.path(file.id)
+        except StorageFault:
+            _log.warning(
+                "run %s goes on without file %s: its bytes are gone", self._run.id, file.id
+            )
+            return None
 
 
 def _search_settings(tools: Sequence[ToolSpec]) -> FileSearchSettings:

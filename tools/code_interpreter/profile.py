@@ -43,6 +43,14 @@ class Profiler:
         size = await asyncio.to_thread(_size, source.path)
         if size is None or size > _BYTES:
             return ""
+        try:
+            return await self._known_or_made(source, name)
+        except FileNotFoundError:
+            if source.path.exists():
+                raise
+            return ""  # the file was deleted while the run was under way
+
+    async def _known_or_made(self, source: ToolFile, name: str) -> str:
         kept = self._cache / await asyncio.to_thread(_key, source.path, name)
         known = await asyncio.to_thread(_read, kept)
         if known is not None:

@@ -250,8 +250,13 @@ class Sessions:
         for item in files:
             if item.file.id in mounted:
                 continue
-            with contextlib.suppress(FileExistsError):
-                sandbox_files.put(data, names[item.file.id], item.path, owner)
+            try:
+                with contextlib.suppress(FileExistsError):
+                    sandbox_files.put(data, names[item.file.id], item.path, owner)
+            except FileNotFoundError:
+                if item.path.exists():
+                    raise
+                continue  # the file was deleted while the run was under way
             with record.open("a") as file:
                 file.write(item.file.id + "\n")
 
