@@ -315,13 +315,20 @@ class VectorIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """One page of a list, by insertion order. `where` matches indexed columns exactly (thread_id, run_id, ...)."""
+    """One page of a list, by insertion order. `where` matches indexed columns exactly (thread_id, run_id, ...).
+
+    The other filters read every object up to the page's end: those with all these pairs of metadata, those created
+    at `created_from` or later, those created before `created_before` (Unix seconds).
+    """
 
     where: Mapping[str, str] = field(default_factory=dict[str, str])
     limit: int = 20
     order: Literal["asc", "desc"] = "desc"
     after: str | None = None
     before: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    created_from: int | None = None
+    created_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +381,10 @@ class Transaction(Protocol):
         Raises:
             InvalidRequest: the cursor names no object of this list (param after or before).
         """
+        ...
+
+    def count(self, kind: type[Wire], where: Mapping[str, str]) -> int:
+        """How many objects match; `where` as in PageQuery."""
         ...
 
     def project_of(self, thread_id: str) -> str | None:

@@ -133,9 +133,24 @@ class Table:
         conditions = [self._condition(query.where)]
         conditions += [f"seq {over} :after"] if after else []
         conditions += [f"seq {under} :before"] if before else []
+        conditions += [self._has_metadata()] if query.metadata else []
+        conditions += ["created_at >= :created_from"] if query.created_from is not None else []
+        conditions += ["created_at < :created_before"] if query.created_before is not None else []
         return (
             f"SELECT body FROM {self.name} WHERE {' AND '.join(conditions)} "
             f"ORDER BY seq {'DESC' if descending else 'ASC'} LIMIT :limit"
+        )
+
+    def count(self, where: Mapping[str, str]) -> str:
+        """How many rows match all of `where`."""
+        return f"SELECT count(*) FROM {self.name} WHERE {self._condition(where)}"
+
+    def _has_metadata(self) -> str:
+        """Whether none of the pairs in :metadata (a JSON object) is missing from the body's own."""
+        return (
+            "NOT EXISTS (SELECT 1 FROM json_each(:metadata) AS wanted WHERE NOT EXISTS (SELECT 1 FROM "
+            f"json_each({self.name}.body, '$.metadata') AS had "
+            "WHERE had.key = wanted.key AND had.value = wanted.value))"
         )
 
     def _condition(self, where: Mapping[str, str]) -> str:

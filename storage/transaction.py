@@ -84,7 +84,13 @@ class SQLiteTransaction:
             InvalidRequest: the cursor names no object of this list (param after or before).
         """
         table = self._table(kind)
-        values: dict[str, Any] = {**self._matching(query.where), "limit": query.limit + 1}
+        values: dict[str, Any] = {
+            **self._matching(query.where),
+            "metadata": rows.encode(dict(query.metadata)),
+            "created_from": query.created_from,
+            "created_before": query.created_before,
+            "limit": query.limit + 1,
+        }
         for param, cursor in (("after", query.after), ("before", query.before)):
             if cursor is not None:
                 values[param] = self._place(table, query.where, param, cursor)
@@ -94,6 +100,15 @@ class SQLiteTransaction:
         if rows.backwards(query):
             found.reverse()
         return found, len(bodies) > query.limit
+
+    def count(self, kind: type[Wire], where: Mapping[str, str]) -> int:
+        """How many objects match.
+
+        Raises:
+            StorageFault: `where` names a column that lists do not know.
+        """
+        statement = self._table(kind).count(where)
+        return int(self.connection.execute(statement, self._matching(where)).fetchone()[0])
 
     def _place(self, table: rows.Table, where: Mapping[str, str], param: str, cursor: str) -> int:
         values = {**self._matching(where), "cursor": rows.clean(cursor)}

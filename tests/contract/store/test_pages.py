@@ -155,3 +155,79 @@ async def test_files_of_a_batch(library: Store) -> None:
     assert ["vs_1/file-3"] == await files(library, {"batch_id": "vsfb_1"}, after="file-2")
     with pytest.raises(InvalidRequest):
         await files(library, where, after="file-1")
+
+
+# --- filters on what has no column -----------------------------------------------------------------
+
+
+PAIRS: list[dict[str, str]] = [
+    {},
+    {"user": "ann"},
+    {"user": "bob", "topic": "tax"},
+    {"user": "ann", "topic": "tax"},
+    {'odd "key"\\ \n': "é' -- %", "user": "null"},
+]
+
+
+@pytest.fixture
+async def labelled(store: Store) -> Store:
+    """thread_0 .. thread_4 with the metadata above, created at 100, 101, ..."""
+    for number, pairs in enumerate(PAIRS):
+        thread = samples.thread(number, metadata=pairs)
+        await put(store, thread.model_copy(update={"created_at": 100 + number}))
+    return store
+
+
+async def threads(store: Store, **query: Any) -> tuple[str, bool]:
+    """The numbers of the threads on a page, oldest first, and whether more follow."""
+    asked = PageQuery(order="asc", **query)
+    found, more = await store.read(lambda tx: tx.page(objects.Thread, asked))
+    return "".join(thread.id.removeprefix("thread_") for thread in found), more
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ({"user": "ann"}, "13"),
+        ({"topic": "tax"}, "23"),
+        ({"user": "ann", "topic": "tax"}, "3"),
+        ({"user": "Ann"}, ""),
+        ({"user": ""}, ""),
+        ({"nothing": "x"}, ""),
+        ({"user": "null"}, "4"),
+        ({'odd "key"\\ \n': "é' -- %"}, "4"),
+        ({"user": "ann' OR '1'='1"}, ""),
+        (PAIRS[2], "2"),
+    ],
+)
+async def test_a_list_by_metadata(labelled: Store, pairs: dict[str, str], expected: str) -> None:
+    """All pairs must be there, to the letter; keys and values are never query syntax."""
+    assert (expected, False) == await threads(labelled, metadata=pairs)
+
+
+async def test_a_list_by_time(labelled: Store) -> None:
+    """From the first second on, before the second one, alone and together."""
+    assert ("234", False) == await threads(labelled, created_from=102)
+    assert ("01", False) == await threads(labelled, created_before=102)
+    assert ("12", False) == await threads(labelled, created_from=101, created_before=103)
+    assert ("", False) == await threads(labelled, created_from=103, created_before=103)
+
+
+async def test_filters_go_with_cursors(labelled: Store) -> None:
+    """A page of what is left, and whether more of it follows; the cursor itself need not match."""
+    assert ("1", True) == await threads(labelled, metadata={"user": "ann"}, limit=1)
+    assert ("3", False) == await threads(
+        labelled, metadata={"user": "ann"}, limit=1, after="thread_2"
+    )
+    assert ("1", False) == await threads(labelled, metadata={"user": "ann"}, before="thread_2")
+
+
+async def test_counts_what_matches(filled: Store) -> None:
+    """By the columns that lists know."""
+    count = [
+        await filled.read(lambda tx, where=where: tx.count(objects.Message, where))  # type: ignore[misc]
+        for where in ({"thread_id": "thread_1"}, {"thread_id": "thread_2"}, {"thread_id": "none"})
+    ]
+    assert [10, 1, 0] == count
+    with pytest.raises(StorageFault):
+        await filled.read(lambda tx: tx.count(objects.Message, {"role": "user"}))

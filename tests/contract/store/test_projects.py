@@ -111,7 +111,9 @@ async def test_a_filtered_list_shows_only_what_is_ones_own(
     """By the id of a parent, by status, by purpose, by membership."""
     query = PageQuery(where)
     own, other = [(await view.read(lambda tx: tx.page(kind, query)))[0] for view in (theirs, ours)]
+    counts = [await view.read(lambda tx: tx.count(kind, where)) for view in (theirs, ours)]
     assert (1, 0) == (len(own), len(other))
+    assert [1, 0] == counts
 
 
 @pytest.mark.parametrize("obj", [*ROOTS, *CHILDREN], ids=kind_name)
