@@ -36,18 +36,21 @@ class FileForm:
 async def read_file_form(request: Request) -> AsyncGenerator[FileForm, None]:
     """The form, for the length of the block; its temporary file is gone afterwards.
 
+    The name stands with the file, or, as the agents client sends it, in a field `filename`.
+
     Raises:
         InvalidRequest: not multipart, broken, or a field is missing or wrong.
         TooLarge: the file is over the limit.
     """
     limit = limits_of(request).max_file_bytes
-    form = await _read(request, limit)
+    form = await _read(request, limit, bare_file="file")
     try:
         file = _file_of(form, "file", limit)
         if "purpose" not in form.fields:
             raise _refused(*missing("purpose"), "purpose")
         expiry = _expires_after(form.fields)
-        yield FileForm(form.filename, form.fields["purpose"], _chunks(file), expiry)
+        name = form.filename or form.fields.get("filename", "")
+        yield FileForm(name, form.fields["purpose"], _chunks(file), expiry)
     finally:
         form.close()
 

@@ -50,10 +50,20 @@ async def test_an_expiry_is_taken(house: House) -> None:
     assert 3600 == file["expires_at"] - file["created_at"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [(part('name="filename"', "../b.txt"), "b.txt"), ("", "upload")],
+)
+async def test_the_name_may_stand_in_a_field(house: House, fields: str, expected: str) -> None:
+    """The agents client sends a stream's name beside it, or none."""
+    body = (PURPOSE + part('name="file"') + fields + END).encode()
+    file = json_of(await house.client.post("/files", content=body, headers=FORM))
+    assert expected == file["filename"]
+
+
 REFUSED: list[tuple[str, str, str | None]] = [
     ("", "We could not parse", None),
     (PURPOSE + END, "Missing required parameter: 'file'.", "file"),
-    (PURPOSE + part('name="file"') + END, "Missing required parameter: 'file'.", "file"),
     (FILE + END, "Missing required parameter: 'purpose'.", "purpose"),
     (part('name="purpose"; filename="p"') + END, "Missing required parameter: 'file'.", "file"),
     (part('name="purpose"', "x") + FILE + END, "'x' is not one of", "purpose"),
