@@ -19,15 +19,18 @@ from typing import TYPE_CHECKING
 from local_assistants import catalogue, model_store, paths
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
+from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
+from local_assistants.engine.objects import DEFAULT_PROJECT
 from local_assistants.engine.ports import Backend, Clock, Models, Store, Tool
-from local_assistants.engine.services import Services
+from local_assistants.engine.services import Keys, Services
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
 
 if TYPE_CHECKING:
-    from local_assistants.server.settings import ServerSettings
     from local_assistants.backends.models import Opener
+    from local_assistants.server.settings import ServerSettings
+    from local_assistants.storage.sqlite import SQLiteStore
     from local_assistants.tools.file_search.library import FileLibrary
 
 _log = logging.getLogger("local_assistants")
@@ -47,6 +50,9 @@ class Settings:
         threads: compute threads of the model; None: the physical cores.
         context_tokens: size of the model's context; None: what it was trained for, within reason.
         interpreter: the Python environment that model-written code runs in.
+        no_auth: ask nobody for a key. Without it, a server that others can reach does not start before there is one.
+        allowed_hosts: further names that clients may call the server by, without port.
+        require_beta_header: insist on `OpenAI-Beta: assistants=v2` as the hosted service did.
         allow_unsandboxed: run model-written code without isolation. Never set it where others can reach the server.
         busy_thread: what becomes of a new message or run while a run holds its thread: refuse, queue, interrupt.
         busy_wait: seconds that a request may wait for a busy thread at most.
@@ -60,6 +66,9 @@ class Settings:
     threads: int | None = None
     context_tokens: int | None = None
     interpreter: Path = field(default_factory=paths.interpreter_root)
+    no_auth: bool = False
+    allowed_hosts: frozenset[str] = frozenset()
+    require_beta_header: bool = False
     allow_unsandboxed: bool = False
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0
@@ -67,7 +76,10 @@ class Settings:
 
 
 class Engine:
-    """A running engine. Made by `open`; `services` are its use cases."""
+    """A running engine. Made by `open`; `services` are its use cases in the project "default".
+
+    Those of another project are `services.of(name)`.
+    """
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -85,7 +97,7 @@ class Engine:
         services = Services(core)
         await services.start()
         try:
-            yield cls(services)
+            yield cls(services.of(DEFAULT_PROJECT))
         finally:
             await services.stop()
             await _close(core)
@@ -97,15 +109,21 @@ def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
 
 
 async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve for as long as it is awaited; cancelling it stops the server."""
+    """Serve for as long as it is awaited; cancelling it stops the server.
+
+    Raises:
+        InvalidRequest: others could reach the server, and no key would keep them out.
+        OSError: it cannot listen where it is told to.
+    """
     import uvicorn
 
     from local_assistants.server.app import create_app
+    from local_assistants.server.listening import listen, url_of
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            announce(address)
+            announce(url_of(listener))
 
         @contextmanager
         def capture_signals(self) -> Generator[None]:
@@ -114,12 +132,12 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
                 # uvicorn would raise them again as soon as its server is closed: before the engine is
                 self._captured_signals.clear()
 
-    async with Engine.open(settings) as engine:
-        app = create_app(engine.services, _server_settings(settings))
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-        with _listen(settings.host, settings.port) as listener:
-            address = "http://{}:{}".format(*listener.getsockname()[:2])
-            server = Server(config)
+    with listen(settings.host, settings.port) as listener:
+        server_settings = _server_settings(settings, listener)
+        await _check_door(settings, server_settings)
+        async with Engine.open(settings) as engine:
+            app = create_app(engine.services, server_settings)
+            server = Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
             task = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 await asyncio.shield(task)
@@ -128,39 +146,78 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
                 await task
 
 
-def _server_settings(settings: Settings) -> "ServerSettings":
-    from local_assistants.server.settings import ServerSettings
+def _server_settings(settings: Settings, listener: socket.socket) -> "ServerSettings":
+    from local_assistants.server.listening import bound_address
+    from local_assistants.server.settings import ServerSettings, is_loopback
 
+    bound = bound_address(listener)  # what a name stands for decides, not the name
+    strict = is_loopback(bound) or settings.allowed_hosts
     return ServerSettings(
-        host=settings.host, busy_thread=settings.busy_thread, busy_wait=settings.busy_wait
+        host=bound,
+        no_auth=settings.no_auth,
+        allowed_hosts=settings.allowed_hosts | ({settings.host} if strict else set()),
+        require_beta_header=settings.require_beta_header,
+        busy_thread=settings.busy_thread,
+        busy_wait=settings.busy_wait,
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's algorithm off only then: else each small event waits 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+async def _check_door(settings: Settings, server: "ServerSettings") -> None:
+    """Refuse to serve others without a key, unless told to.
+
+    Raises:
+        InvalidRequest: names both ways out.
+    """
+    if server.no_auth:
+        _log.warning(
+            "NO KEY IS ASKED FOR: whoever reaches %s can read and change what is in project '%s', and have the "
+            "model run code",
+            server.host,
+            DEFAULT_PROJECT,
+        )
+        return
+    if server.on_loopback:
+        return
+    async with open_keys(settings.data) as keys:
+        if await keys.active():
+            return
+    raise InvalidRequest(
+        f"Others can reach a server on {settings.host or server.host}, and there is no key to keep them out. Make one: "
+        f"local-assistants keys create --data {settings.data}. Or let everybody in who can reach it: serve --no-auth."
+    )
+
+
+@asynccontextmanager
+async def open_keys(data: Path) -> AsyncIterator[Keys]:
+    """The keys of a data folder, whether a server runs on it or not.
+
+    Raises:
+        StorageFault: the data folder cannot be used.
+    """
+    store = _store(data)
     try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
+        yield Keys(store, SystemClock(), RandomIds())
+    finally:
+        await store.close()
+
+
+def _store(data: Path) -> "SQLiteStore":
+    from local_assistants.storage.faults import system_fault
+    from local_assistants.storage.sqlite import SQLiteStore
+
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise system_fault(error, data) from error
+    return SQLiteStore.open(data / "store.db")
 
 
 def _core(settings: Settings) -> Core:
     from local_assistants.storage.blobs import FileBlobs
-    from local_assistants.storage.faults import system_fault
-    from local_assistants.storage.sqlite import SQLiteStore
 
     clock = SystemClock()
     models = _models(settings, clock)
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise system_fault(error, settings.data) from error
-    store = SQLiteStore.open(settings.data / "store.db")
+    store = _store(settings.data)
     feed = EventFeed()
     library = _library(settings, store)
     return Core(

@@ -1,6 +1,8 @@
 """`local-assistants serve`: the HTTP server in the foreground, until Ctrl-C."""
 
 import errno
+import ipaddress
+import re
 import socket
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,23 @@ from local_assistants.engine.errors import ServerFault
 from local_assistants.engine.settings import BusyPolicy
 
 _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM}
+
+
+def _host_names(given: list[str] | None) -> list[str]:
+    names = [name.lower().removeprefix("[").removesuffix("]") for name in given or ()]
+    for name in names:
+        if not _is_host(name):
+            raise typer.BadParameter(f"'{name}' is no host name or address (without port).")
+    return names
+
+
+def _is_host(name: str) -> bool:
+    if ":" not in name:
+        return re.fullmatch(r"[a-z0-9._-]+", name) is not None
+    try:
+        return bool(ipaddress.IPv6Address(name))
+    except ValueError:
+        return False
 
 
 def serve(
@@ -28,10 +47,46 @@ def serve(
         Path | None,
         typer.Option(help="Folder of the store, files and index.", envvar="LOCAL_ASSISTANTS_DATA"),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. Any but a loopback one needs a key: `keys create`.",
+            envvar="LOCAL_ASSISTANTS_HOST",
+        ),
+    ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port; 0 takes a free one, which is printed.", min=0, max=65535)
+        int,
+        typer.Option(
+            help="Port; 0 takes a free one, which is printed.",
+            min=0,
+            max=65535,
+            envvar="LOCAL_ASSISTANTS_PORT",
+        ),
     ] = 8000,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further name that clients may call this server by, without port; may be repeated. With it, on "
+            "another address than loopback, all other names are refused.",
+            envvar="LOCAL_ASSISTANTS_ALLOWED_HOSTS",
+            callback=_host_names,
+        ),
+    ] = None,
+    no_auth: Annotated[
+        bool,
+        typer.Option(
+            "--no-auth",
+            help="DANGER: ask nobody for a key, wherever the server listens and whatever keys there are.",
+        ),
+    ] = False,
+    require_beta_header: Annotated[
+        bool,
+        typer.Option(
+            "--require-beta-header",
+            help="Refuse requests without 'OpenAI-Beta: assistants=v2', as the hosted service did.",
+            envvar="LOCAL_ASSISTANTS_REQUIRE_BETA_HEADER",
+        ),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(help="Compute threads of the model; by default the cores.", min=1)
     ] = None,
@@ -64,6 +119,9 @@ def serve(
         data=(data or paths.data_root()).expanduser().absolute(),
         host=host,
         port=port,
+        no_auth=no_auth,
+        allowed_hosts=frozenset(allowed_host or ()),
+        require_beta_header=require_beta_header,
         threads=threads,
         context_tokens=context,
         allow_unsandboxed=allow_unsandboxed,
