@@ -108,6 +108,11 @@ def path_of(run: Json) -> str:
     return f"/threads/{run['thread_id']}/runs/{run['id']}"
 
 
+def said_text(value: str) -> Json:
+    """A text part of an answer, without annotations."""
+    return {"type": "text", "text": {"value": value, "annotations": []}}
+
+
 def json_of(answer: httpx.Response) -> Json:
     """The body of an answer that has to be a 200."""
     assert 200 == answer.status_code, answer.text
@@ -125,9 +130,23 @@ def error_of(answer: httpx.Response) -> Json:
     return error
 
 
-def told(error: Json) -> tuple[str, str, str | None, str | None]:
+Told = tuple[str, str, str | None, str | None]
+BAD = "invalid_request_error"
+
+
+def told(error: Json) -> Told:
     """Message, type, param and code of an error."""
     return error["message"], error["type"], error["param"], error["code"]
+
+
+def plainly(message: str, param: str | None = None, code: str | None = None) -> Told:
+    """A mistake of the client's, as `told` gives it."""
+    return message, BAD, param, code
+
+
+def image(file_id: str) -> Json:
+    """A part that shows a file."""
+    return {"type": "image_file", "image_file": {"file_id": file_id}}
 
 
 def events_of(text: str) -> list[tuple[str, Any]]:
