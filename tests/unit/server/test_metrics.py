@@ -102,9 +102,9 @@ async def test_an_open_stream_is_seen(tmp_path: Path) -> None:
         assistant = (await client.post("/assistants", json={"model": "scripted"})).json()
         body = {"assistant_id": assistant["id"], "stream": True}
         async with client.stream("POST", "/threads/runs", json=body) as answer:
-            async for text in answer.aiter_text():
-                if "thread.message.delta" in text:
-                    break
+            texts = answer.aiter_text()  # held: the connection is closed with its iterator
+            while "thread.message.delta" not in await anext(texts):
+                pass
             during = await figures(client, url)
         async with asyncio.timeout(10):
             await until(lambda: figure(client, url, OPEN), 0)
