@@ -11,28 +11,45 @@ import json
 import sys
 import time
 import uuid
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
-from azure.ai.agents import AgentsClient, models
-from azure.ai.agents import __version__ as version
-from azure.core.credentials import AzureKeyCredential
-from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline.policies import AzureKeyCredentialPolicy
-
+from .operations import operation_of
 from .reporting import Cases, Traffic, attempt, holds, same
+
+# By name, because the environment that the types are checked in does not have this package.
+agents_package: Any = import_module("azure.ai.agents")
+models: Any = agents_package.models
+AgentsClient = Any
+AzureKeyCredential: Any = import_module("azure.core.credentials").AzureKeyCredential
+AzureKeyCredentialPolicy: Any = import_module(
+    "azure.core.pipeline.policies"
+).AzureKeyCredentialPolicy
+HttpResponseError: Any = import_module("azure.core.exceptions").HttpResponseError
 
 CASES = Cases()
 PATIENCE = 30.0  # seconds
 
 
-def client_of(address: str, key: str = "any") -> AgentsClient:
-    """The client, with a key in place of an Entra token."""
+def client_of(address: str, traffic: Traffic, key: str = "any") -> AgentsClient:
+    """The client, with a key in place of an Entra token; notes the operations that answer with success."""
     credential = AzureKeyCredential(key)
-    policy = AzureKeyCredentialPolicy(credential, "api-key")
-    token: Any = credential
-    return AgentsClient(endpoint=address, credential=token, authentication_policy=policy)
+
+    def note(response: Any) -> None:
+        request, status = response.http_request, response.http_response.status_code
+        operation = operation_of(request.method, urlsplit(str(request.url)).path)
+        if operation is not None and status == 200:
+            traffic.operations.add(operation.name)
+
+    return agents_package.AgentsClient(
+        endpoint=address,
+        credential=credential,
+        authentication_policy=AzureKeyCredentialPolicy(credential, "api-key"),
+        raw_response_hook=note,
+    )
 
 
 def settled(look: Any, busy: tuple[str, ...]) -> Any:
@@ -52,7 +69,7 @@ def finished(client: AgentsClient, run: Any) -> Any:
     return settled(look, ("queued", "in_progress", "cancelling"))
 
 
-def refusal(call: Any) -> HttpResponseError:
+def refusal(call: Any) -> Any:
     """The error of a call that has to be refused."""
     try:
         call()
@@ -156,7 +173,9 @@ def add(a: int, b: int) -> str:
     :param a: one number.
     :param b: another.
     """
-    return json.dumps({"sum": a + b})  # the client looks for "error" in it and takes nothing but an object
+    return json.dumps(
+        {"sum": a + b}
+    )  # the client looks for "error" in it and takes nothing but an object
 
 
 @CASES("agents", "functions are called by the client, polled")
@@ -208,7 +227,7 @@ async def cancelled(client: AgentsClient) -> None:
     same("cancelling", client.runs.cancel(thread.id, begun.id).status)
     same("cancelled", finished(client, begun).status)
     error = refusal(lambda: client.runs.cancel(thread.id, begun.id))
-    same("Cannot cancel run with status 'cancelled'.", error.model.error.message)  # type: ignore[union-attr]
+    same("Cannot cancel run with status 'cancelled'.", error.model.error.message)
 
 
 @CASES("agents", "files are uploaded, listed, read, downloaded, deleted")
@@ -302,19 +321,20 @@ async def mistakes(client: AgentsClient) -> None:
     thread = client.threads.create()
     wrong = refusal(lambda: client.messages.create(thread.id, role="wizard", content="x"))
     same(400, wrong.status_code)
-    error = wrong.model.error  # type: ignore[union-attr]
+    error = wrong.model.error
     same(("invalid_value", "role"), (error.code, error.param))
     same("invalid_request_error", error.type)
 
 
 async def main(address: str, part: str = "") -> None:
     """All cases at the root of the server and below a project's path."""
-    for where, path in (("", ""), (", project path", "/api/projects/mine")):
-        with client_of(f"{address}{path}") as client:
+    traffic = Traffic()
+    for where, path in (("root", ""), ("project path", "/api/projects/mine")):
+        with client_of(f"{address}{path}", traffic) as client:
             for case in CASES:
                 if part in case.name:
-                    name = f"azure-ai-agents {version}{where}"
-                    print((await attempt(name, case, client, Traffic())).line(), flush=True)  # noqa: T201
+                    name = f"azure-ai-agents {agents_package.__version__}, {where}"
+                    print((await attempt(name, case, client, traffic)).line(), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
