@@ -22,6 +22,7 @@ from .replies import reply_json
 from .routes import (
     assistants,
     files,
+    local,
     messages,
     models,
     runs,
@@ -60,6 +61,7 @@ ROUTERS = (
     vector_stores.router,
     store_files.router,
     models.router,
+    local.router,
 )
 
 

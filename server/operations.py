@@ -12,7 +12,7 @@ from ..engine.feed import Until
 from ..engine.objects import Wire
 from ..engine.requests import Body
 from ..engine.requests.uploads import PURPOSES
-from ..engine.services import BusyPolicy
+from ..engine.services import BusyPolicy, ExportFormat
 from .patience import POLICY_HEADER, WAIT_HEADER
 from .reading import FILE_STATUSES, STEP_CONTENT
 
@@ -100,6 +100,21 @@ POSITION = (
     _query("until", "Follow to the next pause or to the end.", type="string", enum=list(Until)),
     INCLUDE,
 )
+THREAD_FILTERS = (
+    Parameter(
+        {
+            "name": "metadata",
+            "in": "query",
+            "description": "Only threads with these pairs: `metadata[user]=ann`.",
+            "style": "deepObject",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+        }
+    ),
+    _query("created_from", "Only from this second on.", type="integer", minimum=0),
+    _query("created_before", "Only before this second.", type="integer", minimum=0),
+)
+EXPORT_FORMAT = _query("format", "How it is laid out.", type="string", enum=list(ExportFormat))
 PATIENCE = (
     _header(POLICY_HEADER, "What to do at a busy thread.", type="string", enum=list(BusyPolicy)),
     _header(WAIT_HEADER, "Seconds to wait at most.", type="number", minimum=0),
@@ -237,6 +252,10 @@ _STORES = {
     "cancel_batch": Operation(objects.FileBatch),
     "list_batch_files": Operation(PageOf(objects.VectorStoreFile), parameters=(*PAGE, FILTER)),
 }
+_LOCAL = {
+    "list_threads": Operation(PageOf(objects.ThreadSummary), parameters=(*PAGE, *THREAD_FILTERS)),
+    "export_thread": Operation(BYTES, parameters=(EXPORT_FORMAT,), media_type="application/jsonl"),
+}
 _REST = {
     "list_models": Operation(MODELS),
     "get_model": Operation(objects.Model),
@@ -253,6 +272,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **_FILES,
     **_UPLOADS,
     **_STORES,
+    **_LOCAL,
     **_REST,
 }
 """By the route's name, which is its function's."""

@@ -3,25 +3,28 @@
 Everything odd is refused here with the API's own words, so that routes and services see well-formed values only.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, TypeVar, cast
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.requests import Request
 
 from ..engine.errors import InvalidRequest, TooLarge
 from ..engine.feed import Until
 from ..engine.ports import PageQuery
 from ..engine.requests import Body
-from ..engine.services import Services
+from ..engine.services import ExportFormat, Services
 from ..engine.settings import CoreSettings
+from .json_body import parse
 from .settings import ServerSettings
 from .validation import invalid_request, out_of_range, unsupported_value, wrong_type
 
 BodyT = TypeVar("BodyT", bound=Body)
 
+_LARGE = 256 * 1024  # bytes of a body that the event loop is not kept from its work for
 STEP_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 _ORDERS: Mapping[str, Literal["asc", "desc"]] = {"asc": "asc", "desc": "desc"}
 FILE_STATUSES = ("in_progress", "completed", "failed", "cancelled")
@@ -75,16 +78,15 @@ async def read_body(request: Request, kind: type[BodyT]) -> BodyT:
         TooLarge: longer than the settings allow.
     """
     raw = await _read_limited(request, settings_of(request).max_body_bytes)
-    if not raw.strip():
-        raw = b"{}"
-    else:
+    if raw and not raw.isspace():
         _check_content_type(request)
-    try:
-        given: object = from_json(raw.removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
-    except ValueError as error:
-        raise InvalidRequest(
-            f"We could not parse the JSON body of your request: {error}."
-        ) from None
+    if len(raw) < _LARGE:
+        return _checked(kind, raw)
+    return await asyncio.to_thread(_checked, kind, raw)
+
+
+def _checked(kind: type[BodyT], raw: bytes) -> BodyT:
+    given = parse(raw)
     try:
         return kind.model_validate({} if given is None else given)
     except ValidationError as error:
@@ -104,6 +106,11 @@ async def _read_limited(request: Request, limit: int) -> bytes:
 
 def _check_content_type(request: Request) -> None:
     # Not only manners: a page of another site can send text/plain without asking, but not JSON.
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise InvalidRequest(
+            f"Unsupported content encoding: '{encoding[:200]}'. Send the body uncompressed."
+        )
     given = request.headers.get("content-type", "")
     media_type = given.partition(";")[0].strip().lower()
     if given and media_type != "application/json" and not media_type.endswith("+json"):
@@ -133,6 +140,49 @@ def read_page(request: Request, *, limit: int = 20, highest: int = 100) -> PageQ
         after=query.get("after") or None,
         before=query.get("before") or None,
     )
+
+
+def read_thread_list(request: Request) -> PageQuery:
+    """A page of the list of all threads: `metadata[key]=value`, created_from and created_before narrow it.
+
+    Raises:
+        InvalidRequest: no page, a time that is no whole number of seconds, or a key that is given two values.
+    """
+    pairs: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        key = re.fullmatch(r"metadata\[(.*)\]", name, re.DOTALL)
+        if key and pairs.setdefault(key[1], value) != value:
+            message = f"Invalid '{name[:200]}': no thread has two values for one key."
+            raise InvalidRequest(message, code="invalid_value", param=name[:200])
+    return replace(
+        read_page(request),
+        metadata=pairs,
+        created_from=_seconds(request, "created_from"),
+        created_before=_seconds(request, "created_before"),
+    )
+
+
+def _seconds(request: Request, param: str) -> int | None:
+    given = request.query_params.get(param)
+    if not given:
+        return None
+    if not re.fullmatch(r"[0-9]{1,12}", given):
+        message, code = wrong_type(param, "Unix seconds, a whole number", given)
+        raise InvalidRequest(message, code=code, param=param)
+    return int(given)
+
+
+def read_export_format(request: Request) -> ExportFormat:
+    """How an export is laid out.
+
+    Raises:
+        InvalidRequest: there is no such layout.
+    """
+    given = request.query_params.get("format") or ExportFormat.JSONL
+    if given not in tuple(ExportFormat):
+        message = unsupported_value(given, tuple(ExportFormat))
+        raise InvalidRequest(message, code="invalid_value", param="format")
+    return ExportFormat(given)
 
 
 def _limit(text: str, highest: int) -> int:

@@ -71,6 +71,7 @@ from .threads import (
     TextContent,
     TextValue,
     Thread,
+    ThreadSummary,
 )
 from .tools import (
     CodeInterpreterTool,
@@ -148,6 +149,7 @@ __all__ = [
     "TextContent",
     "TextValue",
     "Thread",
+    "ThreadSummary",
     "ToolCallsDetails",
     "ToolChoice",
     "ToolResources",

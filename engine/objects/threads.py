@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..states import MessageStatus
+from ..states import MessageStatus, RunStatus
 from .base import Sparse, Wire
 from .tools import ResponseFormat, ToolResources, ToolSpec
 
@@ -32,6 +32,15 @@ class Thread(Wire):
     created_at: int
     metadata: dict[str, str] = Field(default_factory=dict)
     tool_resources: ToolResources = ToolResources()
+
+
+class ThreadSummary(Thread):
+    """A thread in the list of all threads, which is ours: how much is in it and what is going on."""
+
+    message_count: int
+    last_activity_at: int  # of its newest message or run
+    active_run_id: str | None = None
+    active_run_status: RunStatus | None = None
 
 
 class FileCitation(Sparse):

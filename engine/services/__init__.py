@@ -11,9 +11,11 @@ from ..settings import BusyPolicy
 from ..worker import Worker
 from .assistants import Assistants
 from .busy import BusyThreads, Patience
+from .export import Export, ExportFormat
 from .files import Files
 from .keys import Keys
 from .models import ModelList
+from .overview import Overview
 from .runs import Runs, Steps
 from .streams import View
 from .threads import Messages, Threads
@@ -24,10 +26,13 @@ __all__ = [
     "Assistants",
     "BusyPolicy",
     "BusyThreads",
+    "Export",
+    "ExportFormat",
     "Files",
     "Keys",
     "Messages",
     "ModelList",
+    "Overview",
     "Patience",
     "Runs",
     "Services",
@@ -63,6 +68,8 @@ class Services:
         self.uploads = Uploads(core)
         self.vector_stores = VectorStores(core, self.ingestion)
         self.models = ModelList(core)
+        self.overview = Overview(core.store)
+        self.export = Export(core.store, core.clock)
 
     def of(self, project: str) -> "Services":
         """The services of one project, whichever these are of."""
