@@ -5,9 +5,10 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -60,8 +61,15 @@ def machine() -> str:
     return f"{cores} cores, {model}, Python {platform.python_version()}, {platform.system()}"
 
 
-def report(name: str, rows: Sequence[Row], goals: Sequence[Goal], *, check: bool) -> int:
-    """Print the table, keep it as JSON, and say which goals were missed; the exit status."""
+def report(
+    name: str,
+    rows: Sequence[Row],
+    goals: Sequence[Goal],
+    *,
+    check: bool,
+    notes: Mapping[str, Any] | None = None,
+) -> int:
+    """Print the table, keep it as JSON (with `notes`), and say which goals were missed; the exit status."""
     print(f"{name}: {machine()}")
     width = max(len(row.what) for row in rows)
     for row in rows:
@@ -73,6 +81,7 @@ def report(name: str, rows: Sequence[Row], goals: Sequence[Goal], *, check: bool
         "machine": machine(),
         "rows": [asdict(r) for r in rows],
         "goals": [asdict(g) for g in goals],
+        "notes": dict(notes or {}),
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
     missed = [goal for goal in goals if not goal.met]
