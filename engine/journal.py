@@ -135,7 +135,12 @@ def public_step(step: RunStep, include_content: bool = False) -> dict[str, Any]:
 
 
 def _public(obj: Run | RunStep | Message) -> dict[str, Any]:
-    return public_step(obj) if isinstance(obj, RunStep) else obj.to_wire()
+    if isinstance(obj, RunStep):
+        return public_step(obj)
+    wire = obj.to_wire()
+    if isinstance(obj, Run) and not wire["tool_resources"]:
+        wire["tool_resources"] = {"code_interpreter": {"file_ids": []}}  # so in streams only (1.10)
+    return wire
 
 
 def _run_id(obj: Run | RunStep | Message) -> str:

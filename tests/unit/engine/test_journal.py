@@ -57,12 +57,13 @@ async def event_names(journal: Journal) -> list[str]:
 
 
 async def test_a_transition_is_stored_and_told_at_once(journal: Journal) -> None:
-    """The event's payload is the object as stored, stamped with the clock's whole seconds."""
+    """The payload is the object as stored, at the clock's whole seconds, its empty resources spelled out."""
     started = await journal.commit(lambda unit: unit.fire(Run, RUN.id, On.START))
     (event,) = await journal.store.read(lambda tx: tx.events(RUN.id, 2))
 
     assert (RunStatus.IN_PROGRESS, START) == (started.status, started.started_at)
-    assert ("thread.run.in_progress", started.to_wire()) == (event.name, event.data)
+    shown = started.to_wire() | {"tool_resources": {"code_interpreter": {"file_ids": []}}}
+    assert ("thread.run.in_progress", shown) == (event.name, event.data)
 
 
 async def test_a_change_that_fails_leaves_no_trace(journal: Journal) -> None:
