@@ -23,7 +23,7 @@ from .lookup import must
 
 FORMAT = "local-assistants.thread"
 VERSION = 1
-_PAGE = 500
+_PAGE = 100  # a message may have a megabyte
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
 Record = Mapping[str, Any]
