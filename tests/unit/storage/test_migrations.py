@@ -2,16 +2,20 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlite_utils.db import Database
 
+from local_assistants.engine import objects
 from local_assistants.engine.errors import StorageFault
 from local_assistants.engine.objects import Thread
+from local_assistants.engine.ports import PageQuery
 from local_assistants.engine.states import RUN, RunStatus
 from local_assistants.storage import SQLiteStore, migrations
+from tests.contract.store import samples
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -72,6 +76,47 @@ async def test_a_full_database_of_the_first_schema_keeps_its_data(tmp_path: Path
     connection.close()
     assert rows == [("thread_1", "untitled")]
     assert thread == Thread.model_validate_json(body)
+
+
+FIRST_RELEASE: list[tuple[str, objects.Wire, dict[str, str | int]]] = [
+    ("assistants", samples.assistant(), {}),
+    ("threads", samples.thread(), {}),
+    ("messages", samples.message(), {"thread_id": "thread_1", "status": "completed"}),
+    ("runs", samples.run(), {"thread_id": "thread_1", "status": "queued"}),
+    ("files", samples.file(), {"purpose": "assistants"}),
+    ("vector_stores", samples.vector_store(), {"status": "completed"}),
+    ("file_batches", samples.batch(), {"vector_store_id": "vs_1", "status": "in_progress"}),
+]
+
+
+def first_release(path: Path) -> None:
+    """A database as the first release left it, with one object of most kinds."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.migrate(connection, migrations.STEPS[:1])
+        for table, obj, columns in FIRST_RELEASE:
+            row = {"id": str(getattr(obj, "id")), "created_at": 100} | columns  # noqa: B009
+            row["body"] = obj.model_dump_json()
+            names = ", ".join(row)
+            places = ", ".join(f":{name}" for name in row)
+            connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", row)
+
+
+async def test_what_was_made_before_there_were_projects_is_the_default_ones(tmp_path: Path) -> None:
+    """It is found there, in the lists too, and nowhere else; a run that waited is still in the queue."""
+    first_release(tmp_path / "store.db")
+    store = SQLiteStore.open(tmp_path / "store.db")
+    try:
+        for _, obj, _ in FIRST_RELEASE:
+            kind, key = type(obj), str(getattr(obj, "id"))  # noqa: B009
+            for project, there in (("default", True), ("other", False)):
+                view = store.scoped(project)
+                found = await view.read(lambda tx, k=kind, i=key: tx.get(k, i))  # type: ignore[misc]
+                page, _ = await view.read(lambda tx, k=kind: tx.page(k, PageQuery()))  # type: ignore[misc]
+                assert (obj, [obj]) == (found, page) if there else (found, page) == (None, [])
+        claimed = await store.write(lambda tx: tx.claim_run("worker", 0.0, 10.0))
+        assert claimed is not None
+    finally:
+        await store.close()
 
 
 def test_a_step_that_fails_leaves_the_database_as_it_was(connection: sqlite3.Connection) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from local_assistants.engine import objects
 from local_assistants.engine.ports import Chunk, PageQuery
 from local_assistants.storage import migrations, rows, statements
+from local_assistants.storage.scoped import ScopedTransaction
 from local_assistants.storage.transaction import SQLiteTransaction
 
 
@@ -118,8 +119,41 @@ def test_no_list_is_sorted_or_filtered_row_by_row(
         assert re.search(r"USING INDEX", steps), steps
 
 
-def instructions(connection: sqlite3.Connection, query: PageQuery) -> int:
-    """Virtual machine instructions that SQLite takes for one page of messages."""
+OF_PROJECT = [each for each in LISTS if each[1] != ("status",)]  # those are the background's
+
+
+@pytest.mark.parametrize(("kind", "columns"), OF_PROJECT)
+@pytest.mark.parametrize("cursor", [False, True])
+def test_a_projects_list_is_read_in_order_from_an_index(
+    connection: sqlite3.Connection, kind: type[objects.Wire], columns: tuple[str, ...], cursor: bool
+) -> None:
+    """Of its own rows; whose they are is looked up by id, and no row of another project is passed over."""
+    table = rows.table_of(kind, rows.SCOPED)
+    query = PageQuery(where=dict.fromkeys(columns, "x"))
+    steps = plan(connection, table.page(query, after=cursor, before=False))
+    index = f"USING INDEX {table.name}_of_project" if not table.root else "USING INDEX"
+    assert index in steps.splitlines()[0], steps
+    assert "TEMP B-TREE" not in steps
+    assert "SCAN" not in steps, steps
+
+
+@pytest.mark.parametrize("kind", rows.SCOPED)
+@pytest.mark.parametrize("statement", ["get", "delete", "put"])
+def test_one_object_of_a_project_is_found_by_ids_alone(
+    connection: sqlite3.Connection, kind: type[objects.Wire], statement: str
+) -> None:
+    """Its own and its root object's: the project is compared, never searched."""
+    steps = plan(connection, getattr(rows.table_of(kind, rows.SCOPED), statement))
+    assert "_of_project" not in steps, steps
+    assert not re.search(r"SCAN (?!CONSTANT)", steps), steps
+
+
+def steps_of(
+    connection: sqlite3.Connection,
+    tx: SQLiteTransaction,
+    query: Callable[[SQLiteTransaction], object],
+) -> int:
+    """Virtual machine instructions that SQLite takes for a query."""
     count = 0
 
     def step() -> int:
@@ -128,9 +162,15 @@ def instructions(connection: sqlite3.Connection, query: PageQuery) -> int:
         return 0
 
     connection.set_progress_handler(step, 1)
-    SQLiteTransaction(connection).page(objects.Message, query)
+    query(tx)
     connection.set_progress_handler(None, 1)
     return count
+
+
+def instructions(connection: sqlite3.Connection, query: PageQuery) -> int:
+    """Those for one page of messages."""
+    tx = SQLiteTransaction(connection)
+    return steps_of(connection, tx, lambda tx: tx.page(objects.Message, query))
 
 
 def fill(connection: sqlite3.Connection, messages: int) -> None:
@@ -158,3 +198,39 @@ def test_a_page_costs_the_same_in_a_store_two_hundred_times_as_big(
     small = [instructions(connection, query) for query in (first, later)]
     fill(connection, 20_000)
     assert small == [instructions(connection, query) for query in (first, later)]
+
+
+def add_threads(connection: sqlite3.Connection, project: str, number: int) -> None:
+    """New threads of a project, made by SQL, each with one message."""
+    connection.execute(
+        """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+        INSERT INTO threads (id, project, created_at, body)
+        SELECT hex(randomblob(12)), ?, 1, '{"id":"t","created_at":1}' FROM n""",
+        (number, project),
+    )
+    connection.execute(
+        """INSERT INTO messages (id, thread_id, status, created_at, body)
+        SELECT 'm' || id, id, 'completed', 1,
+          '{"id":"m","created_at":1,"thread_id":"t","status":"completed","role":"user"}'
+        FROM threads WHERE id NOT IN (SELECT thread_id FROM messages)"""
+    )
+
+
+def test_a_project_does_not_pay_for_the_others(connection: sqlite3.Connection) -> None:
+    """A page, a cursor and a single object cost the same instructions beside 20,000 objects of another project."""
+    add_threads(connection, "ours", 50)
+    own, last = [
+        connection.execute("SELECT id FROM threads WHERE seq = ?", (seq,)).fetchone()[0]
+        for seq in (1, 40)
+    ]
+    asked: list[Callable[[SQLiteTransaction], object]] = [
+        lambda tx: tx.page(objects.Thread, PageQuery()),
+        lambda tx: tx.page(objects.Thread, PageQuery(after=last)),
+        lambda tx: tx.page(objects.Message, PageQuery({"thread_id": own})),
+        lambda tx: tx.get(objects.Thread, own),
+        lambda tx: tx.get(objects.Message, f"m{own}"),
+    ]
+    tx = ScopedTransaction(SQLiteTransaction(connection), "ours")
+    alone = [steps_of(connection, tx, query) for query in asked]
+    add_threads(connection, "theirs", 20_000)
+    assert alone == [steps_of(connection, tx, query) for query in asked]
