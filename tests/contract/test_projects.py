@@ -115,7 +115,7 @@ def routes() -> Iterator[tuple[str, str]]:
     for route in (route for router in ROUTERS for route in router.routes):
         assert isinstance(route, APIRoute)
         if not OPEN.match(route.path):
-            yield from ((method, route.path) for method in sorted(route.methods))
+            yield from ((method, route.path) for method in sorted(route.methods or ()))
 
 
 BODIES: Mapping[str, Json] = {
