@@ -15,9 +15,10 @@ import httpx
 
 from local_assistants.engine.clock import RandomIds
 from local_assistants.engine.ports import Tool
+from local_assistants.engine.settings import CoreSettings
 from local_assistants.server.app import create_app
 from local_assistants.server.settings import ServerSettings
-from tests.support.engine import PATIENCE, House, Turns, house
+from tests.support.engine import FAST, PATIENCE, House, Turns, house
 
 Json = dict[str, Any]
 HELLO: Turns = ({"text": "Hello there."},)
@@ -93,9 +94,10 @@ async def open_web(
     tools: Iterable[Tool] = (),
     settings: ServerSettings | None = None,
     headers: Mapping[str, str] | None = None,
+    core: CoreSettings = FAST,
 ) -> AsyncGenerator[Web]:
     """The application over a running core, called in this process."""
-    async with house(folder, turns, tools=tools, ids=RandomIds()) as home:
+    async with house(folder, turns, tools=tools, settings=core, ids=RandomIds()) as home:
         transport = httpx.ASGITransport(create_app(home.services, settings))
         async with httpx.AsyncClient(
             transport=transport, base_url=f"{ORIGIN}/v1", headers=headers
