@@ -151,11 +151,11 @@ def _server_settings(settings: Settings, listener: socket.socket) -> "ServerSett
     from local_assistants.server.settings import ServerSettings, is_loopback
 
     bound = bound_address(listener)  # what a name stands for decides, not the name
-    strict = is_loopback(bound) or settings.allowed_hosts
+    own = {settings.host} if is_loopback(bound) or settings.allowed_hosts else set[str]()
     return ServerSettings(
         host=bound,
         no_auth=settings.no_auth,
-        allowed_hosts=settings.allowed_hosts | ({settings.host} if strict else set()),
+        allowed_hosts=settings.allowed_hosts | own,
         require_beta_header=settings.require_beta_header,
         busy_thread=settings.busy_thread,
         busy_wait=settings.busy_wait,

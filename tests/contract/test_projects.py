@@ -5,6 +5,7 @@ the application itself, so a new one is tried without being named here.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -143,11 +144,10 @@ def sent(method: str, path: str, ids: Mapping[str, str]) -> dict[str, Any]:
 
 def filled(template: Any, ids: Mapping[str, str]) -> Any:
     """`template` with the ids put in."""
-    if isinstance(template, dict):
-        return {key: filled(value, ids) for key, value in template.items()}
-    if isinstance(template, list):
-        return [filled(value, ids) for value in template]
-    return template.format(**ids) if isinstance(template, str) else template
+    text = json.dumps(template)
+    for name, object_id in ids.items():
+        text = text.replace(f"{{{name}}}", object_id)
+    return json.loads(text)
 
 
 async def asked(

@@ -86,7 +86,8 @@ async def test_the_owner_and_the_whole_store_see_everything(whole: Store, theirs
 
 async def test_another_project_sees_nothing(theirs: Store, ours: Store) -> None:
     """Each way of asking gives what it gives for an object that does not exist."""
-    empty: list[Any] = [None] * 9 + [([], False)] * 9 + [[], 0, []] + [None] * 3 + [[]] * 5
+    no_page: Any = ([], False)
+    empty: list[Any] = [None] * 9 + [no_page] * 9 + [[], 0, []] + [None] * 3 + [[]] * 5
     assert [*empty, (objects.FileCounts(), 0), objects.FileCounts()] == await everything(ours)
 
 
