@@ -84,6 +84,12 @@ class LocalModels:
             self._loading[name] = task
         return await asyncio.shield(task)
 
+    async def check(self) -> None:
+        """Raise what the last attempt to load a model ended with; a model that nobody asked for yet is not loaded."""
+        for task in self._loading.values():
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
     async def close(self) -> None:
         """Unload what was loaded."""
         for task in self._loading.values():

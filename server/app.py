@@ -9,6 +9,7 @@ from importlib import metadata
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ..engine.errors import AssistantsError
@@ -18,6 +19,7 @@ from .access import Api
 from .door import Door
 from .errors import on_assistants_error, on_http_exception
 from .gate import Gate
+from .reading import settings_of
 from .replies import reply_json
 from .routes import (
     assistants,
@@ -43,9 +45,21 @@ async def healthz() -> Response:
 
 
 @health.get("/readyz")
-async def readyz(api: Api) -> Response:
-    """The store answers, too."""
-    await api.models.list()
+async def readyz(request: Request, api: Api) -> Response:
+    """Store, models and sandbox can be used; else 503 with a reason for each that cannot.
+
+    `exclude` names a part that may be missing, such as `code_interpreter`; it may be repeated.
+    """
+    excluded = request.query_params.getlist("exclude")
+    told = settings_of(
+        request
+    ).on_loopback  # no key is asked for here, and reasons name folders of the host
+    reasons = {
+        part: why if told else "It cannot be used; 'local-assistants doctor' says why."
+        for part, why in (await api.health.problems(excluded)).items()
+    }
+    if reasons:
+        return reply_json({"status": "not ready", "reasons": reasons}, status=503)
     return reply_json({"status": "ready"})
 
 

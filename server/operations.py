@@ -86,6 +86,7 @@ PAGE = (_limit(100, 20), ORDER, AFTER, BEFORE)
 FILES_PAGE = (_limit(10_000, 10_000), ORDER, AFTER)
 FILTER = _query("filter", "Only files in this status.", type="string", enum=list(FILE_STATUSES))
 RUN_ID = _query("run_id", "Only messages of this run.", type="string")
+EXCLUDE = _query("exclude", "A part that may be missing.", type="array", items={"type": "string"})
 PURPOSE = _query("purpose", "Only files of this purpose.", type="string")
 INCLUDE = _query(
     "include[]",
@@ -187,7 +188,7 @@ READY: Schema = {
     "required": ["status"],
     "properties": {
         "status": {"enum": ["ok", "ready", "not ready"]},
-        "reasons": {"type": "array", "items": TEXT},
+        "reasons": {"type": "object", "additionalProperties": TEXT},
     },
 }
 
@@ -261,7 +262,7 @@ _REST = {
     "get_model": Operation(objects.Model),
     "delete_model": Operation(DELETED),
     "healthz": Operation(READY, open=True),
-    "readyz": Operation(READY, open=True),
+    "readyz": Operation(READY, parameters=(EXCLUDE,), open=True),
     "metrics": Operation(TEXT, media_type="text/plain"),
 }
 

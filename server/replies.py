@@ -19,10 +19,10 @@ def reply(obj: Wire, headers: Mapping[str, str] | None = None) -> Response:
     return Response(obj.model_dump_json(), media_type=JSON, headers=dict(headers or {}))
 
 
-def reply_json(data: Mapping[str, Any]) -> Response:
+def reply_json(data: Mapping[str, Any], status: int = 200) -> Response:
     """A plain JSON answer, for the few that are no object of the API."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "replace"), media_type=JSON)
+    return Response(text.encode("utf-8", "replace"), status_code=status, media_type=JSON)
 
 
 def deleted(object_id: str, kind: str) -> Response:

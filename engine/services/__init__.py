@@ -13,6 +13,7 @@ from .assistants import Assistants
 from .busy import BusyThreads, Patience
 from .export import Export, ExportFormat
 from .files import Files
+from .health import Health
 from .keys import Keys
 from .models import ModelList
 from .overview import Overview
@@ -68,6 +69,7 @@ class Services:
         self.uploads = Uploads(core)
         self.vector_stores = VectorStores(core, self.ingestion)
         self.models = ModelList(core)
+        self.health: Health = root.health if root else Health(core)
         self.overview = Overview(core.store)
         self.export = Export(core.store, core.clock)
 

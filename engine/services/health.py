@@ -1,0 +1,54 @@
+"""Whether the parts of this installation can do their work, for whoever watches the process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+from ..core import Core
+from ..errors import AssistantsError
+from ..ports import Checkable
+
+_REMEMBERED = 10.0  # seconds that a part's answer holds: establishing a sandbox that fails takes a while each time
+_PATIENCE = 5.0
+
+
+class Health:
+    """Asks the store, the models and every tool that can be asked (`ports.Checkable`)."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._answers: dict[str, tuple[float, str]] = {}
+
+    async def problems(self, excluded: Collection[str] = ()) -> dict[str, str]:
+        """Why not, by part: "store", "models" or a tool's type. Parts that work or are `excluded` are left out."""
+        checks: dict[str, Callable[[], Awaitable[object]]] = {"store": self._read}
+        for name, part in (("models", self._core.models), *self._core.tools.items()):
+            if isinstance(part, Checkable):
+                checks[name] = part.check
+        found = {
+            name: await self._answer(name, check)
+            for name, check in checks.items()
+            if name not in excluded
+        }
+        return {name: problem for name, problem in found.items() if problem}
+
+    async def _answer(self, name: str, check: Callable[[], Awaitable[object]]) -> str:
+        now = self._core.clock.now()
+        at, problem = self._answers.get(name, (-_REMEMBERED, ""))
+        if now - at >= _REMEMBERED:
+            problem = await _problem(check)
+            self._answers[name] = (now, problem)
+        return problem
+
+    async def _read(self) -> None:
+        await self._core.store.read(lambda tx: tx.count_queued())
+
+
+async def _problem(check: Callable[[], Awaitable[object]]) -> str:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await check()
+    except AssistantsError as error:
+        return error.message
+    except TimeoutError:
+        return f"It did not answer within {_PATIENCE:g} seconds."
+    return ""
