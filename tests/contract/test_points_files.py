@@ -315,7 +315,10 @@ async def test_point_40_a_search_without_files_is_an_empty_tool(tmp_path: Path) 
     async with open_web(tmp_path, SEARCHES, tools=[FileSearch(Shelf())]) as web:
         bare = await web.finished(await web.assistant(tools=[SEARCH]))
         empty = await web.finished(await web.assistant(tools=[SEARCH], tool_resources=searching()))
-        nothing = {"file_search": {"vector_store_ids": []}, "code_interpreter": {"file_ids": []}}
+        nothing: Json = {
+            "file_search": {"vector_store_ids": []},
+            "code_interpreter": {"file_ids": []},
+        }
         listless = await web.finished(await web.assistant(tools=[SEARCH], tool_resources=nothing))
         steps = [
             (await web.get(f"{path_of(run)}/steps", order="asc"))["data"][0]
