@@ -164,9 +164,9 @@ async def test_modifying_replaces_only_the_tools_that_are_named(web: Web, kind: 
     assert code | replaced == await modified(replaced)
     assert code | replaced == await modified(None)
     assert code | replaced == await modified({})
-    emptied = {"code_interpreter": {"file_ids": []}}
+    emptied: Json = {"code_interpreter": {"file_ids": []}}
     assert emptied | replaced == await modified(emptied)
-    seeds = {"file_search": {"vector_stores": [{}]}}
+    seeds: Json = {"file_search": {"vector_stores": [{}]}}
     told = await web.refused("POST", path, json={"tool_resources": seeds})
     assert "Unknown parameter: 'tool_resources.file_search.vector_stores'." == told["message"]
     assert emptied | replaced == (await web.get(path))["tool_resources"]
