@@ -66,7 +66,8 @@ class Table:
     """Where a kind of object is kept. `columns` maps filter columns to the object's attributes.
 
     `cursor` is the column that a client's cursor names; `members` maps further names a list may be filtered by to the
-    condition that says so. `parent` is the column that names the root object which a child belongs to, and `root` that
+    condition that says so; those in `few` pick a bounded number of rows, so that no other filter's index is worth
+    looking at beside them. `parent` is the column that names the root object which a child belongs to, and `root` that
     one's table; both are empty for root objects. The statements of a `scoped` table touch the rows of :project only.
     """
 
@@ -77,6 +78,7 @@ class Table:
     root: str = ""
     cursor: str = "id"
     members: Mapping[str, str] = field(default_factory=dict[str, str])
+    few: frozenset[str] = frozenset()
     scoped: bool = False
 
     def key(self, obj: Any) -> str:
@@ -124,7 +126,8 @@ class Table:
     def find(self, where: Mapping[str, str], cursor: str) -> str:
         """The place of the object that a cursor names, if it is in the list of `where`."""
         column = "id" if "/" in cursor else self.cursor
-        return f"SELECT seq FROM {self.name} WHERE {column} = :cursor AND {self._condition(where)}"
+        condition = self._condition(where, led=True)
+        return f"SELECT seq FROM {self.name} WHERE {column} = :cursor AND {condition}"
 
     def page(self, query: PageQuery, *, after: bool, before: bool) -> str:
         """The bodies of a page, nearest to its cursor first; `after` and `before`: which cursors are set."""
@@ -153,10 +156,13 @@ class Table:
             "WHERE had.key = wanted.key AND had.value = wanted.value))"
         )
 
-    def _condition(self, where: Mapping[str, str]) -> str:
+    def _condition(self, where: Mapping[str, str], *, led: bool = False) -> str:
+        """What rows have to satisfy; `led`: the caller's own condition leads to the few rows there are."""
         # With the parent given, whose it is needs to be asked only once, not for each of its rows.
         scope = self._belongs_to_root() if self.parent in where else self._scope()
-        return " AND ".join([*(self._one_condition(column) for column in where), scope])
+        led = led or not self.few.isdisjoint(where)
+        sign = "+" if led else ""  # a plus keeps SQLite from looking into the column's index
+        return " AND ".join([*(self._one_condition(column, sign) for column in where), scope])
 
     def _scope(self) -> str:
         """Whether a row belongs to :project."""
@@ -171,11 +177,11 @@ class Table:
     def _root_of(self, key: str) -> str:
         return f"EXISTS (SELECT 1 FROM {self.root} AS root WHERE root.id = {key} AND root.project = :project)"
 
-    def _one_condition(self, column: str) -> str:
+    def _one_condition(self, column: str, sign: str) -> str:
         if column in self.members:
             return self.members[column]
         if column in self.columns:
-            return f"{column} = :{column}"
+            return f"{sign}{column} = :{column}"
         raise StorageFault(f"A list of {self.name} cannot be filtered by {column}.")
 
 
@@ -206,7 +212,12 @@ _STORE_FILES = Table(
     parent="vector_store_id",
     root="vector_stores",
     cursor="file_id",
-    members={"batch_id": "id IN (SELECT store_file FROM batch_files WHERE batch_id = :batch_id)"},
+    # by seq and not by id, since the list is in its order
+    members={
+        "batch_id": "seq IN (SELECT f.seq FROM batch_files AS b CROSS JOIN vector_store_files AS f "
+        "ON f.id = b.store_file WHERE b.batch_id = :batch_id)"
+    },
+    few=frozenset({"batch_id"}),
 )
 
 _OF_PROJECTS = (
