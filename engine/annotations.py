@@ -42,12 +42,26 @@ class Piece:
 class Annotator:
     """One message's text on its way to the client.
 
+    Args:
+        citations: passages that the model was given.
+        files: files that its code made.
+        step: the first number of a marker.
+        named: markers name the file that they cite; else all of them say "source".
+
     Attributes:
         value: the text shown so far.
         annotations: those made so far, in order, without `index`.
     """
 
-    def __init__(self, citations: Sequence[Citation], files: Sequence[MadeFile], step: int) -> None:
+    def __init__(
+        self,
+        citations: Sequence[Citation],
+        files: Sequence[MadeFile],
+        step: int,
+        *,
+        named: bool = True,
+    ) -> None:
+        self._named = named
         self._citations = {citation.number: citation for citation in citations}
         self._files = {made.path: made.file_id for made in files}
         self._step = step
@@ -140,7 +154,8 @@ class Annotator:
         return mark.end(), (self._citation_text(citation), citation)
 
     def _citation_text(self, citation: Citation) -> str:
-        return f"【{self._step}:{citation.number - 1}†{citation.filename}】"
+        source = citation.filename if self._named else "source"
+        return f"【{self._step}:{citation.number - 1}†{source}】"
 
     def _cite(self, citation: Citation) -> Piece:
         return self._annotate(self._citation_text(citation), citation)

@@ -182,7 +182,10 @@ class RunLoop:
             choice=builder.choice(execution.called),
             carried=execution.carried,
             annotator=lambda: Annotator(
-                execution.citations, list(execution.files.values()), execution.called.turns
+                execution.citations,
+                list(execution.files.values()),
+                execution.called.turns,
+                named=self._core.settings.named_citations,
             ),
         )
 

@@ -30,6 +30,7 @@ class CoreSettings:
         tool_output_tokens: how much of one tool output the model reads.
         index_wait: how long a new run waits for the thread's vector store.
         nudges: tell the model under a tool's output to answer when it has enough, and not to repeat itself.
+        named_citations: citation markers name the file (【4:0†name.txt】), else they say "source" as older ones did.
         closing_marks: cite the best passage and link made files when the model forgot to.
         max_file_bytes: largest file that comes in one piece.
         max_part_bytes: largest part of an upload.
@@ -49,6 +50,7 @@ class CoreSettings:
     tool_output_tokens: int = 1200
     index_wait: float = 60.0
     nudges: bool = True
+    named_citations: bool = True
     closing_marks: bool = True
     max_file_bytes: int = 512 * MIB
     max_part_bytes: int = 64 * MIB
