@@ -94,14 +94,19 @@ def _checked(kind: type[BodyT], raw: bytes) -> BodyT:
 
 
 async def _read_limited(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:18]) > limit:
+        raise _too_large(limit, int(declared[:18]))
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise TooLarge(
-                f"Maximum content size limit ({limit}) exceeded ({len(body)} bytes read)"
-            )
+            raise _too_large(limit, len(body))
     return bytes(body)
+
+
+def _too_large(limit: int, size: int) -> TooLarge:
+    return TooLarge(f"Maximum content size limit ({limit}) exceeded ({size} bytes read)")
 
 
 def _check_content_type(request: Request) -> None:

@@ -119,6 +119,7 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
 
     from local_assistants.server.app import create_app
     from local_assistants.server.listening import listen, url_of
+    from local_assistants.server.wire import http_options
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -137,7 +138,10 @@ async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
         await _check_door(settings, server_settings)
         async with Engine.open(settings) as engine:
             app = create_app(engine.services, server_settings)
-            server = Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+            config = uvicorn.Config(
+                app, log_level="warning", timeout_graceful_shutdown=5, **http_options()
+            )
+            server = Server(config)
             task = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 await asyncio.shield(task)
