@@ -104,8 +104,8 @@ def create_app(services: Services, settings: ServerSettings | None = None) -> Fa
     app.state.services = services
     app.state.settings = settings
     app.state.metrics = counted
-    app.state.routers = ROUTERS
-    for router in (*ROUTERS, docs.router):
+    app.state.routers = (*ROUTERS, docs.router)
+    for router in app.state.routers:
         app.include_router(router)
     app.add_exception_handler(AssistantsError, on_assistants_error)
     app.add_exception_handler(HTTPException, on_http_exception)

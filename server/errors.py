@@ -7,6 +7,7 @@ a framework's own body or a traceback; what was not foreseen is logged with its 
 import json
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,6 +17,9 @@ from ..engine.errors import AssistantsError, InvalidRequest, NotFound, RateLimit
 from .dialect import Dialect, dialect_of, original_path
 
 log = logging.getLogger(__name__)
+
+REQUEST_ID = "local_assistants.request_id"
+"""Where a request's scope names it."""
 
 SORRY = "The server had an error while processing your request. Sorry about that!"
 AZURE_DENIED = (
@@ -72,19 +76,29 @@ async def on_assistants_error(request: Request, error: Exception) -> Response:
     """An error from our own tree."""
     assert isinstance(error, AssistantsError)
     if error.status >= 500:
-        log.error("%s %s: %s", request.method, original_path(request.scope), error, exc_info=error)
+        where = request.scope.get(REQUEST_ID), request.method, original_path(request.scope)
+        log.error("request %s, %s %s: %s", *where, error, exc_info=error)
     return error_response(error, dialect_of(request.scope))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown paths and methods, malformed requests."""
     assert isinstance(error, HTTPException)
-    where = f"({request.method} {original_path(request.scope)})"
+    where = f"({request.method} {original_path(request.scope)[:300]})"
     answer: AssistantsError
+    headers = dict(error.headers or {})
     if error.status_code == 404:
         answer = InvalidUrl(f"Invalid URL {where}")
     elif error.status_code == 405:
         answer = MethodNotAllowed(f"Invalid method for URL {where}")
+        headers["allow"] = ", ".join(_methods(request))
     else:
         answer = InvalidRequest(f"The request could not be read {where}: {error.detail}.")
-    return error_response(answer, dialect_of(request.scope), error.headers)
+    return error_response(answer, dialect_of(request.scope), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of the path; the framework names those of one route only."""
+    routes: list[Any] = [each for router in request.app.state.routers for each in router.routes]
+    path = request.scope["path"]
+    return sorted({m for each in routes if each.path_regex.match(path) for m in each.methods})

@@ -19,7 +19,7 @@ from . import docs
 from .access import enter_project
 from .dialect import Dialect, dialect_of, rewrite
 from .door import Door
-from .errors import Forbidden, error_response, unforeseen
+from .errors import REQUEST_ID, Forbidden, error_response, unforeseen
 from .settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Gate:
             return
         scope = rewrite(scope)
         answer = _Answer(send)
+        scope[REQUEST_ID] = answer.request_id
         try:
             await self._check(scope)
             await self.app(scope, receive, answer.send)

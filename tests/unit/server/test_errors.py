@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local_assistants.engine.errors import StorageFault
 from local_assistants.engine.objects import Model
 from local_assistants.server.app import create_app
 from local_assistants.server.errors import SORRY
@@ -56,6 +57,43 @@ async def test_unknown_urls_and_methods(
     error = await refused(house, method, f"http://localhost{path}", status)
     assert message is None or message == error["message"]
     assert "invalid_request_error" == error["type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/assistants", "GET, POST"),
+        ("/v1/threads/thread_1", "DELETE, GET, POST"),
+        ("/v1/threads", "POST"),
+        ("/v1/models/a/b", "DELETE, GET"),
+        ("/healthz", "GET"),
+        ("/docs", "GET"),
+    ],
+)
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "PUT", "BREW"])
+async def test_a_wrong_method_is_told_the_right_ones(
+    house: House, method: str, path: str, allowed: str
+) -> None:
+    """All methods of a path, not those of its first route."""
+    answer = await house.client.request(method, f"http://localhost{path}")
+    assert (405, allowed) == (answer.status_code, answer.headers["allow"])
+
+
+class FaultyStore:
+    """A service whose store refuses."""
+
+    async def list(self) -> list[Model]:
+        raise StorageFault("The disk is full.")
+
+
+async def test_our_own_faults_are_logged_with_their_request(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The id that the client sees finds the line."""
+    house.app.state.services.of("default").models = FaultyStore()
+    answer = await house.client.get("/models")
+    assert (500, "The disk is full.") == (answer.status_code, error_of(answer)["message"])
+    assert answer.headers["x-request-id"] in caplog.text
 
 
 BROKEN: list[tuple[str, bytes]] = [
