@@ -11,6 +11,7 @@ from local_assistants.engine.states import (
     StepStatus,
     StoreFileStatus,
     StoreStatus,
+    UploadStatus,
 )
 
 
@@ -68,6 +69,19 @@ def file(number: int = 1, **fields: Any) -> objects.File:
     """A file `file-<number>`."""
     known: dict[str, Any] = {"purpose": "assistants", "filename": "a.txt", "bytes": 3}
     return objects.File(id=f"file-{number}", created_at=100, **known | fields)
+
+
+def upload(number: int = 1, **fields: Any) -> objects.UploadRecord:
+    """A pending upload `upload_<number>`."""
+    known: dict[str, Any] = {"status": UploadStatus.PENDING, "expires_at": 3700, "bytes": 3}
+    known |= {"purpose": "assistants", "filename": "a.txt", "mime_type": "text/plain"}
+    return objects.UploadRecord(id=f"upload_{number}", created_at=100, **known | fields)
+
+
+def part(number: int = 1, **fields: Any) -> objects.UploadPartRecord:
+    """A part `part_<number>` of upload_1."""
+    known: dict[str, Any] = {"upload_id": "upload_1", "size": 3}
+    return objects.UploadPartRecord(id=f"part_{number}", created_at=100, **known | fields)
 
 
 def vector_store(number: int = 1, **fields: Any) -> objects.VectorStore:

@@ -13,11 +13,13 @@ from local_assistants.engine.states import RunStatus
 from tests.contract.store import samples
 from tests.contract.store.conftest import put
 
+LISTED = objects.ToolResources(code_interpreter=objects.FileIds(file_ids=("file-1",)))
 ROOTS: tuple[objects.Wire, ...] = (
-    samples.assistant(),
-    samples.thread(),
+    samples.assistant(tool_resources=LISTED),
+    samples.thread(tool_resources=LISTED),
     samples.file(),
     samples.vector_store(),
+    samples.upload(),
 )
 CHILDREN: tuple[objects.Wire, ...] = (
     samples.message(run_id="run_1"),
@@ -25,8 +27,15 @@ CHILDREN: tuple[objects.Wire, ...] = (
     samples.step(),
     samples.store_file(),
     samples.batch(),
+    samples.part(),
 )
 KEYS: dict[type[objects.Wire], str] = {objects.VectorStoreFile: "vs_1/file-1"}
+
+
+OWNERS: tuple[type[objects.Assistant] | type[objects.Thread], ...] = (
+    objects.Assistant,
+    objects.Thread,
+)
 
 
 def key_of(obj: objects.Wire) -> str:
@@ -72,6 +81,9 @@ async def everything(view: Store) -> list[Any]:
         found += [tx.active_run("thread_1"), tx.lease_owner("run_1"), tx.project_of("thread_1")]
         found += [tx.chunks(["chunk_1"]), tx.file_chunks("vs_1"), tx.file_chunks("vs_1", "file-1")]
         found += [tx.match_chunks(["vs_1"], "walrus", 9), tx.stores_with_file("file-1")]
+        found += [tx.batches_with_file("vs_1", "file-1")]
+        found += [tx.owners_of_file(kind, "file-1") for kind in OWNERS]
+        found += [tx.count(type(obj), {}) for obj in (*ROOTS, *CHILDREN)]
         return [*found, tx.count_store_files("vs_1"), tx.count_batch_files("vsfb_1")]
 
     return await view.read(read)
@@ -87,7 +99,10 @@ async def test_the_owner_and_the_whole_store_see_everything(whole: Store, theirs
 async def test_another_project_sees_nothing(theirs: Store, ours: Store) -> None:
     """Each way of asking gives what it gives for an object that does not exist."""
     no_page: Any = ([], False)
-    empty: list[Any] = [None] * 9 + [no_page] * 9 + [[], 0, []] + [None] * 3 + [[]] * 5
+    nothing: Any = []
+    empty: list[Any] = (
+        [None] * 11 + [no_page] * 11 + [nothing, 0, nothing] + [None] * 3 + [nothing] * 8 + [0] * 11
+    )
     assert [*empty, (objects.FileCounts(), 0), objects.FileCounts()] == await everything(ours)
 
 
@@ -102,6 +117,7 @@ LISTS: list[tuple[type[objects.Wire], dict[str, str]]] = [
     (objects.VectorStoreFile, {"vector_store_id": "vs_1"}),
     (objects.VectorStoreFile, {"batch_id": "vsfb_1"}),
     (objects.FileBatch, {"vector_store_id": "vs_1"}),
+    (objects.UploadPartRecord, {"upload_id": "upload_1"}),
 ]
 
 
@@ -131,7 +147,7 @@ async def test_another_project_deletes_nothing(
 
 
 def _parent(obj: objects.Wire) -> dict[str, str]:
-    for name in ("thread_id", "vector_store_id"):
+    for name in ("thread_id", "vector_store_id", "upload_id"):
         if hasattr(obj, name):
             return {name: str(getattr(obj, name))}
     raise AssertionError(f"{obj!r} has no parent")
@@ -143,8 +159,9 @@ async def test_another_projects_object_is_not_replaced(
 ) -> None:
     """An id that is taken elsewhere is refused, whole transaction and all."""
     before = await everything(whole)
-    await put(ours, samples.thread(2), samples.vector_store(2))
-    own = {"thread_id": "thread_2", "vector_store_id": "vs_2", "filename": "mine", "name": "mine"}
+    await put(ours, samples.thread(2), samples.vector_store(2), samples.upload(2))
+    own = {"thread_id": "thread_2", "vector_store_id": "vs_2", "upload_id": "upload_2"}
+    own |= {"filename": "mine", "name": "mine"}
     mine = obj.model_copy(update={k: v for k, v in own.items() if hasattr(obj, k)})
     if isinstance(obj, objects.VectorStoreFile):  # its key names the store
         mine = obj.model_copy(update={"usage_bytes": 9})
@@ -156,11 +173,12 @@ async def test_another_projects_object_is_not_replaced(
 
 
 async def _without(whole: Store, ours: Store) -> list[Any]:
-    """Everything, after our own thread and vector store are gone again."""
+    """Everything, after our own root objects are gone again."""
 
     def drop(tx: Transaction) -> None:
         assert tx.delete(objects.Thread, "thread_2")
         assert tx.delete(objects.VectorStore, "vs_2")
+        assert tx.delete(objects.UploadRecord, "upload_2")
 
     await ours.write(drop)
     return await everything(whole)
@@ -172,6 +190,7 @@ INTRUSIONS: dict[str, Callable[[Transaction], object]] = {
     "step": lambda tx: tx.put(samples.step(2)),
     "store file": lambda tx: tx.put(samples.store_file(2)),
     "batch": lambda tx: tx.put(samples.batch(2)),
+    "part": lambda tx: tx.put(samples.part(2)),
     "event": lambda tx: tx.append_event("run_1", EventName.RUN_QUEUED, {}),
     "transcript": lambda tx: tx.append_transcript(TranscriptEntry("thread_1")),
     "chunk": lambda tx: tx.put_chunks([samples.chunk(2, "walrus")]),
@@ -246,20 +265,23 @@ async def test_a_threads_lock_holds_in_a_view_too(theirs: Store) -> None:
         await put(theirs, samples.run(2, thread_id="thread_1"))
 
 
-QUEUE: dict[str, Callable[[Transaction], object]] = {
+BACKGROUND: dict[str, Callable[[Transaction], object]] = {
     "claim": lambda tx: tx.claim_run("worker", 0.0, 10.0),
     "claim one": lambda tx: tx.claim_run("worker", 0.0, 10.0, "run_1"),
     "extend": lambda tx: tx.extend_leases("worker", 0.0, 10.0),
     "release": lambda tx: tx.release_run("run_1", "worker"),
     "overdue": lambda tx: tx.overdue_runs(0.0),
+    "expired": lambda tx: tx.due(objects.File, 0.0),
+    "next to expire": lambda tx: tx.next_due(),
+    "orphans": lambda tx: tx.unowned(["file-1"]),
 }
 
 
-@pytest.mark.parametrize("what", QUEUE)
-async def test_the_queue_is_the_whole_stores(theirs: Store, what: str) -> None:
-    """A worker serves all projects; a view that claimed runs would do so for none."""
+@pytest.mark.parametrize("what", BACKGROUND)
+async def test_what_serves_all_projects_is_refused_to_a_view(theirs: Store, what: str) -> None:
+    """A worker that claimed the runs of one project would starve the others; a view takes foreign bytes for orphans."""
     with pytest.raises(StorageFault, match="whole store"):
-        await theirs.write(QUEUE[what])
+        await theirs.write(BACKGROUND[what])
 
 
 async def test_keys_are_in_no_project(theirs: Store) -> None:
