@@ -91,7 +91,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         answer = InvalidUrl(f"Invalid URL {where}")
     elif error.status_code == 405:
         answer = MethodNotAllowed(f"Invalid method for URL {where}")
-        headers["allow"] = ", ".join(_methods(request))
+        headers["Allow"] = ", ".join(_methods(request))
     else:
         answer = InvalidRequest(f"The request could not be read {where}: {error.detail}.")
     return error_response(answer, dialect_of(request.scope), headers)
