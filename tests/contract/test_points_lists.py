@@ -10,7 +10,7 @@ import pytest
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.objects import FileSearchDetails, SearchResult, SearchText
 from local_assistants.engine.ports import Emit, ToolResult, ToolSession
-from tests.support.engine import CODE, SEARCH, ScriptedTool, answering, calls
+from tests.support.engine import CODE, FUNCTION, SEARCH, ScriptedTool, answering, calls
 
 from .web import USER, Json, Web, open_web, path_of, told
 
@@ -413,3 +413,14 @@ async def test_point_50_a_deleted_thread_takes_everything_along(web: Web) -> Non
     assert f"No run found with id '{gone['id']}'." == refusals[6]["message"]
     assert [said[1], [kept]] == left
     assert [] == smuggled["data"]
+
+
+async def test_point_50_a_waiting_run_does_not_keep_its_thread(tmp_path: Path) -> None:
+    """A thread whose run waits for its client can be deleted; run and messages are gone at once."""
+    async with open_web(tmp_path, (calls("add", {"a": 1}),)) as web:
+        run = await web.finished(await web.assistant(tools=[FUNCTION]))
+        await web.delete(f"/threads/{run['thread_id']}")
+        for path in (path_of(run), f"/threads/{run['thread_id']}/messages"):
+            await web.refused("GET", path, 404)
+        submit = f"{path_of(run)}/submit_tool_outputs"
+        await web.refused("POST", submit, 404, json={"tool_outputs": []})

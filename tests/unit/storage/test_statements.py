@@ -211,8 +211,8 @@ def add_threads(connection: sqlite3.Connection, project: str, number: int) -> No
     connection.execute(
         """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
         INSERT INTO threads (id, project, created_at, body)
-        SELECT hex(randomblob(12)), ?, 1, '{"id":"t","created_at":1}' FROM n""",
-        (number, project),
+        SELECT printf('%s%06d', ?, i), ?, 1, '{"id":"t","created_at":1}' FROM n""",
+        (number, project, project),
     )
     connection.execute(
         """INSERT INTO messages (id, thread_id, status, created_at, body)
