@@ -1,5 +1,6 @@
 """The schema's history: from nothing, from an older schema with data, never from a newer one."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,10 +12,19 @@ from sqlite_utils.db import Database
 
 from local_assistants.engine import objects
 from local_assistants.engine.errors import StorageFault
-from local_assistants.engine.objects import Thread
+from local_assistants.engine.objects import (
+    Assistant,
+    File,
+    FileIds,
+    Thread,
+    ToolResources,
+    VectorStore,
+    Wire,
+)
 from local_assistants.engine.ports import PageQuery
-from local_assistants.engine.states import RUN, RunStatus
+from local_assistants.engine.states import RUN, RunStatus, StoreStatus
 from local_assistants.storage import SQLiteStore, migrations
+from local_assistants.storage.transaction import SQLiteTransaction
 from tests.contract.store import samples
 
 if TYPE_CHECKING:
@@ -165,3 +175,37 @@ def test_the_schema_names_the_statuses_of_the_state_table(connection: sqlite3.Co
         assert {status for status in RunStatus if f"'{status}'" in sql} == set(
             RunStatus
         ) - RUN.final
+
+
+def test_what_was_stored_before_uploads_is_indexed_by_them(connection: sqlite3.Connection) -> None:
+    """Files that expire, stores that expire and who lists a file are found in data of the schema before."""
+    migrations.migrate(connection, migrations.STEPS[:2])
+    file = File(id="file-1", purpose="vision", filename="a", bytes=1, created_at=1, expires_at=50)
+    store = VectorStore(id="vs_1", created_at=1, status=StoreStatus.COMPLETED, expires_at=60)
+    listed = ToolResources(code_interpreter=FileIds(file_ids=("file-1", "file-1")))
+    thread = Thread(id="thread_1", created_at=1, tool_resources=listed)
+    assistant = Assistant(id="asst_1", created_at=1, model="m", tool_resources=listed)
+    bare = Thread(id="thread_2", created_at=1)
+    rows: list[tuple[str, str, Wire]] = [
+        ("vector_stores", "status", store),
+        ("files", "purpose", file),
+        ("threads", "", thread),
+        ("threads", "", bare),
+        ("assistants", "", assistant),
+    ]
+    for table, column, obj in rows:
+        body = obj.model_dump_json()
+        known = {"id": json.loads(body)["id"], "created_at": 1, "body": body}
+        known |= {column: getattr(obj, column)} if column else {}
+        marks = ", ".join("?" * len(known))
+        connection.execute(
+            f"INSERT INTO {table} ({', '.join(known)}) VALUES ({marks})", list(known.values())
+        )
+    assert "m0003_uploads" in migrations.migrate(connection)
+    tx = SQLiteTransaction(connection)
+
+    assert [file] == tx.due(File, 50)
+    assert [store] == tx.due(VectorStore, 60)
+    assert [[], [], 50] == [tx.due(File, 49), tx.due(VectorStore, 59), tx.next_due()]
+    assert ["asst_1"] == tx.owners_of_file(Assistant, "file-1")
+    assert ["thread_1"] == tx.owners_of_file(Thread, "file-1")
