@@ -193,7 +193,7 @@ class Runs:
         self, thread: Thread, assistant: Assistant, body: CreateRun | CreateThreadAndRun
     ) -> Run:
         """A queued run with its effective settings: the body's where given, else the assistant's."""
-        model = body.model or assistant.model
+        model = _first(body.model, assistant.model)
         self._core.models.resolve(model)
         now = self._core.now()
         truncation = body.truncation_strategy

@@ -85,6 +85,8 @@ async def test_files_and_models_that_do_not_exist(web: Web) -> None:
     model = plainly("The model 'X' does not exist", "model", "model_not_found")
     assistant = await web.assistant()
     body = {"assistant_id": assistant["id"], "model": "X"}
+    nameless = await web.refused("POST", "/threads/runs", 404, json=body | {"model": ""})
+    assert plainly("The model '' does not exist", "model", "model_not_found") == told(nameless)
     refusals = [
         await web.refused("GET", "/models/X", 404),
         await web.refused("POST", "/assistants", 404, json={"model": "X"}),
