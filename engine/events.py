@@ -7,10 +7,10 @@ delta of their entry; strings are fragments, never the text so far; an annotatio
 This module knows no transport: `server.sse` turns an event into bytes.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from .objects import Annotation, CodeOutput, FileSearchDetails
 from .states import MessageStatus, RunStatus, StepStatus
@@ -76,14 +76,41 @@ STREAM_END = RUN_END | {EventName.RUN_REQUIRES_ACTION}
 """Events after which a stream has nothing more to say (`done` follows)."""
 
 
-@dataclass(frozen=True, slots=True)
 class Event:
-    """One journal entry. `seq` counts from 1 within the run, without gaps."""
+    """One journal entry, never changed. `seq` counts from 1 within the run, without gaps.
 
-    run_id: str
-    seq: int
-    name: EventName
-    data: dict[str, Any]
+    An entry from the journal carries its payload as the JSON `text` that is stored, and is taken apart only for who
+    looks at `data`: most go to a client as they are, and to many clients at once.
+    """
+
+    __slots__ = ("_data", "name", "run_id", "seq", "text")
+
+    def __init__(
+        self, run_id: str, seq: int, name: EventName, data: dict[str, Any] | None, text: str = ""
+    ) -> None:
+        self.run_id = run_id
+        self.seq = seq
+        self.name = name
+        self.text = text
+        self._data = data
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The payload; it belongs to all who hold the event."""
+        if self._data is None:
+            self._data = json.loads(self.text)
+        return cast(dict[str, Any], self._data)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        mine, its = (self.run_id, self.seq, self.name), (other.run_id, other.seq, other.name)
+        return mine == its and self.data == other.data
+
+    __hash__ = None  # type: ignore[assignment]  # as that of any object that holds a dict
+
+    def __repr__(self) -> str:
+        return f"Event({self.run_id!r}, {self.seq}, {self.name.value!r}, {self.data!r})"
 
 
 # --- delta payloads --------------------------------------------------------------------------------

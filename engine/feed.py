@@ -10,8 +10,10 @@ nothing for a while looks into the journal.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 
 from .errors import NotFound
 from .events import RUN_END, STREAM_END, Event, EventName
@@ -39,22 +41,31 @@ class Subscription:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=_BACKLOG)
-        self._arrived = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
 
-    def push(self, event: Event) -> None:
-        """Hand over one event; never blocks."""
-        self._events.append(event)
-        self._arrived.set()
+    def push(self, events: Sequence[Event]) -> None:
+        """Hand over events; never blocks."""
+        self._events.extend(events)
+        self._wake()
 
     async def take(self) -> list[Event]:
         """Wait for events and return all there are; none after a second of silence."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SILENCE):
-                await self._arrived.wait()
-        self._arrived.clear()
+        if not self._events:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            silence = loop.call_later(_SILENCE, self._wake)  # a third of what asyncio.timeout costs
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+                silence.cancel()
         taken = list(self._events)
         self._events.clear()
         return taken
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class EventFeed:
@@ -66,9 +77,11 @@ class EventFeed:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Hand committed events to their run's followers."""
-        for event in events:
-            for follower in self._followers.get(event.run_id, ()):
-                follower.push(event)
+        for run_id, of_run in groupby(events, key=attrgetter("run_id")):
+            if followers := self._followers.get(run_id):
+                batch = tuple(of_run)
+                for follower in followers:
+                    follower.push(batch)
         for observer in self.observers:
             observer.published(events)
 
@@ -85,12 +98,19 @@ class EventFeed:
             if not followers:
                 del self._followers[run_id]
 
-    async def follow(
+    def follow(
         self, store: Store, run_id: str, after: int = 0, until: Until = Until.PAUSE
     ) -> AsyncGenerator[Event, None]:
-        """Every event of the run with seq > `after`, up to the first that `until` asks for.
+        """The events of `batches`, one by one."""
+        return one_by_one(self.batches(store, run_id, after, until))
 
-        Nothing if the run's latest event is such a one and the follower has seen it.
+    async def batches(
+        self, store: Store, run_id: str, after: int = 0, until: Until = Until.PAUSE
+    ) -> AsyncGenerator[Sequence[Event], None]:
+        """Every event of the run with seq > `after`, up to the first that `until` asks for, as they come together.
+
+        A batch is empty when nothing has come for a second. There is none at all if the run's latest event is one
+        that ends and the follower has seen it.
 
         Raises:
             NotFound: the run was deleted before all of it was told.
@@ -98,24 +118,42 @@ class EventFeed:
         ends = _ENDS[until]
         with self.subscribe(run_id) as live:
             seen = after
-            if await _nothing_to_come(store, run_id, after, ends):
+            if after and await _nothing_to_come(store, run_id, after, ends):
                 return
             while True:
                 stored = await _stored(store, run_id, seen)
-                for event in stored:
-                    seen = event.seq
-                    yield event
-                    if event.name in ends:
-                        return
+                told, over = _up_to_end(stored, ends)
+                seen = told[-1].seq if told else seen
+                yield told
+                if over:
+                    return
                 while len(stored) < _BATCH:  # else the journal has more
                     fresh = [event for event in await live.take() if event.seq > seen]
                     if not fresh or fresh[0].seq != seen + 1:
                         break  # silence or a gap: the journal has what is missing
-                    for event in fresh:
-                        seen = event.seq
-                        yield event
-                        if event.name in ends:
-                            return
+                    told, over = _up_to_end(fresh, ends)
+                    seen = told[-1].seq
+                    yield told
+                    if over:
+                        return
+
+
+async def one_by_one(
+    batches: AsyncGenerator[Sequence[Event], None],
+) -> AsyncGenerator[Event, None]:
+    """The events of the batches. Closing this closes them."""
+    async with aclosing(batches) as source:
+        async for batch in source:
+            for event in batch:
+                yield event
+
+
+def _up_to_end(events: Sequence[Event], ends: frozenset[EventName]) -> tuple[Sequence[Event], bool]:
+    """The events up to the first that ends, and whether there is one."""
+    for count, event in enumerate(events, 1):
+        if event.name in ends:
+            return events[:count], True
+    return events, False
 
 
 async def _nothing_to_come(

@@ -2,17 +2,18 @@
 
 Each event goes out as `id`, `event` and one `data` line of compact JSON; a stream always ends with `done` / `[DONE]`; a
 quiet one sends comments so that no proxy closes it. A reader that is slow or goes away holds up nobody: the run does
-not know of it. Knows no journal and no run: it is given an iterator of events.
+not know of it. Knows no journal and no run: it is given batches of events.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from pydantic_core import to_json
-from starlette.responses import StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..engine.errors import AssistantsError, ServerFault
@@ -30,14 +31,12 @@ HEADERS = {
     "cache-control": "no-cache",
     "x-accel-buffering": "no",  # nginx would collect the events otherwise
 }
-_AHEAD = 256  # events fetched ahead of the reader
-_FIRST_WAIT = 1.0  # seconds to wait for the first event before the headers go out without it
 
 # Legal inside a JSON string, but line ends to clients that split with Unicode's rules.
 _LINE_ENDS = tuple((end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x85\u2028\u2029")
 
-_Item = Event | Exception | None
-"""An event, what broke the stream, or None at its end."""
+Batches = AsyncGenerator[Sequence[Event], None]
+"""Events as they come together; an empty batch says that nothing has come for a while."""
 
 
 def data_line(data: Mapping[str, Any]) -> bytes:
@@ -47,6 +46,10 @@ def data_line(data: Mapping[str, Any]) -> bytes:
     except ValueError:  # half a surrogate pair, as a model may write: shown as a question mark
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         line = text.encode("utf-8", "replace")
+    return _one_line(line)
+
+
+def _one_line(line: bytes) -> bytes:
     if not line.isascii():
         for raw, escaped in _LINE_ENDS:
             line = line.replace(raw, escaped)
@@ -55,11 +58,8 @@ def data_line(data: Mapping[str, Any]) -> bytes:
 
 def frame(event: Event) -> bytes:
     """One event as it goes over the wire."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (
-        event.seq,
-        event.name.encode(),
-        data_line(event.data),
-    )
+    line = _one_line(event.text.encode()) if event.text else data_line(event.data)
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.name.encode(), line)
 
 
 def error_frame(error: Exception) -> bytes:
@@ -68,85 +68,64 @@ def error_frame(error: Exception) -> bytes:
     return b"event: error\ndata: %s\n\n" % data_line(told.envelope())
 
 
-class EventStream(StreamingResponse):
-    """The answer; whatever becomes of it, nothing fetches events for it afterwards."""
+class EventStream(Response):
+    """The answer. When the client goes away, its source is closed within a second or with the next event."""
 
-    def __init__(self, frames: AsyncIterator[bytes], pump: asyncio.Task[None]) -> None:
-        super().__init__(frames, headers=HEADERS)
-        self._pump = pump
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(headers=HEADERS)
+        del self.headers["content-length"]
+        self.chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
+        # Not StreamingResponse: its task group costs as much as sending ten events.
+        gone = asyncio.create_task(_client_gone(receive))
         try:
-            await super().__call__(scope, receive, send)
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            async with aclosing(self.chunks) as chunks:
+                async for chunk in chunks:
+                    if gone.done():
+                        return
+                    if chunk:
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._pump.cancel()
+            gone.cancel()
 
 
-async def event_stream(events: AsyncIterator[Event], *, ping_seconds: float) -> EventStream:
-    """Answer with `events`.
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def event_stream(batches: Batches, *, ping_seconds: float) -> EventStream:
+    """Answer with the events of `batches`.
 
     Raises:
-        Exception: what `events` raised before its first event; nothing was sent then.
+        Exception: what `batches` raised at once; nothing was sent then.
     """
-    queue: asyncio.Queue[_Item] = asyncio.Queue(_AHEAD)
-    pump = asyncio.create_task(_pump(events, queue))
-    try:
-        first = await _take(queue, _FIRST_WAIT)
-        if first and isinstance(first[0], Exception):
-            raise first[0]
-    except BaseException:
-        pump.cancel()
-        raise
-    return EventStream(_frames(first, queue, pump, ping_seconds), pump)
+    first = await anext(batches, None)
+    return EventStream(_chunks(first, batches, ping_seconds))
 
 
-async def _pump(events: AsyncIterator[Event], queue: asyncio.Queue[_Item]) -> None:
-    """Fetch ahead, so that waiting for the next event can time out without disturbing its source."""
-    try:
-        async for event in events:
-            await queue.put(event)
-    except Exception as error:
-        await queue.put(error)
-    else:
-        await queue.put(None)
-    finally:
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
-
-
-async def _frames(
-    first: list[_Item], queue: asyncio.Queue[_Item], pump: asyncio.Task[None], ping_seconds: float
-) -> AsyncIterator[bytes]:
-    items = first
-    try:
-        while True:
-            items = items or await _take(queue, ping_seconds)
-            frames = [frame(item) for item in items if isinstance(item, Event)]
-            if not items:
-                yield PING
-            elif isinstance(end := items[-1], Event):
-                yield b"".join(frames)
-            else:
-                if end is not None:
-                    log.error("a stream broke", exc_info=end)
-                    frames.append(error_frame(end))
-                yield b"".join([*frames, DONE])
-                return
-            items = []
-    finally:
-        pump.cancel()
-
-
-async def _take(queue: asyncio.Queue[_Item], wait: float) -> list[_Item]:
-    """Everything that has come, in one go; waits `wait` seconds for it, then gives nothing."""
-    items: list[_Item] = []
-    if queue.empty():
+async def _chunks(
+    first: Sequence[Event] | None, batches: Batches, ping_seconds: float
+) -> AsyncGenerator[bytes, None]:
+    """What is sent, batch by batch; nothing (b"") for an empty one that calls for no ping yet."""
+    clock = asyncio.get_running_loop().time
+    due = clock() + ping_seconds
+    batch = first
+    async with aclosing(batches):
         try:
-            async with asyncio.timeout(wait):
-                items.append(await queue.get())
-        except TimeoutError:
-            return items
-    while not queue.empty():
-        items.append(queue.get_nowait())
-    return items
+            while batch is not None:
+                if batch or clock() >= due:
+                    due = clock() + ping_seconds
+                    yield b"".join(map(frame, batch)) or PING
+                else:
+                    yield b""
+                batch = await anext(batches, None)
+        except Exception as error:
+            log.error("a stream broke", exc_info=error)
+            yield error_frame(error)
+        yield DONE

@@ -182,15 +182,15 @@ class SQLiteTransaction:
     # --- journal and transcript --------------------------------------------------------------------
 
     def append_event(self, run_id: str, name: EventName, data: Mapping[str, Any]) -> Event:
-        """The stored event; its data is read back, so that live and later readers see the same."""
+        """The stored event; it holds the text that was stored, so that live and later readers see the same."""
         text = rows.encode(dict(data))
         (seq,) = self._named("append_event", run_id=run_id, name=name.value, data=text).fetchone()
-        return Event(run_id, seq, name, json.loads(text))
+        return Event(run_id, seq, name, None, text)
 
     def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
         """Events with a number above `after`, in order."""
         found = self._named("events", run_id=run_id, after=after, limit=limit)
-        return [Event(run_id, seq, EventName(name), json.loads(data)) for seq, name, data in found]
+        return [Event(run_id, seq, EventName(name), None, text) for seq, name, text in found]
 
     def last_seq(self, run_id: str) -> int:
         """Number of the run's latest event, 0 before the first."""

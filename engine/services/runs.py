@@ -7,6 +7,7 @@ from ..chat import ChatMessage
 from ..core import Core
 from ..errors import InvalidRequest, ThreadBusy
 from ..events import Event, EventName
+from ..feed import one_by_one
 from ..ingestion import Ingestion
 from ..journal import Unit, public_step
 from ..nudges import ENOUGH
@@ -35,7 +36,7 @@ from ..worker import Worker
 from .lookup import list_page, must
 from .resources import merged, realise
 from .run_checks import check_run
-from .streams import THE_API_S, View, check_position, stream
+from .streams import THE_API_S, View, batches, check_position
 from .threads import add_message, as_read, make_thread
 
 
@@ -169,19 +170,25 @@ class Runs:
         self, run_id: str, after: int = 0, view: View = THE_API_S
     ) -> AsyncGenerator[Event, None]:
         """The run's events with a number above `after`; unless `view` says otherwise up to its end or next wait."""
-        return stream(self._core, run_id, after, view)
+        return one_by_one(self.batches(run_id, after, view))
+
+    def batches(
+        self, run_id: str, after: int = 0, view: View = THE_API_S
+    ) -> AsyncGenerator[Sequence[Event], None]:
+        """As `stream`, in batches as they come; an empty one now and then says that nothing has come."""
+        return batches(self._core, run_id, after, view)
 
     async def resume(
         self, thread_id: str, run_id: str, after: int, view: View = THE_API_S
-    ) -> AsyncGenerator[Event, None]:
-        """As `stream`, for a subscriber who names a place to go on from, which is checked.
+    ) -> AsyncGenerator[Sequence[Event], None]:
+        """As `batches`, for a subscriber who names a place to go on from, which is checked.
 
         Raises:
             NotFound: no such run in this thread.
             InvalidRequest: the run has had no event with the number `after`.
         """
         await check_position(self._core, thread_id, run_id, after)
-        return stream(self._core, run_id, after, view)
+        return self.batches(run_id, after, view)
 
     async def _queue(self, make: Any) -> Run:
         run: Run = await self._core.journal.commit(make)

@@ -5,9 +5,9 @@ also long after the run has ended. The journal holds search results without thei
 gets it from the stored step. Knows no transport: numbers in, events out.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..core import Core
@@ -55,18 +55,23 @@ async def check_position(core: Core, thread_id: str, run_id: str, after: int) ->
     await core.store.read(check)
 
 
-def stream(core: Core, run_id: str, after: int, view: View) -> AsyncGenerator[Event, None]:
-    """The run's events with a number above `after`, as `view` asks."""
-    events = core.feed.follow(core.store, run_id, after, view.until)
-    return _with_content(core.store, events) if view.include_content else events
+def batches(
+    core: Core, run_id: str, after: int, view: View
+) -> AsyncGenerator[Sequence[Event], None]:
+    """The run's events with a number above `after`, as `view` asks, in the batches of `EventFeed.batches`."""
+    told = core.feed.batches(core.store, run_id, after, view.until)
+    return _with_content(core.store, told) if view.include_content else told
 
 
 async def _with_content(
-    store: Store, events: AsyncGenerator[Event, None]
-) -> AsyncGenerator[Event, None]:
-    async with aclosing(events) as source:
-        async for event in source:
-            yield await _filled(store, event) if _finds_something(event.data) else event
+    store: Store, told: AsyncGenerator[Sequence[Event], None]
+) -> AsyncGenerator[Sequence[Event], None]:
+    async with aclosing(told) as source:
+        async for batch in source:
+            yield [
+                await _filled(store, event) if _finds_something(event.data) else event
+                for event in batch
+            ]
 
 
 def _finds_something(data: Mapping[str, Any]) -> bool:
@@ -87,4 +92,5 @@ async def _filled(store: Store, event: Event) -> Event:
         call | {"file_search": searches[call["id"]]} if call["id"] in searches else call
         for call in details["tool_calls"]
     ]
-    return replace(event, data=event.data | {"step_details": details | {"tool_calls": calls}})
+    data = event.data | {"step_details": details | {"tool_calls": calls}}
+    return Event(event.run_id, event.seq, event.name, data)

@@ -37,7 +37,7 @@ async def create_run(thread_id: str, request: Request, api: Api) -> Response:
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds
-    return await event_stream(api.runs.stream(run.id, view=view), ping_seconds=ping)
+    return await event_stream(api.runs.batches(run.id, view=view), ping_seconds=ping)
 
 
 @router.get("/{run_id}")
@@ -68,7 +68,7 @@ async def submit_tool_outputs(thread_id: str, run_id: str, request: Request, api
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds
-    return await event_stream(api.runs.stream(run_id, after, view), ping_seconds=ping)
+    return await event_stream(api.runs.batches(run_id, after, view), ping_seconds=ping)
 
 
 @router.get("/{run_id}/events")

@@ -28,7 +28,7 @@ async def create_thread_and_run(request: Request, api: Api) -> Response:
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds
-    return await event_stream(api.runs.stream(run.id, view=view), ping_seconds=ping)
+    return await event_stream(api.runs.batches(run.id, view=view), ping_seconds=ping)
 
 
 @router.get("/{thread_id}")

@@ -1,7 +1,7 @@
 """Followers get every event once and in order, however late or slow they are."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -55,7 +55,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Journaled]:
     await store.close()
 
 
-def numbers(events: list[Event]) -> list[int]:
+def numbers(events: Sequence[Event]) -> list[int]:
     """Their numbers."""
     return [event.seq for event in events]
 
@@ -157,3 +157,13 @@ async def test_events_of_another_process_arrive_too(house: Journaled, tmp_path: 
         seen += [event async for event in events]
     await other.close()
     assert [1, 2, 3] == numbers(seen)
+
+
+async def test_a_silent_run_gives_empty_batches(house: Journaled) -> None:
+    """A follower hears every second that there is nothing to hear; what comes later comes together."""
+    await house.write("one")
+    async with asyncio.timeout(10), aclosing(house.feed.batches(house.store, RUN.id)) as told:
+        heard = [await anext(told), await anext(told)]
+        await house.write("two", "three")
+        heard.append(await anext(told))
+    assert [[1], [], [2, 3]] == [numbers(batch) for batch in heard]

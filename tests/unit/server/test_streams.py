@@ -2,17 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openai._streaming import SSEDecoder
+from starlette.types import Message
 
 from local_assistants.engine.errors import BackendFault
 from local_assistants.engine.events import Event, EventName
 from local_assistants.server.errors import SORRY
-from local_assistants.server.sse import DONE, PING, error_frame, event_stream, frame
+from local_assistants.server.sse import (
+    DONE,
+    PING,
+    Batches,
+    error_frame,
+    event_stream,
+    frame,
+)
 
 from .house import House, error_of, events_of, open_house
 
@@ -40,27 +48,44 @@ def test_no_character_breaks_a_frame(odd: str) -> None:
     assert value == (f"a{odd}b" if odd != "\ud800" else "a?b")
 
 
-async def play(*script: int | float | Exception) -> AsyncIterator[Event]:
-    """Integers are events, floats are pauses in seconds, exceptions are raised."""
+async def play(*script: int | float | Exception) -> AsyncGenerator[Sequence[Event], None]:
+    """Integers are events, floats are silences in seconds, exceptions are raised."""
     for act in script:
         if isinstance(act, Exception):
             raise act
         if isinstance(act, float):
             await asyncio.sleep(act)
-        else:
-            yield event(act)
+        yield [] if isinstance(act, float) else [event(act)]
 
 
-async def collect(source: AsyncIterator[Event], ping_seconds: float = 15.0) -> list[bytes]:
-    """The chunks of a stream."""
+async def collect(source: Batches, ping_seconds: float = 15.0) -> list[bytes]:
+    """What is sent of a stream."""
     answer = await event_stream(source, ping_seconds=ping_seconds)
-    return [bytes(chunk) async for chunk in answer.body_iterator if isinstance(chunk, bytes)]
+    return [chunk async for chunk in answer.chunks if chunk]
 
 
 async def test_a_stream_ends_with_done() -> None:
     """Also an empty one."""
     assert frame(event(1)) + frame(event(2)) + DONE == b"".join(await collect(play(1, 2)))
     assert [DONE] == await collect(play())
+
+
+async def test_a_stored_payload_goes_out_as_it_is_stored() -> None:
+    """Byte for byte, but for what would end a line: it is neither taken apart nor put together again."""
+    text = '{"b":1.0,"a":"n\u00e9\u2028"}'
+    stored = Event("run_1", 3, EventName.MESSAGE_DELTA, None, text)
+    expected = 'id: 3\nevent: thread.message.delta\ndata: {"b":1.0,"a":"n\u00e9\\u2028"}\n\n'
+    assert expected.encode() == frame(stored)
+    assert {"b": 1.0, "a": "n\u00e9\u2028"} == stored.data
+
+
+async def test_events_that_come_together_are_sent_together() -> None:
+    """One flush for a batch."""
+
+    async def batch() -> AsyncGenerator[Sequence[Event], None]:
+        yield [event(1), event(2)]
+
+    assert [frame(event(1)) + frame(event(2)), DONE] == await collect(batch())
 
 
 async def test_a_quiet_stream_is_kept_alive() -> None:
@@ -99,37 +124,43 @@ async def test_the_source_is_closed_when_the_reader_goes_away() -> None:
     """Nothing of a stream stays behind."""
     closed = asyncio.Event()
 
-    async def endless() -> AsyncIterator[Event]:
+    async def endless() -> AsyncGenerator[Sequence[Event], None]:
         try:
             for seq in range(1, 10**9):
                 await asyncio.sleep(0)
-                yield event(seq)
+                yield [event(seq)]
         finally:
             closed.set()
 
+    sent = asyncio.Event()
+
+    async def receive() -> Message:
+        await sent.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.set()
+
     answer = await event_stream(endless(), ping_seconds=15)
-    chunks: Any = answer.body_iterator
-    await anext(chunks)
-    await chunks.aclose()
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(answer({"type": "http"}, receive, send), 5)
+    assert closed.is_set()
 
 
 async def test_a_reader_that_rests_holds_the_source_back() -> None:
-    """What is fetched ahead is bounded, whatever the source has to give."""
+    """Nothing is fetched ahead of it, whatever the source has to give."""
     given = 0
 
-    async def endless() -> AsyncIterator[Event]:
+    async def endless() -> AsyncGenerator[Sequence[Event], None]:
         nonlocal given
         while True:
             given += 1
-            yield event(given)
+            yield [event(given)]
 
     answer = await event_stream(endless(), ping_seconds=15)
-    chunks: Any = answer.body_iterator
-    await anext(chunks)
+    await anext(answer.chunks)
     await asyncio.sleep(0.05)
-    await chunks.aclose()
-    assert given < 600
+    await answer.chunks.aclose()
+    assert 1 == given
 
 
 async def test_a_streamed_run(house: House) -> None:
