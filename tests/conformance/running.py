@@ -1,17 +1,16 @@
-"""Starts a client in its environment and reads what it reports. Knows no client library."""
+"""The clients, how each is started in its environment, and what it reports. Knows no client library."""
 
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conformance.clients.operations import operation_of
 from tests.conformance.clients.reporting import Result
 
 HERE = Path(__file__).resolve().parent
-OPENAI = "clients.run_openai"
-AGENTS = "clients.run_agents"
 WAYS = ("sync", "async", "Azure", "Azure async, deployment", "Azure v1")
 
 
@@ -20,33 +19,63 @@ class Client:
     """One library at one version.
 
     Attributes:
-        name: the package.
-        version: exactly this one; "" for the one that constraints.txt pins.
+        title: how the page calls it.
+        requirement: what its environment is made of, exactly.
         module: what drives it; "" for the Node one.
-        ways: the arguments with which that is called, one after the other.
+        ways: arguments with which that is called in turn.
     """
 
-    name: str
-    version: str
+    title: str
+    requirement: str
     module: str
     ways: tuple[str, ...] = ("",)
 
+    @property
+    def version(self) -> str:
+        """The version that the requirement pins."""
+        return self.requirement.replace("@", "==").rpartition("==")[2]
 
-CLIENTS = (
-    Client("openai", "1.109.1", OPENAI, WAYS),
-    Client("openai", "2.54.0", OPENAI, WAYS),
-    Client("openai", "", OPENAI, WAYS),
-)
+    @property
+    def folder(self) -> str:
+        """A name for its environment."""
+        return self.requirement.replace("==", "-") if self.module else f"node-{self.requirement}"
 
 
-def drive(command: Sequence[str], addresses: Sequence[str], *, seconds: float) -> list[Result]:
-    """Run a client to its end; raises when it breaks off.
+def clients(pinned_openai: str) -> tuple[Client, ...]:
+    """All of them; the youngest SDK is the one that constraints.txt pins."""
+    return (
+        Client("openai 1", "openai==1.109.1", "clients.run_openai", WAYS),
+        Client("openai 2", "openai==2.54.0", "clients.run_openai", WAYS),
+        Client("openai 3", f"openai=={pinned_openai}", "clients.run_openai", WAYS),
+        Client("azure-ai-agents", "azure-ai-agents==1.1.0", "clients.azure_agents"),
+        Client("openai for Node", "openai@6.49.0", ""),
+    )
+
+
+def python_command(python: Path | str, module: str, way: str) -> list[str]:
+    """How a Python client is started."""
+    return [str(python), "-P", "-W", "ignore", "-m", module, *([way] if way else [])]
+
+
+def node_command() -> list[str]:
+    """How the Node client is started; it finds the package through NODE_MODULES."""
+    return ["node", str(HERE / "node" / "run.mjs")]
+
+
+def drive(
+    command: Sequence[str],
+    addresses: Sequence[str],
+    *,
+    seconds: float,
+    variables: Mapping[str, str] | None = None,
+) -> list[Result]:
+    """Run a client to its end.
 
     Raises:
         RuntimeError: it ended with an error; says what it wrote last.
         subprocess.TimeoutExpired: it took longer than `seconds`.
     """
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "NO_PROXY": "*"}
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "NO_PROXY": "*", **(variables or {})}
     done = subprocess.run(
         [*command, *addresses],
         cwd=HERE,
@@ -58,9 +87,18 @@ def drive(command: Sequence[str], addresses: Sequence[str], *, seconds: float) -
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} broke off: {done.stderr[-2000:]}")
-    return [Result(**json.loads(line)) for line in done.stdout.splitlines()]
+    return [_result(json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def python_command(python: Path | str, client: Client, way: str) -> list[str]:
-    """How a Python client is started."""
-    return [str(python), "-P", "-W", "ignore", "-m", client.module, *([way] if way else [])]
+def _result(fields: dict[str, object]) -> Result:
+    result = Result(**fields)  # type: ignore[arg-type]
+    named = {_operation_name(raw) for raw in result.operations}
+    result.operations = sorted(name for name in named if name)
+    return result
+
+
+def _operation_name(raw: str) -> str:
+    """The operation's name for what a client wrote down: that name, or a method and a real path."""
+    method, _, path = raw.partition(" ")
+    operation = operation_of(method, path)
+    return operation.name if operation else ""

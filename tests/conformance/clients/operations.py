@@ -108,6 +108,9 @@ OTHER_ENVELOPES = {
     ),
 }
 
+# Every served model is a base model, and only fine-tuned ones can be deleted.
+ALWAYS_REFUSED = {"DELETE /models/{model}": 403}
+
 
 def operation_of(method: str, path: str) -> Operation | None:
     """The operation that a request asks for; None when it is none of the API's.

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .differences import FIELDS, Difference
 from .operations import (
+    ALWAYS_REFUSED,
     BYTES,
     LIST,
     OTHER_ENVELOPES,
@@ -72,6 +73,8 @@ class Strict:
         operation = operation_of(request.method, request.url.path)
         if response.status_code != 200:
             self._check_error(where, response.status_code, body)
+            if operation and ALWAYS_REFUSED.get(operation.name) == response.status_code:
+                self._traffic.operations.add(operation.name)
         elif operation is None:
             self._find(f"{where}: answered, but is no operation of the API")
         else:
