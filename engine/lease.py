@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from .errors import ServerFault
 from .journal import Journal, Unit
+from .ports import Store
 
 T = TypeVar("T")
 
@@ -26,6 +27,10 @@ class FencedJournal(Journal):
         self._journal = journal
         self._run_id = run_id
         self._owner = owner
+
+    def over(self, store: Store) -> "FencedJournal":
+        """A journal over a view of the store, behind the same fence."""
+        return FencedJournal(self._journal.over(store), self._run_id, self._owner)
 
     async def commit(self, change: Callable[[Unit], T]) -> T:
         """Run `change` in one transaction.

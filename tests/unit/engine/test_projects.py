@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from local_assistants.engine import requests
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.errors import NotFound, StorageFault
 from local_assistants.engine.events import Event, EventName
+from local_assistants.engine.lease import FencedJournal, LeaseLost
 from local_assistants.engine.observer import Observer
 from local_assistants.engine.ports import Emit, MadeFile, PageQuery, ToolResult, ToolSession
 from local_assistants.engine.services import Services
@@ -94,6 +96,20 @@ async def test_the_core_of_a_thread_is_its_projects(tmp_path: Path) -> None:
         assert "ours" == await core.store.read(lambda tx: tx.project_of(thread.id))
         with pytest.raises(NotFound):
             await home.core.of_thread("thread_404")
+
+
+async def test_the_core_of_a_project_keeps_the_fence_round_a_run(tmp_path: Path) -> None:
+    """What an execution writes on behalf of its project, too, it writes only while the run is its own."""
+    async with house(tmp_path) as home:
+        ours = home.services.of("ours")
+        thread = await ours.threads.create(requests.CreateThread())
+        run = samples.run(1, thread_id=thread.id)
+        await ours.core.store.write(lambda tx: tx.put(run))
+        fenced = FencedJournal(home.core.journal, run.id, "another worker")
+        with pytest.raises(LeaseLost):
+            await (
+                replace(home.core, journal=fenced).of("ours").journal.commit(lambda unit: unit.now)
+            )
 
 
 class Heard(Observer):
