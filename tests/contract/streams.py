@@ -28,6 +28,8 @@ from .web import USER, Json, Web, events_of, path_of
 
 Streams = dict[str, list[str]]
 """The streams of each kind, one after the other, as they came over the wire."""
+Told = list[tuple[str, Any]]
+"""The events of a stream: name and data."""
 
 TWO_CALLS = calls("add", {"a": 1, "b": 2}, {"a": 3, "b": 1})
 RUN_CODE = calls("code_interpreter", {"code": "print(41)\nprint(42)\nplot()"})
