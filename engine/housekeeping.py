@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 
 from .core import Core
-from .errors import AssistantsError
 from .objects import File, UploadRecord, VectorStore
 from .ports import Transaction
 from .states import UPLOAD, VECTOR_STORE, On
@@ -59,7 +58,9 @@ class Housekeeping:
                     await self.sweep()
                     self._next_sweep = now + self._core.settings.orphan_age
                 self._next = await self._due_next(now)
-            except AssistantsError:
+            except (
+                Exception
+            ):  # whatever one file's index or disk does, the rest has to be looked after
                 _log.exception("housekeeping failed; the next heartbeat tries again")
 
     async def _due_next(self, now: float) -> float:

@@ -140,15 +140,18 @@ class _Membership(Body):
 
 class _Compound(Body):
     type: Literal["and", "or"]
-    filters: tuple[
-        Annotated[
-            dict[str, Any],
-            BeforeValidator(
-                lambda value: search_filter(value),
-                json_schema_input_type=Union["_Comparison", "_Membership", "_Compound"],
-            ),
+    filters: Annotated[
+        tuple[
+            Annotated[
+                dict[str, Any],
+                BeforeValidator(
+                    lambda value: search_filter(value),
+                    json_schema_input_type=Union["_Comparison", "_Membership", "_Compound"],
+                ),
+            ],
+            ...,
         ],
-        ...,
+        Field(min_length=1),
     ]
 
 
@@ -171,9 +174,11 @@ class RankingBody(Body):
     score_threshold: Unit = 0.0
 
 
-_QUERIES: TypeAdapter[tuple[str, ...]] = TypeAdapter(
-    Annotated[tuple[str, ...], Field(min_length=1)]
-)
+MOST_QUERIES = 100
+"""Queries of one search: each is embedded and ranked by itself."""
+
+_SeveralQueries = Field(min_length=1, max_length=MOST_QUERIES)
+_QUERIES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Annotated[tuple[str, ...], _SeveralQueries])
 
 
 def _query(value: Any) -> Any:
@@ -189,9 +194,7 @@ class SearchStore(Body):
 
     query: Annotated[
         str | tuple[str, ...],
-        BeforeValidator(
-            _query, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]
-        ),
+        BeforeValidator(_query, json_schema_input_type=str | Annotated[list[str], _SeveralQueries]),
     ]
     rewrite_query: Flag = False
     max_num_results: Annotated[Integer, Field(ge=1, le=50)] = 10

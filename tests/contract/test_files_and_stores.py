@@ -284,6 +284,69 @@ async def test_an_expired_file_is_gone_over_http(web: Web) -> None:
     assert [] == (await web.get(f"{path}/files"))["data"]
 
 
+BAD_SEARCHES: list[tuple[Json, str, str]] = [
+    ({"query": None}, "query", "missing_required_parameter"),
+    ({"query": []}, "query", "empty_array"),
+    ({"query": ["x"] * 101}, "query", "array_above_max_length"),
+    ({"query": 5}, "query", "invalid_type"),
+    ({"max_num_results": 51}, "max_num_results", "integer_above_max_value"),
+    ({"max_num_results": 0}, "max_num_results", "integer_below_min_value"),
+    ({"ranking_options": {"ranker": "best"}}, "ranking_options.ranker", "invalid_value"),
+    (
+        {"ranking_options": {"score_threshold": 1.5}},
+        "ranking_options.score_threshold",
+        "decimal_above_max_value",
+    ),
+    ({"rewrite_query": "yes"}, "rewrite_query", "invalid_type"),
+    ({"filters": {"type": "and", "filters": []}}, "filters.filters", "empty_array"),
+    ({"filters": {"type": "eq", "key": "k"}}, "filters.value", "missing_required_parameter"),
+    ({"filters": {"type": "in", "key": "k", "value": 1}}, "filters.value", "invalid_type"),
+    (
+        {
+            "filters": {
+                "type": "or",
+                "filters": [{"type": "and", "filters": [{"type": "x", "key": "k", "value": 1}]}],
+            }
+        },
+        "filters.filters[0].filters[0].type",
+        "invalid_value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "param", "code"), BAD_SEARCHES)
+async def test_searches_that_are_refused(web: Web, change: Json, param: str, code: str) -> None:
+    """The path of what is wrong, however deep in the filters it is."""
+    store = await web.post("/vector_stores")
+    body = {"query": "x"} | change
+    told = await web.refused("POST", f"/vector_stores/{store['id']}/search", json=body)
+    assert (param, code) == (told["param"], told["code"])
+
+
+async def test_what_a_search_answers(web: Web) -> None:
+    """`search_query` is an array even for one query; a hit names its file and shows its text."""
+    path, (file_id,) = await store_with(web, b"apples and pears")
+    one = await web.post(f"{path}/search", {"query": "pears", "rewrite_query": True})
+    several = await web.post(f"{path}/search", {"query": ["plums", "apples"], "max_num_results": 1})
+
+    assert one == {
+        "object": "vector_store.search_results.page",
+        "search_query": ["pears"],
+        "data": [
+            {
+                "file_id": file_id,
+                "filename": "a.txt",
+                "score": 0.5,
+                "attributes": {},
+                "content": [{"type": "text", "text": "apples and pears"}],
+            }
+        ],
+        "has_more": False,
+        "next_page": None,
+    }
+    assert (["plums", "apples"], 1) == (several["search_query"], len(several["data"]))
+
+
 # --- files of a store, batches (1.13) --------------------------------------------------------------
 
 

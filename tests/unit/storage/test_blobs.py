@@ -144,6 +144,24 @@ async def test_delete_drops_the_bytes_once(blobs: BlobStore, root: Path) -> None
         blobs.path("file-1")
 
 
+async def test_keys_of_bytes_by_their_age(blobs: BlobStore) -> None:
+    """Those written long enough ago; none that is still being written."""
+    for key in ("old", "new"):
+        await blobs.write(key, stream(b"x"), 10)
+    os.utime(blobs.path("old"), (1, 1))
+    halfway: list[list[str]] = []
+
+    async def looking() -> AsyncIterator[bytes]:
+        yield b"x" * 2_000_000
+        halfway.append(await blobs.keys(0.0))
+
+    await blobs.write("late", looking(), 10_000_000)
+
+    assert ["old"] == await blobs.keys(60.0)
+    assert [["new", "old"]] == [sorted(keys) for keys in halfway]
+    assert ["late", "new", "old"] == sorted(await blobs.keys(0.0))
+
+
 @pytest.mark.parametrize(
     "key",
     ["", ".", "..", "../x", "a/b", "a\\b", "a\x00b", "file 1", "file.txt", "é", "x" * 201, "a\n"],
