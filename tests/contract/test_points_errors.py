@@ -1,13 +1,14 @@
 """Every mistake of the contract's section 5 over HTTP: status, message, type, param and code (and point 44)."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_assistants.server.settings import ServerSettings
-from tests.support.engine import FUNCTION, calls
+from tests.support.engine import FAST, FUNCTION, calls
 
 from .web import (
     BAD,
@@ -241,12 +242,34 @@ async def test_keys(tmp_path: Path) -> None:
             "GET", "/models", 401, headers={"authorization": f"Bearer {key.secret}x"}
         )
         right = await web.client.get("/models", headers={"api-key": key.secret})
-    begin = "You didn't provide an API key. You need to provide your API key in an Authorization header"
+    begin = (
+        "You didn't provide an API key. You need to provide your API key in an Authorization header"
+    )
     assert nothing["message"].startswith(begin)
     assert (BAD, None, None) == told(nothing)[1:]
     assert wrong["message"].startswith("Incorrect API key provided: sk-la***")
     assert (BAD, None, "invalid_api_key") == told(wrong)[1:]
     assert (200, True) == (right.status_code, key.secret not in json.dumps(wrong))
+
+
+async def test_a_full_queue(tmp_path: Path) -> None:
+    """One run too many is a 429 that says when to come again, and leaves neither a thread nor a message."""
+    async with open_web(tmp_path, core=replace(FAST, max_queued_runs=0)) as web:
+        assistant = await web.assistant()
+        thread = await web.thread()
+        path = f"/threads/{thread['id']}"
+        start = {"assistant_id": assistant["id"]}
+        answers = [
+            await web.client.post("/threads/runs", json=start | {"stream": True}),
+            await web.client.post(f"{path}/runs", json=start | {"additional_messages": [USER]}),
+        ]
+        left = [(await web.get(f"{path}/{kind}"))["data"] for kind in ("messages", "runs")]
+    for answer in answers:
+        error = error_of(answer)
+        assert (429, "rate_limit_error") == (answer.status_code, error["type"])
+        assert (None, "rate_limit_exceeded") == (error["param"], error["code"])
+        assert 1 <= int(answer.headers["retry-after"]) <= 120
+    assert [[], []] == left
 
 
 # --- 44 --------------------------------------------------------------------------------------------

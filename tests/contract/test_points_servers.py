@@ -11,7 +11,7 @@ import yaml
 
 from local_assistants.cli.demo.server_process import ServerProcess
 
-from .web import USER, Json, Web, events_of, json_of, path_of
+from .web import USER, Json, Web, error_of, events_of, json_of, path_of, plainly, told
 
 POLL = {"X-Stainless-Poll-Helper": "true"}
 
@@ -116,3 +116,20 @@ def test_point_49_a_run_is_one_run_on_both_servers(two_servers: list[httpx.Clien
     assert said[0] == said[1]
     assert "one two three" == said[0]["data"][0]["content"][0]["text"]["value"]
     assert "done" == events_of(again.text)[-1][0]
+
+
+@pytest.mark.slow
+def test_models_of_the_hosted_service(two_servers: list[httpx.Client]) -> None:
+    """Names of those that talk are answered by the model that is here; those that do not talk are refused as there."""
+    server = two_servers[0]
+    made(server, "/assistants", {"model": "gpt-4o"})
+    message = "The requested model 'text-embedding-3-small' cannot be used with the Assistants API."
+    assistant = made(server, "/assistants", {"model": "scripted"})
+    body = {"model": "text-embedding-3-small"}
+    answers = [
+        server.post("/assistants", json=body),
+        server.post(f"/assistants/{assistant['id']}", json=body),
+        server.post("/threads/runs", json=body | {"assistant_id": assistant["id"]}),
+    ]
+    told_of = plainly(message, "model", "unsupported_model")
+    assert [(400, told_of)] * 3 == [(a.status_code, told(error_of(a))) for a in answers]
