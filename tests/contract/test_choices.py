@@ -266,7 +266,7 @@ async def test_choice_a14_a_citation_has_a_quote(tmp_path: Path) -> None:
 async def test_choice_a15_a_failed_run_tells_what_it_spent(tmp_path: Path) -> None:
     """Of the turns that were finished."""
     code = ScriptedTool("code_interpreter", answering("42"))
-    turns = [calls("code_interpreter", {}) | {"usage": SPENT}, {"error": {}}]
+    turns: list[Json] = [calls("code_interpreter", {}) | {"usage": SPENT}, {"error": {}}]
     async with open_web(tmp_path, turns, tools=[code]) as web:
         run = await web.finished(await web.assistant(tools=[CODE]))
     assert ("failed", 15) == (run["status"], run["usage"]["total_tokens"])

@@ -293,7 +293,7 @@ async def test_point_53_cancelled_at_comes_with_cancelled(tmp_path: Path) -> Non
         asked = await web.post(f"{path_of(run)}/cancel")
         done = await web.settled(path_of(run))
         stored = await web.home.services.runs.get(run["thread_id"], run["id"])
-        told = {event.name: event.data for event in await web.home.journal(stored)}
+        told = {str(event.name): event.data for event in await web.home.journal(stored)}
 
     assert ("cancelling", None) == (asked["status"], asked["cancelled_at"])
     assert told["thread.run.cancelling"]["cancelled_at"] is None
