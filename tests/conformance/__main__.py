@@ -10,12 +10,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.conformance.clients.reporting import Result
 from tests.conformance.document import document
-from tests.conformance.running import Client, clients, drive, node_command, python_command
+from tests.conformance.running import (
+    STRANGER,
+    Client,
+    clients,
+    drive,
+    keys_for,
+    node_command,
+    python_command,
+)
 from tests.conformance.servers import ROOT, Servers, serving
 
 PAGE = ROOT / "docs" / "compatibility.md"
@@ -67,33 +76,43 @@ def _page(text: str, *, check: bool) -> bool:
 def _results(
     chosen: Sequence[Client], folders: dict[str, Path], part: str
 ) -> dict[str, list[Result]]:
-    by: dict[str, list[Result]] = {}
-    with TemporaryDirectory(prefix="conformance-") as folder, serving(Path(folder)) as servers:
-        for client in chosen:
-            by[client.title] = [
-                result
-                for way in client.ways
-                for result in _drive(client, folders[client.title], servers, way, part)
-            ]
-        for log in servers.logs:
-            if "Traceback" in log.read_text():
-                _say(f"the server broke down:\n{log.read_text()[-4000:]}")
-                sys.exit(1)
-    return by
+    jobs = [(client, way) for client in chosen for way in client.ways]
+    projects = [_project(*job) for job in jobs]
+    with (
+        TemporaryDirectory(prefix="conformance-") as folder,
+        serving(Path(folder), [*projects, STRANGER]) as servers,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+
+        def tried(job: tuple[Client, str]) -> list[Result]:
+            return _drive(*job, folders[job[0].title], servers, part)
+
+        found = list(zip(jobs, pool.map(tried, jobs), strict=True))
+        if "Traceback" in servers.log.read_text():
+            _say(f"the server broke down:\n{servers.log.read_text()[-4000:]}")
+            sys.exit(1)
+    return {
+        client.title: [result for (by, _), of in found if by is client for result in of]
+        for client in chosen
+    }
 
 
-def _drive(client: Client, folder: Path, servers: Servers, way: str, part: str) -> list[Result]:
-    _say(f"==> {' '.join(filter(None, [client.title, client.version, way]))}")
+def _project(client: Client, way: str) -> str:
+    return " ".join(filter(None, [client.title, way]))
+
+
+def _drive(client: Client, way: str, folder: Path, servers: Servers, part: str) -> list[Result]:
     addresses = [servers.address, *([] if "agents" in client.module else [servers.hasty])]
     python = folder / "bin" / "python"
     command = python_command(python, client.module, way) if client.module else node_command()
-    variables = {"NODE_MODULES": str(folder)}
     found = drive(
-        command, [*addresses, *([part] if part else [])], seconds=_LIMIT, variables=variables
+        command,
+        [*addresses, *([part] if part else [])],
+        seconds=_LIMIT,
+        variables={"NODE_MODULES": str(folder), **keys_for(_project(client, way), servers.keys)},
     )
-    seconds = sum(result.seconds for result in found)
-    passed = sum(result.passed for result in found)
-    _say(f"    {passed} of {len(found)} passed, {seconds:.1f} s")
+    seconds, passed = sum(result.seconds for result in found), sum(r.passed for r in found)
+    _say(f"{_project(client, way)}: {passed} of {len(found)} passed, {seconds:.1f} s")
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.conformance.clients.operations import operation_of
 from tests.conformance.clients.reporting import Result
 
+STRANGER = "stranger"
 HERE = Path(__file__).resolve().parent
 WAYS = ("sync", "async", "Azure", "Azure async, deployment", "Azure v1")
 
@@ -67,7 +68,7 @@ def drive(
     addresses: Sequence[str],
     *,
     seconds: float,
-    variables: Mapping[str, str] | None = None,
+    variables: Mapping[str, str],
 ) -> list[Result]:
     """Run a client to its end.
 
@@ -75,7 +76,7 @@ def drive(
         RuntimeError: it ended with an error; says what it wrote last.
         subprocess.TimeoutExpired: it took longer than `seconds`.
     """
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "NO_PROXY": "*", **(variables or {})}
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "NO_PROXY": "*", **variables}
     done = subprocess.run(
         [*command, *addresses],
         cwd=HERE,
@@ -88,6 +89,11 @@ def drive(
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} broke off: {done.stderr[-2000:]}")
     return [_result(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def keys_for(project: str, keys: Mapping[str, str]) -> dict[str, str]:
+    """The variables that give a client the key to its project, and one to a stranger's."""
+    return {"CONFORMANCE_KEY": keys[project], "STRANGERS_KEY": keys[STRANGER]}
 
 
 def _result(fields: dict[str, object]) -> Result:

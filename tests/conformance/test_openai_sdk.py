@@ -4,7 +4,7 @@
 """
 
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.conformance.clients.differences import FIELDS
 from tests.conformance.clients.operations import OPERATIONS
 from tests.conformance.clients.reporting import Result
 from tests.conformance.clients.run_openai import CASES
-from tests.conformance.running import drive, python_command
+from tests.conformance.running import STRANGER, drive, keys_for, python_command
 from tests.conformance.servers import serving
 
 WAYS = ("sync", "async", "Azure")
@@ -23,17 +23,25 @@ pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Result]:
-    """What every case came to, by way and name."""
-    folder: Path = tmp_path_factory.mktemp("conformance")
-    found: dict[tuple[str, str], Result] = {}
-    with serving(folder) as servers:
-        for way in WAYS:
-            command = python_command(sys.executable, "clients.run_openai", way)
-            for result in drive(command, [servers.address, servers.hasty], seconds=300):
-                found[way, result.case] = result
-    for log in servers.logs:
-        assert "Traceback" not in log.read_text()
-    return found
+    """What every case came to, by way and name; the ways go on at once, each in a project of its own."""
+    with (
+        serving(tmp_path_factory.mktemp("conformance"), [*WAYS, STRANGER]) as servers,
+        ThreadPoolExecutor(len(WAYS)) as pool,
+    ):
+
+        def tried(way: str) -> list[Result]:
+            return drive(
+                python_command(sys.executable, "clients.run_openai", way),
+                [servers.address, servers.hasty],
+                seconds=300,
+                variables=keys_for(way, servers.keys),
+            )
+
+        found = list(pool.map(tried, WAYS))
+    assert "Traceback" not in servers.log.read_text()
+    return {
+        (way, result.case): result for way, of in zip(WAYS, found, strict=True) for result in of
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ import openai
 from .cases_objects import ADD
 from .cases_runs import assistant_of, run_of, thread_of
 from .reporting import Cases, holds, same
-from .world import World, got
+from .world import World, every, got
 
 CASES = Cases()
 
@@ -186,3 +186,24 @@ async def dangling(world: World) -> None:
     await refused(
         lambda: runs.create(thread, assistant_id=assistant), openai.NotFoundError, assistant
     )
+
+
+@CASES("errors", "a wrong key: AuthenticationError")
+async def wrong_key(world: World) -> None:
+    """Refused before anything else."""
+    await refused(
+        lambda: world.client.with_options(api_key="wrong").models.list(),
+        openai.AuthenticationError,
+    )
+
+
+@CASES("errors", "another project's objects: NotFoundError")
+async def strangers(world: World) -> None:
+    """A key to another project finds nothing of this one, and lists nothing of it."""
+    stranger = world.stranger
+    assistant, thread = await assistant_of(world, "default"), await thread_of(world, "Hi")
+    await refused(lambda: stranger.beta.assistants.retrieve(assistant), openai.NotFoundError)
+    await refused(lambda: stranger.beta.threads.retrieve(thread), openai.NotFoundError)
+    await refused(lambda: stranger.beta.threads.messages.list(thread), openai.NotFoundError)
+    seen = [item.id for item in await every(stranger.beta.assistants.list())]
+    holds(assistant not in seen, "the assistant is not listed")

@@ -6,6 +6,8 @@ The assistants' models are the scripts of tests/conformance/turns.
 import json
 from typing import Any
 
+import openai
+
 from .cases_objects import ADD
 from .cases_stores import CATS, SHIPS, store_of, stored
 from .reporting import Cases, holds, same
@@ -356,8 +358,8 @@ async def out_of_prompt(world: World) -> None:
 
 @CASES(KINDS, "(f) expired while speaking")
 async def expired(world: World) -> None:
-    """By the clock, on a server whose runs live for three seconds."""
-    hasty = World(world.hasty, world.hasty, asynchronous=world.asynchronous)
+    """By the clock, on a server whose runs live for two seconds."""
+    hasty = world.on_hasty()
     heard = await run_of(hasty, "slow")
     same([*CUT_OFF, "thread.run.step.expired", "thread.run.expired"], heard.order)
     message = await message_of(hasty, heard.last)
@@ -367,7 +369,7 @@ async def expired(world: World) -> None:
 @CASES(KINDS, "(f) expired while waiting for outputs")
 async def expired_waiting(world: World) -> None:
     """Nobody submits: the run expires and takes no outputs any more."""
-    hasty = World(world.hasty, world.hasty, asynchronous=world.asynchronous)
+    hasty = world.on_hasty()
     run = (await run_of(hasty, "functions", ADD)).last
     while run.status == "requires_action":
         run = await got(hasty.beta.threads.runs.retrieve(run.id, thread_id=run.thread_id))
@@ -388,3 +390,25 @@ async def created_at_once(world: World) -> None:
     heard = await heard_of(world, manager, notes)
     same(["thread.created", *BEGUN, *SAID, "thread.run.completed"], heard.order)
     same({"k": "v"}, heard.events[0].data.metadata)
+
+
+@CASES(KINDS, "(h) a stream that breaks")
+async def broken(world: World) -> None:
+    """The error reaches the program as an exception, from the helper and from plain iteration; the run goes on."""
+    hasty = world.on_hasty()
+    assistant = await assistant_of(hasty, "default")
+    settings: dict[str, Any] = {"assistant_id": assistant, "metadata": {"stream": "breaks"}}
+    runs = hasty.beta.threads.runs
+    for by_helper in (True, False):
+        thread = await thread_of(hasty, "Hi")
+        try:
+            if by_helper:
+                async with entered(runs.stream(thread_id=thread, **settings)) as stream:
+                    await got(stream.until_done())
+            else:
+                await every(await got(runs.create(thread_id=thread, stream=True, **settings)))
+            raise AssertionError("a broken stream looks whole")
+        except openai.APIError as error:
+            holds("The disk is gone." in error.message, error.message)
+        [run] = await every(runs.list(thread))
+        same("completed", (await got(runs.poll(run.id, thread_id=thread))).status)

@@ -2,10 +2,12 @@
 
 Usage: python -m clients.run_openai WAY ADDRESS HASTY_ADDRESS [PART OF A CASE'S NAME]
 
-Run as a module, in the environment of the SDK's version; imports nothing of the project under test.
+The keys to the client's own project and to a stranger's come as CONFORMANCE_KEY and STRANGERS_KEY. Run as a module, in
+the environment of the SDK's version; imports nothing of the project under test.
 """
 
 import asyncio
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -62,12 +64,12 @@ WAYS: dict[str, Callable[[str, dict[str, Any]], Any]] = {
 }
 
 
-def client_of(way: str, address: str, strict: Strict) -> Any:
+def client_of(way: str, address: str, strict: Strict, key: str = "any") -> Any:
     """The official client with the strict hook on its own HTTP client."""
     hook: Any = strict.on_async_response if "async" in way else strict.on_response
     inner: Any = openai.DefaultAsyncHttpxClient if "async" in way else openai.DefaultHttpxClient
     http = inner(event_hooks={"response": [hook]}, trust_env=False)
-    common = {"api_key": "any", "max_retries": 0, "timeout": 60.0, "http_client": http}
+    common = {"api_key": key, "max_retries": 0, "timeout": 60.0, "http_client": http}
     return WAYS[way](address, common)
 
 
@@ -76,13 +78,18 @@ async def main(way: str, address: str, hasty: str, part: str = "") -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # the SDK says so of every call
     traffic = Traffic()
     strict = Strict(traffic)
-    clients = [client_of(way, where, strict) for where in (address, hasty)]
-    world = World(clients[0], clients[1], asynchronous="async" in way)
+    own, strangers = (os.environ.get(name, "any") for name in ("CONFORMANCE_KEY", "STRANGERS_KEY"))
+    world = World(
+        client=client_of(way, address, strict, own),
+        hasty=client_of(way, hasty, strict),
+        stranger=client_of(way, address, strict, strangers),
+        asynchronous="async" in way,
+    )
     name = f"openai {openai.__version__}, {way}"
     for case in CASES:
         if part in case.name:
             print((await attempt(name, case, world, traffic)).line(), flush=True)  # noqa: T201
-    for client in clients:
+    for client in (world.client, world.hasty, world.stranger):
         await got(client.close())
 
 

@@ -7,7 +7,7 @@ Everything a client returns goes through `got` (await it if it can be awaited), 
 import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import openai
@@ -39,13 +39,19 @@ class World:
 
     Attributes:
         client: the official client, pointed at the server.
-        hasty: the same for a server whose runs expire after three seconds.
+        hasty: the same for a server whose runs expire after two seconds and whose streams break when asked to.
+        stranger: the same as `client`, with the key to another project.
         asynchronous: whether the clients' calls have to be awaited.
     """
 
     client: Any
     hasty: Any
+    stranger: Any
     asynchronous: bool
+
+    def on_hasty(self) -> "World":
+        """The same world with the hasty server as its server."""
+        return replace(self, client=self.hasty)
 
     @property
     def beta(self) -> Any:
