@@ -8,7 +8,7 @@ the virtual clock; neighbouring fragments of one part are one line.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,6 +102,16 @@ async def functions(home: House) -> list[list[Event]]:
     return [first, await home.events(run, after)]
 
 
+async def functions_twice(home: House) -> list[list[Event]]:
+    """Asked a second time after the first outputs, with words before the call."""
+    run = await asked(home, FUNCTION)
+    streams = [await home.events(run)]
+    for outputs in ({"call_1": "three", "call_2": "four"}, {"call_3": "ten"}):
+        _, after = await home.submit(run, outputs)
+        streams.append(await home.events(run, after))
+    return streams
+
+
 async def with_code(home: House) -> list[list[Event]]:
     """Logs and a picture, then a message that begins with the picture."""
     return [await home.events(await asked(home, CODE))]
@@ -143,10 +153,29 @@ async def cancelled_in_a_tool(home: House) -> list[list[Event]]:
     return await cancelled(home, CODE)
 
 
+async def cancelled_while_waiting(home: House) -> list[list[Event]]:
+    """Cancelled instead of answered: an observer hears its end."""
+    run = await asked(home, FUNCTION)
+    first = await home.events(run)
+    await home.services.runs.cancel(run.thread_id, run.id)
+    return [first, await home.events(run, len(first))]
+
+
 async def expired(home: House) -> list[list[Event]]:
     """Ten minutes pass while the model speaks."""
     run = await asked(home)
     await home.until(run, "thread.message.delta")
+    await home.virtual.advance(600)
+    return [await home.events(run)]
+
+
+async def expired_in_a_tool(home: House) -> list[list[Event]]:
+    """Ten minutes pass while code runs."""
+    run = await asked(home, CODE)
+    async with asyncio.timeout(10):
+        async for event in home.services.runs.stream(run.id):
+            if "working" in json.dumps(event.data):
+                break
     await home.virtual.advance(600)
     return [await home.events(run)]
 
@@ -198,6 +227,11 @@ Play = Callable[[House], Awaitable[list[list[Event]]]]
 KINDS: dict[str, tuple[list[dict[str, Any]], list[ScriptedTool], Play]] = {
     "text": ([HELLO], [], plain),
     "functions": ([CALLS | {"usage": USAGE}, turn(text="It said {{tool}}.")], [], functions),
+    "functions_twice": (
+        [CALLS, turn(**calls("add", {"a": 9}, text="Once more.")), HELLO],
+        [],
+        functions_twice,
+    ),
     "code_interpreter": (
         [RUN_CODE | {"usage": USAGE}, turn(text="See the plot.")],
         [ScriptedTool("code_interpreter", compute)],
@@ -225,6 +259,7 @@ KINDS: dict[str, tuple[list[dict[str, Any]], list[ScriptedTool], Play]] = {
         [ScriptedTool("code_interpreter", work_for_ever)],
         cancelled_in_a_tool,
     ),
+    "cancelled_while_waiting": ([CALLS], [], cancelled_while_waiting),
     "failed_before_any_step": (
         [{"error": {"code": "rate_limit_exceeded", "message": "Too many requests."}}],
         [],
@@ -243,6 +278,11 @@ KINDS: dict[str, tuple[list[dict[str, Any]], list[ScriptedTool], Play]] = {
     "incomplete_completion_tokens": ([{"text": "one two three four"}], [], out_of_tokens),
     "incomplete_prompt_tokens": ([HELLO], [], out_of_prompt),
     "expired_while_speaking": ([HANG], [], expired),
+    "expired_in_a_tool_step": (
+        [RUN_CODE],
+        [ScriptedTool("code_interpreter", work_for_ever)],
+        expired_in_a_tool,
+    ),
     "expired_while_waiting": ([CALLS | {"usage": USAGE}], [], expired_while_waiting),
     "thread_and_run": ([HELLO], [], thread_and_run),
 }
@@ -335,9 +375,9 @@ def without(value: Any) -> Any:
 def replaying(events: list[Event]) -> Starlette:
     """An application that answers everything with these events, through the server's own SSE."""
 
-    async def tell() -> AsyncIterator[Event]:
+    async def tell() -> AsyncGenerator[Sequence[Event], None]:
         for event in events:
-            yield event
+            yield [event]
 
     async def answer(request: Request) -> Response:
         return await event_stream(tell(), ping_seconds=15)
