@@ -27,7 +27,7 @@ BEHAVIOURS = (
     ),
     (
         "API key",
-        "on the loopback address none is needed, and any is accepted",
+        "on the loopback address any is accepted until one is made with `local-assistants keys create`",
         "one user, one machine",
     ),
     (
