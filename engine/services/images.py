@@ -1,6 +1,6 @@
 """Images that clients put into messages: what a vision model could read, else refused before anything is stored.
 
-Looks at names only: it opens no file and fetches no URL (nothing here ever does; a backend gets the URL as it is).
+Looks at names and purposes only: it opens no file and fetches no URL (nothing here ever does; a backend gets the URL as it is).
 """
 
 import re
@@ -12,6 +12,7 @@ from ..objects import Content, File, ImageFileContent, ImageUrlContent
 from ..ports import Transaction
 from .lookup import require_files
 
+_PURPOSES = ("vision", "assistants", "assistants_output")
 FORMATS = (".jpeg", ".jpg", ".png", ".gif", ".webp")
 _URL = re.compile(
     r"https?://[^/?#]+/[^?#]*\.(?:jpe?g|png|gif|webp)(?:[?#].*)?"
@@ -24,7 +25,7 @@ def check_images(tx: Transaction, content: Sequence[Content], now: int) -> None:
     """Refuse a message whose images nobody could show.
 
     Raises:
-        InvalidRequest: a file does not exist or is no image by its name, or a URL names no image.
+        InvalidRequest: a file does not exist or is no image by its name or purpose, or a URL names no image.
     """
     for part in content:
         if isinstance(part, ImageFileContent):
@@ -45,4 +46,9 @@ def _check_file(tx: Transaction, file_id: str, now: int) -> None:
         raise InvalidRequest(
             "Invalid message content: Expected file type to be a supported format: "
             f"{', '.join(FORMATS)} but got {found}."
+        )
+    if file is not None and file.purpose not in _PURPOSES:
+        raise InvalidRequest(
+            f"Invalid message content: the file '{file_id}' has the purpose '{file.purpose}'. Upload an image for "
+            "messages with the purpose 'vision' or 'assistants'."
         )

@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from local_assistants.engine import requests
 from local_assistants.engine.chat import (
@@ -39,7 +46,6 @@ from tests.support.ids import CountingIds
 
 T = TypeVar("T")
 MOODS = ("say", "call", "code", "both", "hang", "fail", "long", "fly", "silent")
-ALL = PageQuery({}, 100, "asc")
 SPENT = UsageDelta(10, 5)
 
 
@@ -86,13 +92,14 @@ class MoodyModel:
 def _turn(mood: str) -> Sequence[Delta]:
     add = [ToolCallDelta(0, "add", '{"a": 1}'), ToolCallDelta(1, "add", "{}")]
     code = [ToolCallDelta(2, "code_interpreter", '{"code": "1"}')]
-    return {
+    turns: dict[str, Sequence[Delta]] = {
         "call": [TextDelta("Let me see. "), *add],
         "code": code,
         "both": [*add, *code],
         "fly": [ToolCallDelta(0, "fly", "{}")],
         "silent": [],
-    }.get(mood, [TextDelta("Hello "), TextDelta("there.")])
+    }
+    return turns.get(mood, [TextDelta("Hello "), TextDelta("there.")])
 
 
 class Clients(RuleBasedStateMachine):
@@ -347,9 +354,8 @@ class Clients(RuleBasedStateMachine):
 
         async def look() -> None:
             for thread in self.threads:
-                where = PageQuery({"thread_id": thread}, 100)
-                runs, _ = await self.home.store.read(lambda tx, where=where: tx.page(Run, where))
-                assert 1 >= sum(not RUN.is_final(run.status) for run in runs)
+                page = await self.home.services.runs.list(thread, PageQuery(limit=100))
+                assert 1 >= sum(not RUN.is_final(run.status) for run in page.data)
 
         if self.threads:
             self.runner.run(look())
@@ -406,12 +412,12 @@ def _leads(machine: Machine, status: str, to: str) -> bool:
     return any(before == status and move.to == to for (before, _), move in machine.table.items())
 
 
-class TestClients(Clients.TestCase):  # type: ignore[misc, name-defined]
+def test_whatever_clients_do_the_promises_hold() -> None:
     """Some hundred steps in the plain suite."""
-
-    settings = settings(
+    few = settings(
         max_examples=16,
         stateful_step_count=20,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
+    run_state_machine_as_test(Clients, settings=few)

@@ -36,6 +36,7 @@ from local_assistants.engine.ports import (
     Emit,
     Ids,
     Indexed,
+    Models,
     PageQuery,
     Passage,
     SearchQuery,
@@ -123,6 +124,7 @@ class OneModel:
     def __init__(self, backend: Backend) -> None:
         self.current = backend
         self.names = {MODEL}
+        self.registry: Models | None = None  # asked for names in place of this, if set
 
     def list(self) -> Sequence[Model]:
         """The one model, by all its names."""
@@ -130,6 +132,8 @@ class OneModel:
 
     def resolve(self, name: str) -> str:
         """The name, if it is one of the model's."""
+        if self.registry is not None:
+            return self.registry.resolve(name)
         if name not in self.names:
             raise ModelNotFound(f"The model '{name}' does not exist", param="model")
         return name
