@@ -24,7 +24,7 @@ from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import DEFAULT_PROJECT
 from local_assistants.engine.ports import Backend, Clock, Models, Store, Tool
-from local_assistants.engine.services import Keys, Services
+from local_assistants.engine.services import Export, Keys, Overview, Services
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
 
 if TYPE_CHECKING:
@@ -201,6 +201,27 @@ async def open_keys(data: Path) -> AsyncIterator[Keys]:
     store = _store(data)
     try:
         yield Keys(store, SystemClock(), RandomIds())
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_threads(
+    data: Path, project: str | None = None
+) -> AsyncIterator[tuple[Overview, Export]]:
+    """The list of a data folder's threads and their export, whether a server runs on it or not.
+
+    Args:
+        data: the folder.
+        project: whose threads; None: everybody's.
+
+    Raises:
+        StorageFault: the data folder cannot be used.
+    """
+    store = _store(data)
+    seen: Store = store if project is None else store.scoped(project)
+    try:
+        yield Overview(seen), Export(seen, SystemClock())
     finally:
         await store.close()
 

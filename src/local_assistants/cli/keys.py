@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from local_assistants import paths
-from local_assistants.engine.errors import NotFound
+from local_assistants.cli.data_folder import Data, existing, named
 
 if TYPE_CHECKING:
     from local_assistants.engine.objects import ApiKey
@@ -23,10 +22,6 @@ T = TypeVar("T")
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
-_Data = Annotated[
-    Path | None,
-    typer.Option(help="Data folder of the server.", envvar="LOCAL_ASSISTANTS_DATA"),
-]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -37,10 +32,10 @@ def create(
         str,
         typer.Option(help="The project that it opens; keys of one project share their objects."),
     ] = "default",
-    data: _Data = None,
+    data: Data = None,
 ) -> None:
     """Make a key and print it: the key alone on stdout, everything else on stderr. It is shown only now."""
-    folder = _folder(data)
+    folder = named(data)
     made = _with_keys(folder, lambda keys: keys.create(name, project))
     typer.echo(made.secret)
     typer.echo(
@@ -53,9 +48,9 @@ def create(
 
 
 @app.command()
-def ls(as_json: _AsJson = False, data: _Data = None) -> None:
+def ls(as_json: _AsJson = False, data: Data = None) -> None:
     """List the keys, revoked ones too; never the keys themselves."""
-    folder = _existing(data)
+    folder = existing(data)
     found = _with_keys(folder, lambda keys: keys.list())
     if as_json:
         typer.echo(json.dumps([key.to_wire() for key in found], indent=2))
@@ -68,10 +63,10 @@ def ls(as_json: _AsJson = False, data: _Data = None) -> None:
 @app.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, see `keys ls`.")],
-    data: _Data = None,
+    data: Data = None,
 ) -> None:
     """Take a key back for good; a running server refuses it within a second."""
-    folder = _existing(data)
+    folder = existing(data)
 
     async def change(keys: "Keys") -> "tuple[ApiKey, bool]":
         revoked = await keys.revoke(key_id)
@@ -94,18 +89,6 @@ def _with_keys(folder: Path, work: "Callable[[Keys], Awaitable[T]]") -> T:
             return await work(keys)
 
     return asyncio.run(main())
-
-
-def _folder(data: Path | None) -> Path:
-    return (data or paths.data_root()).expanduser().absolute()
-
-
-def _existing(data: Path | None) -> Path:
-    """The data folder, which must be one: a folder that was misspelt has no keys to list or to revoke."""
-    folder = _folder(data)
-    if not (folder / "store.db").is_file():
-        raise NotFound(f"There is no data in {folder}. Name the server's data folder: --data.")
-    return folder
 
 
 def _show(keys: "Sequence[ApiKey]") -> None:
