@@ -250,8 +250,8 @@ class Passage:
     chunk: Chunk
     filename: str
     score: float
-    attributes: Mapping[str, str | float | bool] = field(
-        default_factory=dict[str, str | float | bool]
+    attributes: Mapping[str, str | int | float | bool] = field(
+        default_factory=dict[str, str | int | float | bool]
     )
 
 

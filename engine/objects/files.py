@@ -115,7 +115,7 @@ class VectorStoreFile(Wire):
     status: StoreFileStatus
     last_error: LastError | None = None
     chunking_strategy: ChunkingStrategy = ChunkingStrategy()
-    attributes: dict[str, str | float | bool] = Field(default_factory=dict)
+    attributes: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 class FileBatch(Wire):

@@ -136,7 +136,7 @@ class SearchResult(Sparse):
     file_id: str
     file_name: str
     score: float
-    attributes: dict[str, str | float | bool] = Field(default_factory=dict)
+    attributes: dict[str, str | int | float | bool] = Field(default_factory=dict)
     content: tuple[SearchText, ...] | None = None
 
 

@@ -101,18 +101,18 @@ def quoted(values: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _attribute(value: Any) -> str | float | bool:
+def _attribute(value: Any) -> str | int | float | bool:
     """One attribute: text up to 512 characters, a finite number or a truth value."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        try:
-            number = float(value)
+        try:  # an integer stays one, but what no client can read as a number is none
+            representable = isfinite(float(value))
         except OverflowError:
-            raise problem("finite_number", (), value) from None
-        if not isfinite(number):
+            representable = False
+        if not representable:
             raise problem("finite_number", (), value)
-        return number
+        return value
     if not isinstance(value, str):
         raise wrong_type("a string, number or boolean")
     if len(value) > 512:
@@ -146,7 +146,7 @@ Attributes = Annotated[
     dict[
         Key,
         Annotated[
-            str | float | bool,
+            str | int | float | bool,
             BeforeValidator(
                 _attribute,
                 json_schema_input_type=Annotated[str, Field(max_length=512)] | float | bool,

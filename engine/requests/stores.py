@@ -107,7 +107,7 @@ class CreateBatch(Body):
 # --- search ----------------------------------------------------------------------------------------
 
 
-_Scalar = str | float | bool
+_Scalar = str | int | float | bool
 
 
 def _scalar(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ...engine.errors import InvalidRequest
 
-Attributes = Mapping[str, str | float | bool]
+Attributes = Mapping[str, str | int | float | bool]
 Matches = Callable[[Attributes], bool]
 
 _DEEPEST = 16

@@ -7,7 +7,7 @@ import pytest
 from local_assistants.engine.errors import InvalidRequest
 from local_assistants.tools.file_search.filters import compiled
 
-FILE: dict[str, str | float | bool] = {"year": 2023, "kind": "10-K", "final": True, "1": "1"}
+FILE: dict[str, str | int | float | bool] = {"year": 2023, "kind": "10-K", "final": True, "1": "1"}
 
 
 def compare(kind: str, key: str, value: Any) -> dict[str, Any]:

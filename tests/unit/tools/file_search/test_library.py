@@ -47,7 +47,7 @@ class Room:
         vector_store_id: str,
         name: str,
         data: bytes | str,
-        attributes: dict[str, str | float | bool] | None = None,
+        attributes: dict[str, str | int | float | bool] | None = None,
     ) -> ToolFile:
         """Store a file and its record in a vector store, as the core does before it is indexed."""
         file_id = f"file-{name.partition('.')[0]}"
@@ -71,7 +71,7 @@ class Room:
         vector_store_id: str,
         name: str,
         data: bytes | str,
-        attributes: dict[str, str | float | bool] | None = None,
+        attributes: dict[str, str | int | float | bool] | None = None,
     ) -> Indexed:
         """Attach and index a file."""
         source = await self.attach(vector_store_id, name, data, attributes)
