@@ -15,7 +15,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar
 
 from .chat import Capabilities, ChatMessage, ChatRequest, Delta, ToolCall, ToolSchema
 from .events import Event, EventName
@@ -87,19 +87,6 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-@runtime_checkable
-class Checkable(Protocol):
-    """What models and tools may be besides: able to say that they cannot work, before anybody needs them."""
-
-    async def check(self) -> object:
-        """Return if all is well; quick once it was.
-
-        Raises:
-            AssistantsError: it cannot work; the message says why and what mends it.
-        """
-        ...
 
 
 class Models(Protocol):

@@ -2,17 +2,30 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol, runtime_checkable
 
 from ..core import Core
 from ..errors import AssistantsError
-from ..ports import Checkable
 
 _REMEMBERED = 10.0  # seconds that a part's answer holds: establishing a sandbox that fails takes a while each time
 _PATIENCE = 5.0
 
 
+@runtime_checkable
+class Checkable(Protocol):
+    """What models and tools may be besides: able to say that they cannot work, before anybody needs them."""
+
+    async def check(self) -> object:
+        """Return if all is well; quick once it was.
+
+        Raises:
+            AssistantsError: it cannot work; the message says why and what mends it.
+        """
+        ...
+
+
 class Health:
-    """Asks the store, the models and every tool that can be asked (`ports.Checkable`)."""
+    """Asks the store, the models and every tool that is `Checkable`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
