@@ -243,7 +243,7 @@ class _Counted:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._count(message["status"])
-            if _is_stream(message["headers"]):
+            if _is_stream(message.get("headers", ())):
                 self._streams = True
                 self._metrics.streams.inc()
         elif self._streams:
