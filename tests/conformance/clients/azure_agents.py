@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+from .agents_runs import CASES as RUN_CASES
 from .operations import operation_of
 from .reporting import Cases, Traffic, attempt, holds, same
 
@@ -332,7 +333,7 @@ async def main(address: str, part: str = "") -> None:
     traffic = Traffic()
     for where, path in (("root", ""), ("project path", "/api/projects/mine")):
         with client_of(f"{address}{path}", traffic) as client:
-            for case in CASES:
+            for case in (*CASES, *RUN_CASES):
                 if part in case.name:
                     name = f"azure-ai-agents {agents_package.__version__}, {where}"
                     print((await attempt(name, case, client, traffic)).line(), flush=True)  # noqa: T201
