@@ -110,19 +110,27 @@ class Worker:
                 _log.exception("no run could be claimed; the next heartbeat tries again")
 
     async def _claim_all(self) -> None:
-        while len(self._running) < self._core.settings.max_concurrent_runs:
-            run = await self._core.store.write(self._claim_one)
-            if run is None:
+        while (places := self._core.settings.max_concurrent_runs - len(self._running)) > 0:
+            claimed = await self._core.store.write(partial(self._claim_some, places))
+            for run in claimed:
+                if run.id not in self._running:  # else our own lease had lapsed: the machine slept
+                    self._begin(run)
+            if len(claimed) < places:
                 return
-            if run.id in self._running:
-                continue  # our own lease had lapsed (the machine slept); it is ours again
-            execution = Execution(run)
-            task = asyncio.create_task(self._execute(execution))
-            self._running[run.id] = (execution, task)
-            task.add_done_callback(partial(self._done, run.id))
 
-    def _claim_one(self, tx: Transaction) -> Run | None:
-        return tx.claim_run(self._owner, self._core.clock.now(), self._core.settings.lease)
+    def _begin(self, run: Run) -> None:
+        execution = Execution(run)
+        task = asyncio.create_task(self._execute(execution))
+        self._running[run.id] = (execution, task)
+        task.add_done_callback(partial(self._done, run.id))
+
+    def _claim_some(self, most: int, tx: Transaction) -> list[Run]:
+        """As many as there are places for, in one transaction: else each waits for the one before to be on disk."""
+        now, lease = self._core.clock.now(), self._core.settings.lease
+        claimed: list[Run] = []
+        while len(claimed) < most and (run := tx.claim_run(self._owner, now, lease)):
+            claimed.append(run)
+        return claimed
 
     async def _execute(self, execution: Execution) -> None:
         run_id = execution.run.id
