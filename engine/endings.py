@@ -33,7 +33,7 @@ class Unfinished:
     )
     details: Mapping[str, StepDetails] = field(default_factory=dict[str, StepDetails])
     usage: Usage | None = (
-        None  # of the turn, as far as it is known; counted with the last open step
+        None  # of the turn, as far as it is known; counted with the last open step, else with the run alone
     )
 
 
@@ -50,8 +50,13 @@ def end_run(
     run = unit.must_get(Run, run_id)
     if RUN.is_final(run.status):
         return run
-    close_open(unit, run_id, event, unfinished=unfinished, error=error)
-    fields: dict[str, object] = {"usage": sum_usage(run_steps(unit.tx, run_id))}
+    charged = close_open(unit, run_id, event, unfinished=unfinished, error=error)
+    usage = sum_usage(run_steps(unit.tx, run_id))
+    if unfinished is not None and unfinished.usage is not None and not charged:
+        usage += (
+            unfinished.usage
+        )  # of turns that left no step, such as calls of tools that do not exist
+    fields: dict[str, object] = {"usage": usage}
     if error is not None:
         fields["last_error"] = error
     if reason is not None:
@@ -66,8 +71,11 @@ def close_open(
     *,
     unfinished: Unfinished | None = None,
     error: LastError | None = None,
-) -> None:
-    """Close the run's open messages and steps as `event` asks, keeping what they had shown."""
+) -> bool:
+    """Close the run's open messages and steps as `event` asks, keeping what they had shown.
+
+    Returns whether a step was there to be charged with the unfinished turn's tokens.
+    """
     kept = unfinished or Unfinished()
     for message in _open(unit, Message, run_id, MESSAGE.initial):
         content = kept.contents.get(message.id) or shown_content(unit.tx, run_id, message.id)
@@ -81,6 +89,7 @@ def close_open(
         if error is not None and event is On.FAIL:
             fields["last_error"] = error
         unit.fire(RunStep, step.id, _STEP_EVENT.get(event, event), **fields)
+    return bool(steps)
 
 
 def sum_usage(steps: Iterable[RunStep]) -> Usage:

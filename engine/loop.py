@@ -17,7 +17,7 @@ from .annotations import Annotator
 from .chat import ChatMessage
 from .choice import MOST_REMINDERS, Called
 from .core import Core
-from .endings import close_open, end_run
+from .endings import Unfinished, close_open, end_run
 from .errors import AssistantsError, BackendFault, ContextOverflow, RateLimited
 from .journal import Unit
 from .lease import LeaseLost
@@ -323,7 +323,7 @@ class RunLoop:
     ) -> None:
         turn = execution.turn
         last_words = turn.last_words() if turn else []
-        unfinished = turn.unfinished() if turn else None
+        unfinished = turn.unfinished() if turn else Unfinished(usage=execution.carried)
         spoken = turn.spoken() if turn else None
 
         def end(unit: Unit) -> Run:

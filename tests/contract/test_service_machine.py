@@ -365,7 +365,10 @@ def _check_fields(run: Run, steps: Sequence[RunStep]) -> None:
     over = RUN.is_final(run.status)
     kept = not over or run.status is RunStatus.EXPIRED
     assert (run.created_at + 600 if kept else None) == run.expires_at
-    assert (sum_usage(steps) if over else None) == run.usage
+    assert over == (run.usage is not None)
+    assert run.usage is None or sum_usage(steps).total_tokens <= run.usage.total_tokens
+    if run.usage is not None and run.last_error is None:  # a turn that left no step is the run's alone
+        assert sum_usage(steps) == run.usage
     assert (run.status is RunStatus.REQUIRES_ACTION) == (run.required_action is not None)
     assert (run.status is RunStatus.FAILED) == (run.last_error is not None)
     assert (run.status is RunStatus.INCOMPLETE) == (run.incomplete_details is not None)

@@ -89,6 +89,7 @@ async def test_a_model_that_cannot_be_kept_from_calling_fails_the_run(tmp_path: 
 
     assert run.last_error is not None
     assert ("failed", "server_error") == (run.status, run.last_error.code)
+    assert Usage.of(30, 15) == run.usage
     assert "tool_choice" in run.last_error.message
 
 
