@@ -57,8 +57,9 @@ class Unit:
     def save(self, obj: Run | RunStep | Message, *announced: EventName) -> None:
         """Store a new or changed object and journal the given events with its wire form."""
         self.tx.put(obj)
+        run_id, shown = _run_id(obj), _public(obj)
         for name in announced:
-            self.emit(_run_id(obj), name, _public(obj))
+            self.emit(run_id, name, shown)
 
     def fire(self, kind: type[OwnedT], key: str, event: On, **fields: Any) -> OwnedT:
         """Move the stored object's status by the table, with `fields` changed, and announce it."""

@@ -59,6 +59,7 @@ class Turn:
         self._calls: dict[int, tuple[ToolStep | None, CallDraft]] = {}
         self._held: list[CallDraft] = []  # function calls not shown yet
         self._operations: list[Operation] = []
+        self._over = False  # the model has said its last word
 
     @property
     def calls_functions(self) -> bool:
@@ -77,7 +78,10 @@ class Turn:
         return self._plan.carried + self.spent
 
     async def write(self, deltas: Sequence[Delta]) -> None:
-        """Take a batch and commit what it shows, in one transaction."""
+        """Take a batch and commit what it shows, in one transaction.
+
+        What comes with the model's last word is left to be committed with what follows from it (`finish`).
+        """
         for delta in _joined(deltas):
             if isinstance(delta, TextDelta):
                 self._say(delta.text)
@@ -89,7 +93,8 @@ class Turn:
                 )
             else:
                 self._finish(delta)
-        await self._flush()
+        if not self._over:
+            await self._flush()
 
     async def finish(self, *extra: Operation) -> None:
         """The model's turn is over: complete an open message, together with `extra` in one transaction."""
@@ -154,10 +159,11 @@ class Turn:
         )
 
     def last_words(self) -> list[Operation]:
-        """What is still held back of a message that has shown nothing: clients cannot end an empty one."""
-        if self._speech is None or self._speech.content():
-            return []
-        return self._speech.release()
+        """What is not committed yet, and what a message holds back that has shown nothing: an empty one has no end."""
+        operations, self._operations = self._operations, []
+        if self._speech is not None and not self._speech.content():
+            operations += self._speech.release()
+        return operations
 
     def unfinished(self) -> Unfinished:
         """What has been shown so far, for a run that is cut short."""
@@ -238,6 +244,7 @@ class Turn:
 
     def _finish(self, delta: Finish) -> None:
         self.reason = delta.reason
+        self._over = True
 
     async def _flush(self) -> None:
         operations, self._operations = self._operations, []
