@@ -112,6 +112,7 @@ class RunLoop:
 
         A run found in_progress was left by a process that is gone: its open step is closed and its turn done again.
         """
+        new = execution.run.started_at is None
 
         def start(unit: Unit) -> Run:
             run = unit.must_get(Run, execution.run.id)
@@ -130,11 +131,12 @@ class RunLoop:
         execution.run = await self._core.journal.commit(start)
         if execution.run.status is not RunStatus.IN_PROGRESS:
             return False
-        await self._recall(execution)
+        if not new:
+            await self._recall(execution)
         return True
 
     async def _recall(self, execution: Execution) -> None:
-        """Go on from what the run has already done. Nothing for a new run."""
+        """Go on from what the run has already done."""
         run = execution.run
         functions = function_names(run)
         past = await self._core.store.read(lambda tx: recall(tx, run, functions))
