@@ -34,7 +34,7 @@ def name_of(kind: type[BaseModel]) -> str:
 
 
 def component(name: str) -> Json:
-    """A reference to a shared schema."""
+    """A reference to a schema of the document."""
     return {"$ref": _REF.format(model=name)}
 
 
@@ -86,13 +86,13 @@ def _leave_out_nulls(described: JsonSchemaValue) -> None:
 
 
 def schemas(bodies: Iterable[type[Body]], answers: Iterable[type[Wire]]) -> Json:
-    """All shared schemas by name: bodies as they are taken, objects as they are given, pages, the error, deltas."""
+    """All schemas by name: bodies as they are taken, objects as they are given, pages, the error, deltas."""
     taken = _definitions(bodies, "validation")
     given = _definitions(answers, "serialization")
     pages = {f"PageOf{name_of(kind)}": _page_of(kind) for kind in answers}
-    shared = given | pages | {"Error": _ERROR, "Delta": _DELTA}
-    both = {name: f"{name}Body" for name in taken if name in shared}
-    return dict(sorted((shared | _renamed(taken, both)).items()))
+    common = given | pages | {"Error": _ERROR, "Delta": _DELTA}
+    both = {name: f"{name}Body" for name in taken if name in common}
+    return dict(sorted((common | _renamed(taken, both)).items()))
 
 
 def _definitions(

@@ -1,4 +1,4 @@
-"""One world for all fuzzers of a session; its counts are shown at the end."""
+"""One world for all fuzzers of a test run; its counts are shown at the end."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -26,7 +26,7 @@ def problems(schema: Json, value: Any) -> list[str]:
 
 
 def component(name: str) -> Json:
-    """A reference to a shared schema."""
+    """A reference to a schema of the document."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
