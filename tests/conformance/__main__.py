@@ -104,7 +104,7 @@ def _project(client: Client, way: str) -> str:
 def _drive(client: Client, way: str, folder: Path, servers: Servers, part: str) -> list[Result]:
     addresses = [servers.address, *([] if "agents" in client.module else [servers.hasty])]
     python = folder / "bin" / "python"
-    command = python_command(python, client.module, way) if client.module else node_command()
+    command = python_command(python, client.module, way) if client.module else node_command(way)
     found = drive(
         command,
         [*addresses, *([part] if part else [])],

@@ -49,7 +49,7 @@ def clients(pinned_openai: str) -> tuple[Client, ...]:
         Client("openai 2", "openai==2.54.0", "clients.run_openai", WAYS),
         Client("openai 3", f"openai=={pinned_openai}", "clients.run_openai", WAYS),
         Client("azure-ai-agents", "azure-ai-agents==1.1.0", "clients.azure_agents"),
-        Client("openai for Node", "openai@6.49.0", ""),
+        Client("openai for Node", "openai@6.49.0", "", ("OpenAI", "AzureOpenAI")),
     )
 
 
@@ -58,9 +58,9 @@ def python_command(python: Path | str, module: str, way: str) -> list[str]:
     return [str(python), "-P", "-W", "ignore", "-m", module, *([way] if way else [])]
 
 
-def node_command() -> list[str]:
+def node_command(way: str) -> list[str]:
     """How the Node client is started; it finds the package through NODE_MODULES."""
-    return ["node", str(HERE / "node" / "run.mjs")]
+    return ["node", str(HERE / "node" / "run.mjs"), way]
 
 
 def drive(

@@ -3,6 +3,7 @@
 The assistants' models are the scripts of tests/conformance/turns.
 """
 
+import asyncio
 import json
 from typing import Any
 
@@ -372,6 +373,7 @@ async def expired_waiting(world: World) -> None:
     hasty = world.on_hasty()
     run = (await run_of(hasty, "functions", ADD)).last
     while run.status == "requires_action":
+        await asyncio.sleep(0.1)
         run = await got(hasty.beta.threads.runs.retrieve(run.id, thread_id=run.thread_id))
     same(("expired", None), (run.status, run.required_action))
     same(["expired"], [step.status for step in await steps_of(hasty, run)])
