@@ -1,0 +1,61 @@
+"""What the core needs from the outside world, as protocols. Adapters live in the other rooms.
+
+Structural: a user's class needs no base class of ours. All coroutines may be cancelled at any await.
+`tests/contract` runs one suite per port over every adapter.
+"""
+
+from .library import (
+    Chunk,
+    Indexed,
+    Library,
+    Passage,
+    SearchQuery,
+    VectorIndex,
+)
+from .storage import (
+    BlobStore,
+    PageQuery,
+    Store,
+    Transaction,
+    TranscriptEntry,
+)
+from .work import (
+    Backend,
+    Citation,
+    Clock,
+    Emit,
+    Ids,
+    MadeFile,
+    Models,
+    SaveFile,
+    Tool,
+    ToolFile,
+    ToolResult,
+    ToolSession,
+)
+
+__all__ = [
+    "Backend",
+    "BlobStore",
+    "Chunk",
+    "Citation",
+    "Clock",
+    "Emit",
+    "Ids",
+    "Indexed",
+    "Library",
+    "MadeFile",
+    "Models",
+    "PageQuery",
+    "Passage",
+    "SaveFile",
+    "SearchQuery",
+    "Store",
+    "Tool",
+    "ToolFile",
+    "ToolResult",
+    "ToolSession",
+    "Transaction",
+    "TranscriptEntry",
+    "VectorIndex",
+]

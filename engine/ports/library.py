@@ -1,0 +1,104 @@
+"""The port of the searchable library, and the one of the vector index it may stand on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..objects import StaticChunking
+from .work import ToolFile
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a file's text. `start` and `end` count code points in the file's parsed text."""
+
+    id: str
+    vector_store_id: str
+    file_id: str
+    index: int
+    text: str
+    start: int
+    end: int
+    page: int | None = None  # 1-based
+    heading: str = ""  # file name and heading path, indexed with the text
+    vector: bytes | None = None  # float32, little endian, L2-normalised
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk found by a search, with the name and attributes of its file. `score` is 0..1, best first."""
+
+    chunk: Chunk
+    filename: str
+    score: float
+    attributes: Mapping[str, str | int | float | bool] = field(
+        default_factory=dict[str, str | int | float | bool]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What to look for, in which stores; several queries are answered by one merged list."""
+
+    vector_store_ids: tuple[str, ...]
+    queries: tuple[str, ...]
+    max_results: int = 20
+    score_threshold: float = 0.0
+    filters: Mapping[str, Any] | None = None  # the contract's filter objects (1.12)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What indexing a file came to: number of chunks and the API's usage_bytes."""
+
+    chunks: int
+    usage_bytes: int
+
+
+class Library(Protocol):
+    """Files made searchable. Holds no status: the core moves those."""
+
+    async def add(
+        self, vector_store_id: str, source: ToolFile, chunking: StaticChunking | None
+    ) -> Indexed:
+        """Parse, chunk, embed and store a file; repeatable (a second add replaces the first). `chunking` None: auto.
+
+        Raises:
+            UnsupportedFile: no parser for its type.
+            InvalidRequest: the file cannot be parsed; the message says why.
+        """
+        ...
+
+    async def remove(self, vector_store_id: str, file_id: str) -> None: ...
+
+    async def drop(self, vector_store_id: str) -> None: ...
+
+    async def search(self, query: SearchQuery) -> list[Passage]: ...
+
+    async def text(self, vector_store_id: str, file_id: str) -> str:
+        """The parsed text of an indexed file ("" when it has none)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours. Keeps ids and vectors only; the text's truth is the Store."""
+
+    async def upsert(
+        self, collection: str, ids: Sequence[str], vectors: Sequence[Sequence[float]], file_id: str
+    ) -> None: ...
+
+    async def query(
+        self, collection: str, vector: Sequence[float], limit: int
+    ) -> list[tuple[str, float]]:
+        """(id, cosine similarity -1..1), best first; an unknown collection is empty."""
+        ...
+
+    async def delete(self, collection: str, ids: Sequence[str]) -> None: ...
+
+    async def drop(self, collection: str) -> None: ...
+
+    async def count(self, collection: str) -> int: ...
+
+    async def close(self) -> None: ...

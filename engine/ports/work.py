@@ -1,0 +1,188 @@
+"""Ports of the work itself: time and names, models, tools."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..chat import Capabilities, ChatRequest, Delta, ToolCall, ToolSchema
+from ..objects import (
+    CodeOutput,
+    File,
+    FileSearchDetails,
+    FileSearchSettings,
+    Model,
+)
+
+# --- time and names --------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time. Tests turn it by hand."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of this clock."""
+        ...
+
+
+class Ids(Protocol):
+    """Names for new objects."""
+
+    def new(self, kind: str) -> str:
+        """A new id in the API's form for this kind of object (contract, 1.4).
+
+        `kind` is one of assistant, thread, message, run, step, call, file, vector_store, file_batch, upload, part,
+        key, request.
+        """
+        ...
+
+
+# --- models ----------------------------------------------------------------------------------------
+
+
+class Backend(Protocol):
+    """One model, ready to talk. Knows chat messages and tool schemas; never sees a thread or a run."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """Prompt tokens this request would take."""
+        ...
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """One turn. Closing the generator stops the work at once.
+
+        Raises:
+            ContextOverflow: the prompt does not fit.
+            BackendFault: the runtime failed.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Models(Protocol):
+    """The models served here, by name."""
+
+    def list(self) -> Sequence[Model]: ...
+
+    def resolve(self, name: str) -> str:
+        """The name of the model that answers for `name` (aliases followed).
+
+        Raises:
+            ModelNotFound: none does.
+            UnsuitedModel: the model of this name cannot hold a conversation.
+        """
+        ...
+
+    async def backend(self, name: str) -> Backend:
+        """The backend of a resolved name, loaded when it comes back."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# --- tools -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFile:
+    """A file a tool may read: its record and where its bytes lie on this host (read-only)."""
+
+    file: File
+    path: Path
+
+
+SaveFile = Callable[[str, bytes | Path], Awaitable[File]]
+"""(file name, bytes or a host path to copy from) -> the stored File, purpose assistants_output."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSession:
+    """What a tool may know of the run that calls it."""
+
+    thread_id: str
+    run_id: str
+    files: tuple[
+        ToolFile, ...
+    ] = ()  # for the code interpreter: assistant's, thread's; in mounting order
+    vector_store_ids: tuple[str, ...] = ()  # assistant's, then thread's
+    search: FileSearchSettings = field(default_factory=FileSearchSettings)
+    output_tokens: int = 2000  # how much text the model can afford to read back from one call
+    first_citation: int = 1  # number of the first passage a search of this call may give
+    save_file: SaveFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage that the model was given under `number` and may cite as [number]."""
+
+    number: int
+    file_id: str
+    filename: str
+    quote: str
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFile:
+    """A file that code made: `path` as the code sees it (/mnt/data/report.xlsx), `file_id` in our store."""
+
+    path: str
+    file_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call came to. `output` is what the model reads; the rest is for the API's objects.
+
+    Logs and images of a code call are not repeated here: they were emitted while it ran.
+    """
+
+    output: str
+    search: FileSearchDetails | None = None
+    citations: tuple[Citation, ...] = ()
+    files: tuple[MadeFile, ...] = ()
+    images: tuple[str, ...] = ()  # file ids, in order of appearance
+    failed: bool = False  # the call ran and failed (traceback, nothing found): still output, never a failed step
+
+
+Emit = Callable[[CodeOutput], Awaitable[None]]
+"""Called by a tool for each fragment of logs and each image, in order, as they come."""
+
+
+class Tool(Protocol):
+    """Something the runtime does for the model. Client-side functions are not tools in this sense."""
+
+    @property
+    def type(self) -> str:
+        """The API's tool type, which is also the name the model calls."""
+        ...
+
+    def schema(self, session: ToolSession) -> ToolSchema: ...
+
+    async def brief(self, files: Sequence[ToolFile], session: ToolSession) -> str:
+        """What the prompt should say of these files (where they lie, what is in them); "" if nothing.
+
+        Must give the same text for the same files, so that prompts stay append-only.
+        """
+        ...
+
+    async def run(self, call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
+        """Do the call. Bad arguments and failing code come back as output for the model.
+
+        Raises:
+            ToolFault: the tool cannot work at all (no sandbox, no index).
+        """
+        ...
+
+    async def forget(self, thread_id: str) -> None:
+        """The thread was deleted: drop what is kept for it."""
+        ...
+
+    async def close(self) -> None: ...
