@@ -4,9 +4,15 @@ import json
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from local_assistants import Engine, Settings
+from local_assistants.engine.requests import CreateAssistant, CreateThreadAndRun
 
 from .conftest import ServeScript
 
@@ -45,3 +51,28 @@ def test_the_examples_of_the_page_on_streams_run(serve_script: ServeScript, tmp_
     assert "" == export
     lines = (tmp_path / "thread.jsonl").read_text("utf-8").splitlines()
     assert "end" == json.loads(lines[-1])["type"]
+
+
+async def test_the_example_without_a_server_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On an embedded engine, after a run on a thread of Ann's."""
+    [example] = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
+    body = textwrap.indent(example, "    ")
+    names: dict[str, Any] = {}
+    code = f"async def example(engine, run):\n{body}    return again, threads, exported\n"
+    exec(compile(code, str(DOC), "exec"), names)
+    script = tmp_path / "script.yaml"
+    script.write_text(yaml.safe_dump({"turns": [{"text": "Hello."}]}))
+    async with Engine.open(Settings(model=f"scripted:{script}", data=tmp_path / "data")) as engine:
+        services = engine.services
+        assistant = await services.assistants.create(CreateAssistant(model="gpt-4o"))
+        asked = {"assistant_id": assistant.id, "thread": {"metadata": {"user": "ann"}}}
+        run = await services.runs.create_with_thread(CreateThreadAndRun.model_validate(asked))
+        again, threads, exported = await names["example"](engine, run)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("4 thread.")
+    assert said[-1].endswith(" thread.run.completed")
+    assert again.thread_id == run.thread_id
+    assert [run.thread_id] == [thread.id for thread in threads.data]
+    assert run.thread_id == json.loads(exported.getvalue())["thread"]["id"]
