@@ -106,8 +106,14 @@ def read_thread(tx: Transaction, run: Run, now: int) -> ThreadView | None:
         stored += [item.id for item in page]
     wanted = dict.fromkeys([*file_ids, *stored])
     files = {id_: file for id_ in wanted if (file := find_file(tx, id_, now)) is not None}
-    entries = tuple(tx.transcript(thread.id))
+    entries = tuple(entry for entry in tx.transcript(thread.id) if _concerns(run, entry))
     return ThreadView(thread, entries, messages, files, stores, tuple(dict.fromkeys(stored)))
+
+
+def _concerns(run: Run, entry: TranscriptEntry) -> bool:
+    """Whether a line is for this run: what the core reminded the model of in another one is not."""
+    reminder = entry.body is not None and entry.body.role == "user"
+    return entry.run_id == run.id or not reminder
 
 
 def _all_messages(tx: Transaction, thread_id: str) -> dict[str, Message]:

@@ -165,6 +165,21 @@ async def test_a_choice_is_satisfied_once_for_the_whole_run(tmp_path: Path) -> N
     assert ("completed", ["auto"]) == (done.status, asked)
 
 
+async def test_a_reminder_is_for_its_run_alone(tmp_path: Path) -> None:
+    """The next run on the thread sees the conversation without it."""
+    async with house(tmp_path) as home:
+        backend = home.models.current = DeltaBackend(SAYS, CALLS_ADD, SAYS, SAYS)
+        run = await home.finish(await home.ask(tools=[FUNCTION], tool_choice="required"))
+        _, after = await home.submit(run, {"call_1": "7"})
+        await home.finish(run, after)
+        await home.finish(await home.run(run.thread_id, run.assistant_id))
+
+    told = [[message.role for message in request.messages] for request in backend.requests]
+    assert ["user", "assistant", "user"] == told[1]
+    assert ["user", "assistant", "user", "assistant", "tool"] == told[2]
+    assert ["user", "assistant", "assistant", "tool", "assistant"] == told[3]
+
+
 # --- parallel_tool_calls -----------------------------------------------------------------------------
 
 
