@@ -30,7 +30,7 @@ class CreateUpload(Body):
     bytes: Annotated[Integer, Field(ge=0)]
     filename: Annotated[str, Field(min_length=1, max_length=1024)]
     mime_type: Annotated[str, Field(max_length=255)]
-    purpose: str
+    purpose: Annotated[str, Field(json_schema_extra={"enum": [*PURPOSES]})]
     expires_after: FileExpiryBody | None = None
 
 

@@ -25,6 +25,7 @@ IN_BODIES = {
     "file_ids": "file_id",
     "vector_store_ids": "vector_store_id",
     "tool_call_id": "tool_call_id",
+    "part_ids": "part_id",
 }
 
 

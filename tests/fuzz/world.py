@@ -52,6 +52,7 @@ _TURNS: tuple[Json, ...] = (
 )
 _ADD: Json = {"type": "function", "function": {"name": "add"}}
 _ENDING = ("/cancel", "/submit_tool_outputs", "/complete", "/runs")
+FILE_NAME = '; filename="a.txt"'
 _KINDS = (Assistant, Thread, File, VectorStore, VectorStoreFile, FileBatch, Message, Run)
 _MOVING = {"file_counts", "status", "usage_bytes", "last_active_at", "expires_at", "last_error"}
 
@@ -177,7 +178,8 @@ class World:
             made = await self._make("/v1/assistants", {"model": "scripted", "tools": [_ADD]})
             self.ids["assistant_id"] = made["id"]
         if not await self._there("/v1/files/{file_id}"):
-            self.ids["file_id"] = (await self._upload())["id"]
+            made = await self._send_form("/v1/files", purpose="assistants", file="apples")
+            self.ids["file_id"] = made["id"]
         if not await self._there("/v1/vector_stores/{vector_store_id}/files/{file_id}"):
             made = await self._make("/v1/vector_stores", {"file_ids": [self.ids["file_id"]]})
             self.ids["vector_store_id"] = made["id"]
@@ -187,6 +189,8 @@ class World:
             self.ids["batch_id"] = made["id"]
         upload = {"filename": "a", "purpose": "vision", "bytes": 1, "mime_type": "image/png"}
         self.ids["upload_id"] = (await self._make("/v1/uploads", upload))["id"]
+        part = f"/v1/uploads/{self.ids['upload_id']}/parts"
+        self.ids["part_id"] = (await self._send_form(part, data="x"))["id"]
         self.ids["idle_thread_id"] = (await self._make("/v1/threads", {}))["id"]
         await self._settle_run()
 
@@ -235,13 +239,16 @@ class World:
         made: Json = json.loads(answer.body)
         return made
 
-    async def _upload(self) -> Json:
-        body = (
-            b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n--x\r\n'
-            b'Content-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\napples\r\n--x--\r\n'
-        )
+    async def _send_form(self, path: str, **fields: str) -> Json:
+        parts = [
+            f'--x\r\nContent-Disposition: form-data; name="{name}"'
+            f"{FILE_NAME if name == 'file' else ''}\r\n\r\n{value}\r\n"
+            for name, value in fields.items()
+        ]
         headers = {"content-type": "multipart/form-data; boundary=x"}
-        answer = await self._call(Request("POST", b"/v1/files", headers, body))
+        body = ("".join(parts) + "--x--\r\n").encode()
+        answer = await self._call(Request("POST", path.encode(), headers, body))
+        assert 200 == answer.status, answer.body
         made: Json = json.loads(answer.body)
         return made
 
