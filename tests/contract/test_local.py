@@ -80,9 +80,10 @@ async def test_a_listed_thread_shows_what_is_going_on_in_it(tmp_path: Path) -> N
         }
         assert (2, START, None, None) == figures(first)
         assert (1, START + 100, run["id"], "requires_action") == figures(second)
+        await web.home.virtual.advance(50)
         await web.post(f"{path_of(run)}/cancel")
         await web.settled(path_of(run))
-        assert (1, START + 100, None, None) == figures((await web.get(LOCAL))["data"][0])
+        assert (1, START + 150, None, None) == figures((await web.get(LOCAL))["data"][0])
 
 
 def figures(thread: Json) -> tuple[Any, ...]:
@@ -247,6 +248,21 @@ async def test_an_empty_thread_is_exported(web: Web) -> None:
     lines = records(await exported(web, thread["id"]))
     assert [[]] * 5 == [whole[f"{kind}s"] for kind in KINDS[2:-1]]
     assert ["export", "thread", "end"] == [kind for kind, _ in lines]
+
+
+async def test_the_files_of_an_export_are_those_it_names(web: Web) -> None:
+    """Attachments that the thread does not list any more are; what a client writes into metadata is not."""
+    attached, mentioned = await web.upload(), await web.upload()
+    message = USER | {
+        "attachments": [{"file_id": attached["id"], "tools": [{"type": "code_interpreter"}]}]
+    }
+    thread = await web.post(
+        "/threads", {"messages": [message], "metadata": {"file_id": mentioned["id"]}}
+    )
+    emptied = {"tool_resources": {"code_interpreter": {"file_ids": []}}}
+    await web.post(f"/threads/{thread['id']}", emptied)
+    whole = json.loads(await exported(web, thread["id"], format="json"))
+    assert [attached] == whole["files"]
 
 
 async def test_an_export_is_a_download(web: Web) -> None:

@@ -171,6 +171,18 @@ async def test_a_client_that_gives_up_leaves_no_run_behind(tmp_path: Path) -> No
         assert [first.id, run.id] == [r.id for r in await runs_of(home, first.thread_id)]
 
 
+async def test_nothing_is_done_for_a_client_that_is_gone(tmp_path: Path) -> None:
+    """Not even when the thread is free."""
+    gone = asyncio.Event()
+    gone.set()
+    async with house(tmp_path) as home:
+        first = await home.ask()
+        await home.finish(first)
+        with pytest.raises(ThreadBusy):
+            await create(home, first, Patience(BusyPolicy.QUEUE, gone=gone))
+        assert [first.id] == [r.id for r in await runs_of(home, first.thread_id)]
+
+
 async def test_what_is_wrong_otherwise_is_said_at_once(tmp_path: Path) -> None:
     """Only a busy thread is waited for; a thread that is not there is not."""
     async with house(tmp_path) as home:
