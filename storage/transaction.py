@@ -19,6 +19,8 @@ from . import keywords, rows, statements
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
 
+_NAMES = {name.value: name for name in EventName}  # asking the enum costs as much as fetching the row
+
 
 class SQLiteTransaction:
     """See the port for what each method promises. It sees everything; `scoped` narrows it to one project."""
@@ -190,7 +192,7 @@ class SQLiteTransaction:
     def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
         """Events with a number above `after`, in order."""
         found = self._named("events", run_id=run_id, after=after, limit=limit)
-        return [Event(run_id, seq, EventName(name), None, text) for seq, name, text in found]
+        return [Event(run_id, seq, _NAMES[name], None, text) for seq, name, text in found]
 
     def last_seq(self, run_id: str) -> int:
         """Number of the run's latest event, 0 before the first."""
