@@ -1,8 +1,8 @@
 """What the HTTP API itself costs: runs, streams and pages, with a model that takes no time.
 
-A real `local-assistants serve` on a data folder of its own, loaded by another process; beside it a bare FastAPI endpoint
-that streams the same bytes in the same flushes, and the embedded engine. All take turns, and the figures are medians
-over the rounds. README.md, beside this file, says what each row is.
+A real `local-assistants serve` on a data folder of its own, loaded by another process; beside it a bare FastAPI
+endpoint that streams the same bytes, and the embedded engine. All take turns, and the figures are medians over the
+rounds. README.md, beside this file, says what each row is.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
     began = time.monotonic()
     figures = measure(options.rounds)

@@ -3,7 +3,8 @@
     python -m api_parts.bare FOLDER
 
 `GET /stream/NAME` and `POST /stream/NAME` (its JSON body is read and dropped) answer with the flushes in
-FOLDER/NAME.json. The first line on stdout is the address.
+FOLDER/NAME.json; `GET /live/NAME?wait=SECONDS` tells them to several clients at the same time, a flush at a time. The
+first line on stdout is the address.
 """
 
 import asyncio
@@ -34,45 +35,60 @@ def _read(path: Path, _: int) -> list[bytes]:
     return [flush.encode() for flush in flushes]
 
 
-class Start:
-    """When clients that ask to begin together do so: `seconds` after the first of them."""
+class Stage:
+    """Plays a recording to all who have come before it begins, flush by flush, as a live run is told."""
 
     def __init__(self) -> None:
-        self._due = 0.0
+        self._seats: list[asyncio.Queue[bytes | None]] = []
+        self._playing: asyncio.Task[None] | None = None
 
-    async def wait(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() > self._due:
-            self._due = loop.time() + seconds
-        await asyncio.sleep(self._due - loop.time())
-
-
-start = Start()
-
-
-def _answer(name: str, wait: float = 0.0) -> StreamingResponse:
-    async def flushes() -> AsyncIterator[bytes]:
-        first, *rest = recorded(name)
-        yield first
-        if wait:
-            await start.wait(wait)
-        for flush in rest:
+    async def watch(self, flushes: list[bytes], wait: float) -> AsyncIterator[bytes]:
+        """The flushes, the first of them `wait` seconds after the first watcher has come."""
+        if not self._seats:
+            self._playing = asyncio.create_task(self._play(flushes, wait))
+        seat: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._seats.append(seat)
+        while (flush := await seat.get()) is not None:
             yield flush
 
-    return StreamingResponse(flushes(), media_type="text/event-stream")
+    async def _play(self, flushes: list[bytes], wait: float) -> None:
+        await asyncio.sleep(wait)
+        seats, self._seats = self._seats, []
+        for flush in [*flushes, None]:
+            for seat in seats:
+                seat.put_nowait(flush)
+            await asyncio.sleep(0)
+
+
+stage = Stage()
+
+
+def _answer(flushes: AsyncIterator[bytes]) -> StreamingResponse:
+    return StreamingResponse(flushes, media_type="text/event-stream")
+
+
+async def _at_once(name: str) -> AsyncIterator[bytes]:
+    for flush in recorded(name):
+        yield flush
 
 
 @app.get("/stream/{name}")
-async def get_stream(name: str, wait: float = 0.0) -> StreamingResponse:
-    """The recorded bytes; all but the first flush `wait` seconds later, for all who wait at the same moment."""
-    return _answer(name, wait)
+async def get_stream(name: str) -> StreamingResponse:
+    """The recorded bytes."""
+    return _answer(_at_once(name))
+
+
+@app.get("/live/{name}")
+async def get_live(name: str, wait: float) -> StreamingResponse:
+    """The recorded bytes, to all who come within `wait` seconds."""
+    return _answer(stage.watch(recorded(name), wait))
 
 
 @app.post("/stream/{name}")
 async def post_stream(name: str, request: Request) -> StreamingResponse:
     """The recorded bytes, after the body was read."""
     await request.json()
-    return _answer(name)
+    return _answer(_at_once(name))
 
 
 async def _serve() -> None:

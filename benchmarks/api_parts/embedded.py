@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from api_parts import seeds
-
 from local_assistants.engine.events import EventName
 from local_assistants.engine.services import Services
 from local_assistants.engine.settings import CoreSettings

@@ -9,7 +9,6 @@ from functools import wraps
 from typing import Any
 
 from api_parts.seeds import AT_ONCE
-
 from local_assistants import __main__, assemble
 
 _serve = assemble.serve

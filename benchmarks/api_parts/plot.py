@@ -1,4 +1,4 @@
-"""The plot: drawn by whichever Python here has matplotlib, ours or the code interpreter's; without one there is none."""
+"""The plot: drawn by whichever Python here has matplotlib, ours or the code interpreter's; else there is none."""
 
 import json
 import subprocess

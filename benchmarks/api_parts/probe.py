@@ -1,10 +1,10 @@
-"""`local-assistants serve` with a stopwatch in its event loop; for the loop's stalls only, it is slower than the original.
+"""`local-assistants serve` with a stopwatch in its event loop; for the loop's stalls only, being slower.
 
     python -m api_parts.probe serve --model scripted:FILE --data FOLDER --port 0
 
-SIGUSR1 begins anew; on SIGUSR2 the process writes one line of JSON to stderr: the longest single callback, which is
-how long the loop was blocked, by name, and the worst delay of a timer that is due every 5 ms, which is how long anything
-had to wait for its turn among the others.
+SIGUSR1 begins anew; on SIGUSR2 the process writes one line of JSON to stderr: the longest single callback (on a busy
+machine part of that is others' work), the most CPU one took (collecting garbage included), and the worst delay of a timer
+that is due every 5 ms, which is how long anything had to wait for its turn among the others.
 """
 
 import asyncio
@@ -28,14 +28,16 @@ class Stopwatch:
 
     def reset(self) -> None:
         self.longest, self.name, self.delay = 0.0, "", 0.0
+        self.cpu = 0.0
         self.over = 0
         self.callbacks = 0
 
     def timed(self, handle: Any) -> None:
         """In place of Handle._run."""
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.thread_time()
         self._run(handle)
-        took = time.perf_counter() - began
+        took, work = time.perf_counter() - began, time.thread_time() - worked
+        self.cpu = max(self.cpu, work)
         self.callbacks += 1
         self.over += took > 0.02
         if took > self.longest:
@@ -51,6 +53,7 @@ class Stopwatch:
     def tell(self) -> None:
         figures = {
             "longest_ms": 1000 * self.longest,
+            "longest_cpu_ms": 1000 * self.cpu,
             "name": self.name,
             "over_20_ms": self.over,
             "callbacks": self.callbacks,

@@ -97,11 +97,12 @@ class Round:
         """Subscribers that come after the end read the whole journal of one run."""
         stage = self._stage
         for _ in range(repeats):
-            self._keep_stream(f"journal {clients}", stage.ours, self._events_path, clients)
-            self._keep_stream(f"journal bare {clients}", stage.bare, "/stream/journal", clients)
-        self._keep_stream(
-            f"journal bare single {clients}", stage.bare, "/stream/journal_single", clients
-        )
+            for name, server, path in (
+                ("journal", stage.ours, self._events_path),
+                ("journal bare", stage.bare, "/stream/journal"),
+                ("journal bare single", stage.bare, "/stream/journal_single"),
+            ):
+                self._keep_stream(f"{name} {clients}", server, path, clients)
 
     def embedded_journal(self, played: str) -> None:
         """The same through the embedded engine."""
@@ -115,8 +116,8 @@ class Round:
         self._record("live", watched["kept"])
         figures = self._figures
         figures.rounds[f"live {clients}"].append(_rate(watched))
-        figures.rounds[f"live cpu {clients}"].append(1000 * cpu / watched["events"])
-        path = f"/stream/live?wait={ATTACH}"
+        figures.rounds[f"live {clients} cpu"].append(1000 * cpu / watched["events"])
+        path = f"/live/live?wait={ATTACH}"
         self._keep_stream(f"live bare {clients}", self._stage.bare, path, clients, mark=FIRST_DELTA)
 
     def list_pages(self, count: int) -> None:
@@ -139,6 +140,7 @@ class Round:
         found = json.loads(line)
         self._figures.notes.setdefault("stalls", []).append(found)
         self._figures.rounds["stall"].append(found["longest_ms"])
+        self._figures.rounds["stall cpu"].append(found["longest_cpu_ms"])
         self._figures.rounds["late"].append(found["delay_ms"])
 
     @property
