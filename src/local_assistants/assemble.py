@@ -7,6 +7,7 @@ What it does not do: parse command lines (cli), fetch anything (model_store).
 """
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Generator
@@ -104,8 +105,18 @@ class Engine:
 
 
 def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
-    """Serve until the process is told to stop. `announce` hears the address once requests are answered."""
-    asyncio.run(serving(settings, announce))
+    """Serve until the process is told to stop. `announce` hears the address once requests are answered.
+
+    What start-up made is taken from the garbage collector, which would look through it at each full collection; so
+    this is for a process that does nothing else.
+    """
+
+    def ready(address: str) -> None:
+        gc.collect()
+        gc.freeze()
+        announce(address)
+
+    asyncio.run(serving(settings, ready))
 
 
 async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
