@@ -20,6 +20,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from local_assistants.server.wire import http_options
+
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
@@ -93,7 +95,7 @@ async def post_stream(name: str, request: Request) -> StreamingResponse:
 
 async def _serve() -> None:
     """As `assemble.serving` does it, without an engine."""
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, **http_options())
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         print("http://{}:{}".format(*listener.getsockname()), flush=True)

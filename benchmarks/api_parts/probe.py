@@ -3,8 +3,8 @@
     python -m api_parts.probe serve --model scripted:FILE --data FOLDER --port 0
 
 SIGUSR1 begins anew; on SIGUSR2 the process writes one line of JSON to stderr: the longest single callback (on a busy
-machine part of that is others' work), the most CPU one took (collecting garbage included), and the worst delay of a timer
-that is due every 5 ms, which is how long anything had to wait for its turn among the others.
+machine part of that is others' work), the most CPU one took (collecting garbage included), and the worst delay of a
+timer that is due every 5 ms, which is how long anything had to wait for its turn among the others.
 """
 
 import asyncio
