@@ -8,10 +8,7 @@ import pytest
 from local_assistants.engine import requests
 from local_assistants.engine.errors import InvalidRequest, ModelNotFound, NotFound
 from local_assistants.engine.ports import PageQuery
-from tests.support.engine import (
-    MODEL,
-    house,
-)
+from tests.support.engine import CODE, MODEL, ScriptedTool, answering, calls, house
 from tests.support.stores import indexed
 
 
@@ -73,3 +70,19 @@ async def test_models_answer_under_the_name_asked_for(tmp_path: Path) -> None:
             await home.services.models.get("gpt-9")
 
     assert [MODEL] == listed
+
+
+async def test_a_run_goes_on_without_a_file_whose_bytes_are_gone(tmp_path: Path) -> None:
+    """Deleted between the reading of the thread and the turn: the tool gets the files that are left."""
+    tool = ScriptedTool("code_interpreter", answering("done"))
+    turns = (calls("code_interpreter", {"code": "1"}), {"text": "Done."})
+    async with house(tmp_path, turns, tools=[tool]) as home:
+        gone, kept = await home.file("a.txt", "alpha"), await home.file("b.txt", "beta")
+        resources = {"code_interpreter": {"file_ids": [gone.id, kept.id]}}
+        assistant = await home.assistant(tools=[CODE], tool_resources=resources)
+        await home.core.blobs.delete(gone.id)
+        thread = await home.thread("Hi")
+        run = await home.finish(await home.run(thread.id, assistant.id))
+
+    assert "completed" == run.status
+    assert [[kept.id]] == [[item.file.id for item in one.files] for one in tool.sessions]
