@@ -83,7 +83,10 @@ async def test_a_listed_thread_shows_what_is_going_on_in_it(tmp_path: Path) -> N
         await web.home.virtual.advance(50)
         await web.post(f"{path_of(run)}/cancel")
         await web.settled(path_of(run))
-        assert (1, START + 150, None, None) == figures((await web.get(LOCAL))["data"][0])
+        await web.post(f"/threads/{quiet['id']}/messages", USER)
+        second, first = (await web.get(LOCAL))["data"]
+        assert (1, START + 150, None, None) == figures(second)
+        assert (3, START + 150, None, None) == figures(first)
 
 
 def figures(thread: Json) -> tuple[Any, ...]:
@@ -259,7 +262,7 @@ async def test_the_files_of_an_export_are_those_it_names(web: Web) -> None:
     thread = await web.post(
         "/threads", {"messages": [message], "metadata": {"file_id": mentioned["id"]}}
     )
-    emptied = {"tool_resources": {"code_interpreter": {"file_ids": []}}}
+    emptied: Json = {"tool_resources": {"code_interpreter": {"file_ids": []}}}
     await web.post(f"/threads/{thread['id']}", emptied)
     whole = json.loads(await exported(web, thread["id"], format="json"))
     assert [attached] == whole["files"]
