@@ -107,6 +107,17 @@ async def test_two_inputs_of_one_name_are_numbered(desk: Desk, tmp_path: Path) -
     assert "1 2" == result.output
 
 
+async def test_an_input_that_was_deleted_meanwhile_is_left_out(desk: Desk, tmp_path: Path) -> None:
+    """Its bytes went after the run had begun: code runs with the files that are left."""
+    (tmp_path / "kept.csv").write_text("b\n")
+    desk.files = (
+        attach(tmp_path / "gone.csv", "file-gone", "gone.csv"),
+        attach(tmp_path / "kept.csv", "file-kept", "kept.csv"),
+    )
+    result = await desk.run("import os; print(sorted(os.listdir()))")
+    assert "['kept.csv']" in result.output
+
+
 async def test_an_input_cannot_be_written_through_a_planted_link(
     desk: Desk, tmp_path: Path
 ) -> None:
