@@ -1,7 +1,7 @@
 """JSON schemas of what clients send and receive, generated from the models that check and answer requests.
 
-Two things that pydantic cannot know are added: that a null in a body means "not given" (engine.requests.Body), and that
-sparse parts leave out what is None (engine.objects.base.Sparse).
+Three things that pydantic cannot know are added: that a null in a body means "not given" (engine.requests.Body), what
+bodies check across fields, and that sparse parts leave out what is None (engine.objects.base.Sparse).
 """
 
 import json
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from ..engine import objects
+from ..engine import objects, requests
 from ..engine.events import EventName
 from ..engine.objects import Wire
 from ..engine.objects.base import Sparse
@@ -43,6 +43,37 @@ def reference(kind: type[BaseModel]) -> Json:
     return component(f"{name_of(kind)}")
 
 
+def _given(name: str, kind: str, **more: Any) -> Json:
+    """A key that is there and not null."""
+    return {"required": [name], "properties": {name: {"type": kind, **more}}}
+
+
+_RULES: Mapping[type[Body], Json] = {
+    requests.CreateBatch: {"oneOf": [_given("file_ids", "array"), _given("files", "array")]},
+    requests.ToolResourceIds: {
+        "not": _given("file_search", "object", **_given("vector_stores", "array"))
+    },
+    requests.FileSearchResources: {
+        "not": {
+            "allOf": [
+                _given("vector_store_ids", "array", minItems=1),
+                _given("vector_stores", "array", minItems=1),
+            ]
+        }
+    },
+    requests.ChunkingBody: {
+        "if": {"properties": {"type": {"const": "static"}}},
+        "then": _given("static", "object"),
+        "else": {"not": _given("static", "object")},
+    },
+    requests.TruncationBody: {
+        "if": {"properties": {"type": {"const": "last_messages"}}},
+        "then": _given("last_messages", "integer"),
+    },
+}
+"""What the bodies' own validators enforce beyond single fields."""
+
+
 class _Schemas(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         described = super().model_schema(schema)
@@ -52,6 +83,7 @@ class _Schemas(GenerateJsonSchema):
         kind = schema["cls"]
         if issubclass(kind, Body):
             _take_nulls(described)
+            described.update(_RULES.get(kind, {}))
         elif issubclass(kind, Sparse):
             _leave_out_nulls(described)
         return described
