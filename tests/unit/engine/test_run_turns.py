@@ -13,6 +13,7 @@ from local_assistants.engine.objects import (
     ToolCallsDetails,
     Usage,
 )
+from local_assistants.engine.observer import Observer
 from tests.support.clock import START
 from tests.support.engine import (
     CODE,
@@ -232,3 +233,37 @@ async def test_the_client_may_go_away(tmp_path: Path) -> None:
         _, answer = await home.messages(run)
 
     assert ("completed", "One two.") == (done.status, text_of(answer))
+
+
+async def test_a_plain_run_takes_three_transactions(tmp_path: Path) -> None:
+    """It is created, started, and answered: what comes with the model's last word is committed with the end."""
+
+    class Commits(Observer):
+        seen = 0
+
+        def committed(self, seconds: float) -> None:
+            self.seen += 1
+
+    async with house(tmp_path) as home:
+        commits = Commits()
+        home.core.feed.observers.append(commits)
+        done = await home.finish(await home.ask())
+
+    assert ("completed", 3) == (done.status, commits.seen)
+
+
+async def test_what_came_with_the_last_word_survives_a_cancellation(tmp_path: Path) -> None:
+    """The stream has said that it is over and hangs: nothing of the answer is lost when the run is cancelled."""
+    never = asyncio.Event()
+    backend = DeltaBackend([TextDelta("Half an answer."), Finish("stop"), never])
+    async with house(tmp_path) as home:
+        home.models.current = backend
+        run = await home.ask()
+        await home.until(run, "thread.run.in_progress")
+        await asyncio.sleep(0.2)  # the model has begun and hangs
+        await home.services.runs.cancel(run.thread_id, run.id)
+        done = await home.finish(run)
+        _, answer = await home.messages(run)
+
+    assert "cancelled" == done.status
+    assert ("incomplete", "Half an answer.") == (answer.status, text_of(answer))
