@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from ..engine.requests import Body
+from ..engine.requests import Body, CreateBatch
 from .operations import OPERATIONS, Answer, Form, Operation, PageOf
 from .reading import ID_PREFIXES
 from .schemas import component, event_stream, name_of, reference, schemas
@@ -97,7 +97,7 @@ def _path_parameter(name: str) -> Json:
 def _request_body(body: type[Body] | Form) -> Json:
     if isinstance(body, Form):
         return {"required": True, "content": {"multipart/form-data": {"schema": dict(body.schema)}}}
-    needed = any(field.is_required() for field in body.model_fields.values())
+    needed = body is CreateBatch or any(f.is_required() for f in body.model_fields.values())
     return {"required": needed, "content": {"application/json": {"schema": reference(body)}}}
 
 
