@@ -36,7 +36,8 @@ def _runs(axes: Any, rounds: dict[str, list[float]], flush: float) -> None:
     axes.set_xticklabels([str(n) for n in at])
     axes.minorticks_off()
     axes.set_title("A run from create to completed")
-    axes.legend(fontsize=7, loc="lower right")
+    axes.set_ylim(top=20 * max(_median(rounds, "http 256 p99"), goal))
+    axes.legend(fontsize=6, loc="upper left", ncols=2)
 
 
 def _streams(axes: Any, rounds: dict[str, list[float]]) -> None:
