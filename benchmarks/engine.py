@@ -15,7 +15,7 @@ import httpx
 import yaml
 from _report import Goal, Row, median, p99, report
 
-from local_assistants import assemble
+from local_assistants import assemble, serving
 from local_assistants.engine.requests import CreateAssistant, CreateThreadAndRun
 from local_assistants.engine.services import Services
 
@@ -31,13 +31,13 @@ async def measure(runs: int) -> list[Row]:
         script.write_text(yaml.safe_dump(TURNS))
         settings = assemble.Settings(model=f"scripted:{script}", data=root / "data", port=0)
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(assemble.serving(settings, ready.set_result))
-        await asyncio.wait([ready, serving], return_when=asyncio.FIRST_COMPLETED)
+        server = asyncio.create_task(serving.serve_forever(settings, ready.set_result))
+        await asyncio.wait([ready, server], return_when=asyncio.FIRST_COMPLETED)
         own = assemble.Settings(model=f"scripted:{script}", data=root / "own")
         async with assemble.Engine.open(own) as engine, httpx.AsyncClient(timeout=60) as client:
             samples = await _samples(engine.services, client, await ready, root, runs)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        server.cancel()
+        await asyncio.gather(server, return_exceptions=True)
     return _rows(samples)
 
 

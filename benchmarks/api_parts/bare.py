@@ -94,7 +94,7 @@ async def post_stream(name: str, request: Request) -> StreamingResponse:
 
 
 async def _serve() -> None:
-    """As `assemble.serving` does it, without an engine."""
+    """As `serving.serve_forever` does it, without an engine."""
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, **http_options())
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))

@@ -9,9 +9,9 @@ from functools import wraps
 from typing import Any
 
 from api_parts.seeds import AT_ONCE
-from local_assistants import __main__, assemble
+from local_assistants import __main__, assemble, serving
 
-_serve = assemble.serve
+_serve = serving.serve
 
 
 @wraps(_serve)
@@ -21,5 +21,5 @@ def serve(settings: assemble.Settings, *rest: Any, **named: Any) -> None:
 
 
 if __name__ == "__main__":
-    assemble.serve = serve
+    serving.serve = serve
     sys.exit(__main__.main())

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from local_assistants import __main__, assemble
+from local_assistants import __main__, serving
 
 _INTERVAL = 0.005
 
@@ -66,7 +66,7 @@ def main() -> None:
     """Patch, then serve."""
     watch = Stopwatch()
     asyncio.Handle._run = lambda handle: watch.timed(handle)  # type: ignore[attr-defined]
-    serving = assemble.serving
+    serve_forever = serving.serve_forever
 
     async def watched(*args: Any, **named: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -74,11 +74,11 @@ def main() -> None:
         loop.add_signal_handler(signal.SIGUSR2, watch.tell)
         ticking = asyncio.create_task(watch.tick())
         try:
-            await serving(*args, **named)
+            await serve_forever(*args, **named)
         finally:
             ticking.cancel()
 
-    assemble.serving = watched  # type: ignore[assignment]
+    serving.serve_forever = watched  # type: ignore[assignment]
     __main__.main()
 
 

@@ -1,17 +1,14 @@
-"""The composition root: the only module that knows all rooms, and the engine it puts together.
+"""The composition root: makes an engine of the backends, the tools and the store.
 
-`Engine.open` gives a running engine without a server; `serve` puts the HTTP server in front of one. Heavy packages are
-imported by the adapters when they are first used, so opening an engine is quick and needs none of them.
+`Engine.open` gives a running one. Heavy packages are imported by the adapters when they are first used, so opening an
+engine is quick and needs none of them.
 
-What it does not do: parse command lines (cli), fetch anything (model_store).
+What it does not do: listen (serving), parse command lines (cli), fetch anything (model_store).
 """
 
-import asyncio
-import gc
 import logging
-import socket
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +17,6 @@ from typing import TYPE_CHECKING
 from local_assistants import catalogue, model_store, paths
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
-from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import DEFAULT_PROJECT
@@ -30,7 +26,6 @@ from local_assistants.engine.settings import BusyPolicy, CoreSettings
 
 if TYPE_CHECKING:
     from local_assistants.backends.models import Opener
-    from local_assistants.server.settings import ServerSettings
     from local_assistants.storage.sqlite import SQLiteStore
     from local_assistants.tools.file_search.library import FileLibrary
 
@@ -102,104 +97,6 @@ class Engine:
         finally:
             await services.stop()
             await _close(core)
-
-
-def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
-    """Serve until the process is told to stop. `announce` hears the address once requests are answered.
-
-    What start-up made is taken from the garbage collector, which would look through it at each full collection; so
-    this is for a process that does nothing else.
-    """
-
-    def ready(address: str) -> None:
-        gc.collect()
-        gc.freeze()
-        announce(address)
-
-    asyncio.run(serving(settings, ready))
-
-
-async def serving(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve for as long as it is awaited; cancelling it stops the server.
-
-    Raises:
-        InvalidRequest: others could reach the server, and no key would keep them out.
-        OSError: it cannot listen where it is told to.
-    """
-    import uvicorn
-
-    from local_assistants.server.app import create_app
-    from local_assistants.server.listening import listen, url_of
-    from local_assistants.server.wire import http_options
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            announce(url_of(listener))
-
-        @contextmanager
-        def capture_signals(self) -> Generator[None]:
-            with super().capture_signals():
-                yield
-                # uvicorn would raise them again as soon as its server is closed: before the engine is
-                self._captured_signals.clear()
-
-    with listen(settings.host, settings.port) as listener:
-        server_settings = _server_settings(settings, listener)
-        await _check_door(settings, server_settings)
-        async with Engine.open(settings) as engine:
-            app = create_app(engine.services, server_settings)
-            config = uvicorn.Config(
-                app, log_level="warning", timeout_graceful_shutdown=5, **http_options()
-            )
-            server = Server(config)
-            task = asyncio.create_task(server.serve(sockets=[listener]))
-            try:
-                await asyncio.shield(task)
-            finally:  # when cancelled, let it close its connections
-                server.should_exit = True
-                await task
-
-
-def _server_settings(settings: Settings, listener: socket.socket) -> "ServerSettings":
-    from local_assistants.server.listening import bound_address
-    from local_assistants.server.settings import ServerSettings, is_loopback
-
-    bound = bound_address(listener)  # what a name stands for decides, not the name
-    own = {settings.host} if is_loopback(bound) or settings.allowed_hosts else set[str]()
-    return ServerSettings(
-        host=bound,
-        no_auth=settings.no_auth,
-        allowed_hosts=settings.allowed_hosts | own,
-        require_beta_header=settings.require_beta_header,
-        busy_thread=settings.busy_thread,
-        busy_wait=settings.busy_wait,
-    )
-
-
-async def _check_door(settings: Settings, server: "ServerSettings") -> None:
-    """Refuse to serve others without a key, unless told to.
-
-    Raises:
-        InvalidRequest: names both ways out.
-    """
-    if server.no_auth:
-        _log.warning(
-            "NO KEY IS ASKED FOR: whoever reaches %s can read and change what is in project '%s', and have the "
-            "model run code",
-            server.host,
-            DEFAULT_PROJECT,
-        )
-        return
-    if server.on_loopback:
-        return
-    async with open_keys(settings.data) as keys:
-        if await keys.active():
-            return
-    raise InvalidRequest(
-        f"Others can reach a server on {settings.host or server.host}, and there is no key to keep them out. Make one: "
-        f"local-assistants keys create --data {settings.data}. Or let everybody in who can reach it: serve --no-auth."
-    )
 
 
 @asynccontextmanager

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from local_assistants import assemble
+from local_assistants import assemble, serving
 
 Turns = list[dict[str, Any]]
 ServeScript = Callable[[Turns], str]
 
 
 class LiveServer:
-    """`assemble.serve` in a thread of its own; `stop` ends it as Ctrl-C would."""
+    """`serving.serve_forever` in a thread of its own; `stop` ends it as Ctrl-C would."""
 
     def __init__(self, settings: assemble.Settings) -> None:
         self.address = ""
@@ -58,7 +58,7 @@ class LiveServer:
             self.address = address
             self._ready.set()
 
-        self._serving = asyncio.ensure_future(assemble.serving(self._settings, announce))
+        self._serving = asyncio.ensure_future(serving.serve_forever(self._settings, announce))
         await self._serving
 
 

@@ -16,12 +16,12 @@ pytestmark = pytest.mark.slow
 SERVE = """
 import sys
 from pathlib import Path
-from local_assistants import Settings, assemble
+from local_assistants import Settings, serving
 from local_assistants.engine.settings import CoreSettings
 
 core = CoreSettings(lease=1.0, heartbeat=0.2)  # a dead server's runs are taken over after a second
 settings = Settings(model=f"scripted:{sys.argv[1]}", data=Path(sys.argv[2]), port=0, core=core)
-assemble.serve(settings, announce=lambda address: print(address, flush=True))
+serving.serve(settings, announce=lambda address: print(address, flush=True))
 """
 
 Start = Callable[[int], tuple[httpx.Client, "subprocess.Popen[str]"]]

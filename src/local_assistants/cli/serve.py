@@ -112,7 +112,7 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the Assistants API v2, in OpenAI's and in Azure's form."""
-    from local_assistants import assemble, catalogue, paths
+    from local_assistants import assemble, catalogue, paths, serving
 
     settings = assemble.Settings(
         model=model or catalogue.DEFAULT,
@@ -129,7 +129,7 @@ def serve(
         busy_wait=busy_wait,
     )
     try:
-        assemble.serve(settings, announce=partial(_announce, settings.model, settings.data))
+        serving.serve(settings, announce=partial(_announce, settings.model, settings.data))
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise
