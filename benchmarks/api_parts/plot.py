@@ -26,9 +26,9 @@ def draw(rounds: Mapping[str, Sequence[float]], samples: Mapping[str, Sequence[f
     """Write results/api.png."""
     python = _python()
     if python is None:
-        print("  no plot: neither this Python nor the code interpreter's has matplotlib")
+        print("no plot: neither this Python nor the code interpreter's has matplotlib")
         return
     figures = json.dumps({"rounds": rounds, "samples": samples})
     command = [str(python), str(_DRAWING), str(RESULTS / "api.png")]
     drawn = subprocess.run(command, input=figures, text=True, capture_output=True, check=False)
-    print(f"  plot: {RESULTS / 'api.png'}" if drawn.returncode == 0 else drawn.stderr[-2000:])
+    print(f"plot: {RESULTS / 'api.png'}" if drawn.returncode == 0 else drawn.stderr[-2000:])

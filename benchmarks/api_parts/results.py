@@ -33,11 +33,10 @@ def tell(figures: Figures, *, check: bool) -> int:
         Row("event loop, 256 runs: most CPU in one callback", of("stall cpu"), "ms"),
         Row("event loop, 256 runs: worst wait for a turn", of("late"), "ms"),
     ]
-    status = report("api", rows, _goals(figures, of), check=check, notes=figures.notes)
     draw(figures.rounds, figures.samples)
     for error in figures.errors[:5]:
         print(f"  error: {error}")
-    return status
+    return report("api", rows, _goals(figures, of), check=check, notes=figures.notes)
 
 
 def _limits(figures: Figures, of: Reader) -> list[Row]:
