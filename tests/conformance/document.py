@@ -11,7 +11,7 @@ from tests.conformance.clients.operations import OPERATIONS
 from tests.conformance.clients.reporting import Result
 from tests.conformance.running import Client
 
-# All stream events of the API; `error` and `thread.run.expired` and the like have to be provoked.
+# All 25 stream events of the API.
 EVENTS = (
     "thread.created",
     "thread.run.created",
@@ -160,10 +160,7 @@ def _cases(columns: Sequence[Column], section: str, title: str, note: str) -> st
 def _events(columns: Sequence[Column]) -> str:
     heard = [column for column in columns if any(result.events for result in column.results)]
     rows = [[f"`{name}`", *(column.of_event(name) for column in heard)] for name in EVENTS]
-    note = (
-        "Received and parsed at least once. `error` is sent only when a stream breaks inside the server, which no "
-        "client can bring about; tests/unit/server has it."
-    )
+    note = "Received and parsed at least once; `error` by breaking a stream on purpose inside the server, case (h)."
     return _section("Stream events", note, ["event", *_titles(heard)], rows)
 
 
