@@ -62,6 +62,7 @@ def stage(root: Path) -> Iterator[Stage]:
             return start(serve(root / name, used, root / f"{name}.log", module=module))
 
         ours, small, large = server("ours", echo), server("few", echo), server("many", echo)
+        second = start(serve(root / "many", echo, root / "second.log"))
         bare = [sys.executable, "-m", "api_parts.bare", recordings]
         yield Stage(
             ours=ours,
@@ -72,17 +73,22 @@ def stage(root: Path) -> Iterator[Stage]:
             load=start(Worker("load", root / "load.log")),
             recordings=recordings,
             journaled=journaled,
-            pages=_pages(small.address, large.address, few[0], many),
+            pages=_pages(
+                (small.address, few[0]), (large.address, many[0]), (second.address, many[1])
+            ),
         )
 
 
-def _pages(small: str, large: str, few: str, many: list[str]) -> list[tuple[str, str, str]]:
-    """Name, address and path of what is listed: the newest page of a thread, and the oldest."""
-    threads = {"few": (small, few), "others": (large, many[0]), "same": (large, many[1])}
+def _pages(*threads: tuple[str, str]) -> list[tuple[str, str, str]]:
+    """Name, address and path of what is listed: the newest page of a thread, and the oldest.
+
+    Each thread is asked for at a server of its own, or the one that is asked more often would be the warmer one.
+    """
+    names = ("few", "others", "same")
     return [
         (f"{name} {order}", address, f"/v1/threads/{thread_id}/messages?order={order}")
         for order in ("desc", "asc")
-        for name, (address, thread_id) in threads.items()
+        for name, (address, thread_id) in zip(names, threads, strict=True)
     ]
 
 

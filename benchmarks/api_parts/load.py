@@ -91,7 +91,9 @@ async def pages(job: Job) -> dict[str, Any]:
     errors: list[str] = []
     for _ in range(job["count"]):
         for name, _, path in job["targets"]:
-            await connections[name].ask("GET", path)  # so that each finds its server's caches as warm
+            await connections[name].ask(
+                "GET", path
+            )  # so that each finds its server's caches as warm
             answer = await connections[name].ask("GET", path)
             samples[name].append(_took(answer))
             if answer.status != 200:
