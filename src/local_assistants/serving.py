@@ -4,17 +4,17 @@ What it does not do: put the engine together (assemble), answer requests (server
 """
 
 import asyncio
-import gc
 import logging
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from local_assistants import assemble
 from local_assistants.assemble import Settings
 from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.objects import DEFAULT_PROJECT
+from local_assistants.garbage import collected_when_idle
 
 if TYPE_CHECKING:
     from local_assistants.server.settings import ServerSettings
@@ -23,22 +23,19 @@ _log = logging.getLogger("local_assistants")
 
 
 def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
-    """Serve until the process is told to stop. `announce` hears the address once requests are answered.
-
-    What start-up made is taken from the garbage collector, which would look through it at each full collection; so
-    this is for a process that does nothing else.
-    """
-
-    def ready(address: str) -> None:
-        gc.collect()
-        gc.freeze()
-        announce(address)
-
-    asyncio.run(serve_forever(settings, ready))
+    """Serve until the process is told to stop. `announce` hears the address once requests are answered."""
+    asyncio.run(serve_forever(settings, announce, alone=True))
 
 
-async def serve_forever(settings: Settings, announce: Callable[[str], None]) -> None:
+async def serve_forever(
+    settings: Settings, announce: Callable[[str], None], *, alone: bool = False
+) -> None:
     """Serve for as long as it is awaited; cancelling it stops the server.
+
+    Args:
+        settings: what to serve, and where.
+        announce: hears the address once requests are answered.
+        alone: the process does nothing else, so its garbage may be collected when it suits the server.
 
     Raises:
         InvalidRequest: others could reach the server, and no key would keep them out.
@@ -71,12 +68,15 @@ async def serve_forever(settings: Settings, announce: Callable[[str], None]) -> 
                 app, log_level="warning", timeout_graceful_shutdown=5, **http_options()
             )
             server = Server(config)
-            task = asyncio.create_task(server.serve(sockets=[listener]))
-            try:
-                await asyncio.shield(task)
-            finally:  # when cancelled, let it close its connections
-                server.should_exit = True
-                await task
+            worker = engine.services.worker
+            tidy = collected_when_idle(lambda: worker.executing > 0) if alone else nullcontext()
+            async with tidy:
+                task = asyncio.create_task(server.serve(sockets=[listener]))
+                try:
+                    await asyncio.shield(task)
+                finally:  # when cancelled, let it close its connections
+                    server.should_exit = True
+                    await task
 
 
 def _server_settings(settings: Settings, listener: socket.socket) -> "ServerSettings":
