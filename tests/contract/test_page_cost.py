@@ -1,29 +1,29 @@
 """A page costs the same however much there is: counted in SQLite's own instructions, so no clock decides."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
 from typing import Literal
 
 import pytest
 
 from local_assistants.engine import objects
 from local_assistants.engine.ports import PageQuery
-from local_assistants.storage import migrations
 from local_assistants.storage.scoped import ScopedTransaction
 from local_assistants.storage.transaction import SQLiteTransaction
+from tests.support.database import database, instructions
 
 FEW, MANY = 100, 100_000
 PROJECT = "default"
+ORDERS: tuple[Literal["asc", "desc"], ...] = ("asc", "desc")
 
 
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     """A database in memory with the schema."""
-    opened = sqlite3.connect(":memory:", isolation_level=None)
-    migrations.migrate(opened)
-    yield opened
-    opened.close()
+    with database() as opened:
+        yield opened
 
 
 def fill_thread(connection: sqlite3.Connection, first: int, last: int) -> None:
@@ -57,82 +57,58 @@ def fill_stores(connection: sqlite3.Connection, first: int, last: int) -> None:
     )
 
 
-MESSAGES: dict[str, dict[str, str]] = {
-    "a thread's": {"thread_id": "t"},
-    "a run's": {"thread_id": "t", "run_id": "r"},
-}
-STORE_FILES: dict[str, dict[str, str]] = {
-    "a store's": {"vector_store_id": "s"},
-    "a store's completed": {"vector_store_id": "s", "status": "completed"},
-    "a batch's": {"batch_id": "b"},
-    "a batch's completed": {"batch_id": "b", "status": "completed"},
-}
+MESSAGES: tuple[dict[str, str], ...] = ({"thread_id": "t"}, {"thread_id": "t", "run_id": "r"})
+STORE_FILES: tuple[dict[str, str], ...] = (
+    {"vector_store_id": "s"},
+    {"vector_store_id": "s", "status": "completed"},
+    {"batch_id": "b"},
+    {"batch_id": "b", "status": "completed"},
+)
 
 
-def places(query: PageQuery, near: str, far: str) -> list[PageQuery]:
-    """The first page, and those after, before and between two cursors."""
+def everywhere(lists: tuple[dict[str, str], ...], near: str, far: str) -> list[PageQuery]:
+    """Pages of these lists in both orders: the first, and those after, before and between two cursors."""
+    cursors = (None, near, far)
     return [
-        query,
-        replace(query, after=near),
-        replace(query, after=far),
-        replace(query, before=near),
-        replace(query, before=far),
-        replace(query, after=near, before=far),
-        replace(query, after=far, before=near),
+        PageQuery(where, 3, order, after=after, before=before)
+        for where in lists
+        for order in ORDERS
+        for after, before in product(cursors, cursors)
+        if after is None or after != before
     ]
-
-
-def instructions(
-    connection: sqlite3.Connection,
-    tx: SQLiteTransaction,
-    ask: Callable[[SQLiteTransaction], object],
-) -> int:
-    """How many of the virtual machine's SQLite takes for a query."""
-    count = 0
-
-    def step() -> int:
-        nonlocal count
-        count += 1
-        return 0
-
-    connection.set_progress_handler(step, 1)
-    ask(tx)
-    connection.set_progress_handler(None, 1)
-    return count
 
 
 def cost(
     connection: sqlite3.Connection, kind: type[objects.Wire], queries: list[PageQuery]
-) -> list[int]:
+) -> list[tuple[PageQuery, int, int]]:
     """Of each query, in the whole store and in a project's view of it."""
     whole = SQLiteTransaction(connection)
-    found: list[int] = []
-    for tx in (whole, ScopedTransaction(whole, PROJECT)):
-        found += [instructions(connection, tx, lambda tx, q=q: tx.page(kind, q)) for q in queries]  # type: ignore[misc]
-    return found
+    view = ScopedTransaction(whole, PROJECT)
+    return [
+        (
+            query,
+            instructions(connection, partial(whole.page, kind, query)),
+            instructions(connection, partial(view.page, kind, query)),
+        )
+        for query in queries
+    ]
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("where", MESSAGES)
-def test_a_page_of_messages_costs_the_same_among_100_000(
-    connection: sqlite3.Connection, where: str, order: Literal["asc", "desc"]
-) -> None:
+def test_a_page_of_messages_costs_the_same_among_100_000(connection: sqlite3.Connection) -> None:
     """In both orders, with and without run_id, at every kind of cursor."""
+    queries = everywhere(MESSAGES, "m20", "m50")
     fill_thread(connection, 1, FEW)
-    queries = places(PageQuery(MESSAGES[where], 3, order), "m20", "m50")
     small = cost(connection, objects.Message, queries)
     fill_thread(connection, FEW + 1, MANY)
     assert small == cost(connection, objects.Message, queries)
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("where", STORE_FILES)
 def test_a_page_of_a_store_s_files_costs_the_same_among_100_000(
-    connection: sqlite3.Connection, where: str, order: Literal["asc", "desc"]
+    connection: sqlite3.Connection,
 ) -> None:
     """Also of a batch that is filtered by status: not all files of that status are looked at."""
+    queries = everywhere(STORE_FILES, "f20", "f50")
     fill_stores(connection, 1, FEW)
-    queries = places(PageQuery(STORE_FILES[where], 3, order), "f20", "f50")
     small = cost(connection, objects.VectorStoreFile, queries)
     fill_stores(connection, FEW + 1, MANY)
     assert small == cost(connection, objects.VectorStoreFile, queries)

@@ -49,9 +49,10 @@ from local_assistants.engine.ports import (
 from local_assistants.engine.services import Services
 from local_assistants.engine.settings import CoreSettings
 from local_assistants.storage.blobs import FileBlobs
-from local_assistants.storage.sqlite import SQLiteSettings, SQLiteStore
+from local_assistants.storage.sqlite import SQLiteStore
 
 from .clock import VirtualClock
+from .database import open_store
 from .ids import CountingIds
 
 MODEL = "scripted"
@@ -374,7 +375,7 @@ async def house(
 ) -> AsyncGenerator[House]:
     """A running core over `folder`. Two may be open over one folder, or one after the other."""
     clock = clock or VirtualClock()
-    store = SQLiteStore.open(folder / "store.db", SQLiteSettings(durability="normal"))
+    store = open_store(folder)
     backend = RecordingBackend(turns, clock=clock, context_window=context_window)
     models, feed, shelf = OneModel(backend), EventFeed(), Shelf()
     core = Core(

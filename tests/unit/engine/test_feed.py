@@ -12,8 +12,9 @@ from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal, Unit
 from local_assistants.engine.objects import Run, Thread
 from local_assistants.engine.states import On, RunStatus
-from local_assistants.storage.sqlite import SQLiteSettings, SQLiteStore
+from local_assistants.storage.sqlite import SQLiteStore
 from tests.support.clock import VirtualClock
+from tests.support.database import open_store
 
 RUN = Run(
     id="run_1", created_at=1, assistant_id="a", thread_id="t", status=RunStatus.QUEUED, model="m"
@@ -48,7 +49,7 @@ class Journaled:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Journaled]:
     """A run that nobody works on."""
-    store = SQLiteStore.open(tmp_path / "store.db", SQLiteSettings(durability="normal"))
+    store = open_store(tmp_path)
     await store.write(lambda tx: tx.put(Thread(id="t", created_at=1)))
     await store.write(lambda tx: tx.put(RUN))
     yield Journaled(store)
@@ -148,7 +149,7 @@ async def test_each_run_has_its_own_followers(house: Journaled) -> None:
 async def test_events_of_another_process_arrive_too(house: Journaled, tmp_path: Path) -> None:
     """Another server took the run up: its events are in the journal and published to nobody here."""
     await house.write("one")
-    other = SQLiteStore.open(tmp_path / "store.db", SQLiteSettings(durability="normal"))
+    other = open_store(tmp_path)
     elsewhere = Journaled(other)
     async with asyncio.timeout(10), aclosing(house.follow()) as events:
         seen = [await anext(events)]

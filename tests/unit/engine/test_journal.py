@@ -25,8 +25,8 @@ from local_assistants.engine.objects import (
     Usage,
 )
 from local_assistants.engine.states import MessageStatus, On, RunStatus, StepStatus
-from local_assistants.storage.sqlite import SQLiteSettings, SQLiteStore
 from tests.support.clock import START, VirtualClock
+from tests.support.database import open_store
 
 RUN = Run(
     id="run_1", created_at=1, assistant_id="a", thread_id="t", status=RunStatus.QUEUED, model="m"
@@ -36,7 +36,7 @@ RUN = Run(
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
     """A journal over a store with one queued run."""
-    store = SQLiteStore.open(tmp_path / "store.db", SQLiteSettings(durability="normal"))
+    store = open_store(tmp_path)
     await store.write(lambda tx: tx.put(Thread(id="t", created_at=1)))
     made = Journal(store, EventFeed(), VirtualClock())
     await made.commit(lambda unit: unit.save(RUN, EventName.RUN_CREATED, EventName.RUN_QUEUED))

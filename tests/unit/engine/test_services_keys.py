@@ -10,6 +10,7 @@ from local_assistants.engine.objects import ApiKey
 from local_assistants.engine.services import Keys
 from local_assistants.storage import SQLiteStore
 from tests.support.clock import START, VirtualClock
+from tests.support.database import open_store
 from tests.support.ids import CountingIds
 
 
@@ -26,7 +27,7 @@ class Setting:
 @pytest.fixture
 async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
     """A store without keys."""
-    store = SQLiteStore.open(tmp_path / "store.db")
+    store = open_store(tmp_path)
     yield Setting(store)
     await store.close()
 

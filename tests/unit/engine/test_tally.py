@@ -11,8 +11,8 @@ from local_assistants.engine.objects import FileBatch, VectorStore, VectorStoreF
 from local_assistants.engine.ports import PageQuery
 from local_assistants.engine.states import BatchStatus, StoreFileStatus, StoreStatus
 from local_assistants.engine.tally import Change, account, cancel_files, recount, recount_batch
-from local_assistants.storage import migrations
 from local_assistants.storage.transaction import SQLiteTransaction
+from tests.support.database import database, instructions
 
 STATUSES = st.sampled_from(StoreFileStatus)
 STEPS = st.lists(
@@ -23,11 +23,8 @@ STEPS = st.lists(
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     """A database in memory."""
-    opened = sqlite3.connect(":memory:", isolation_level=None)
-    opened.execute("PRAGMA foreign_keys = ON")  # as the store does
-    migrations.migrate(opened)
-    yield opened
-    opened.close()
+    with database() as opened:
+        yield opened
 
 
 def item(number: int, status: StoreFileStatus, usage: int = 0) -> VectorStoreFile:
@@ -110,32 +107,20 @@ def test_a_batch_ends_when_its_last_file_does(connection: sqlite3.Connection) ->
     assert done == tx.get(FileBatch, "vsfb_1")
 
 
-def instructions(connection: sqlite3.Connection, number: int) -> int:
-    """Virtual machine instructions that SQLite takes to account for one file."""
-    tx = SQLiteTransaction(connection)
-    made = change(tx, number, StoreFileStatus.COMPLETED, 1)
-    count = 0
-
-    def step() -> int:
-        nonlocal count
-        count += 1
-        return 0
-
-    connection.set_progress_handler(step, 1)
-    account(tx, "vs_1", [made])
-    connection.set_progress_handler(None, 1)
-    return count
-
-
 def test_one_file_costs_the_same_in_a_store_of_any_size(connection: sqlite3.Connection) -> None:
     """Counted in SQLite's own instructions, so no clock decides; counting anew costs more with every file."""
     tx = fresh(connection)
+
+    def cost(number: int) -> int:
+        made = change(tx, number, StoreFileStatus.COMPLETED, 1)
+        return instructions(connection, lambda: account(tx, "vs_1", [made]))
+
     changes = [change(tx, number, StoreFileStatus.IN_PROGRESS, 0) for number in range(20)]
     account(tx, "vs_1", changes)
-    small = instructions(connection, 10)
+    small = cost(10)
     more = [change(tx, number, StoreFileStatus.IN_PROGRESS, 0) for number in range(20, 2000)]
     account(tx, "vs_1", more)
-    assert small == instructions(connection, 1000)
+    assert small == cost(1000)
 
 
 def test_a_count_that_is_off_is_set_right(connection: sqlite3.Connection) -> None:

@@ -31,7 +31,8 @@ from local_assistants.engine.services import Keys, Services
 from local_assistants.engine.settings import CoreSettings
 from local_assistants.server.app import create_app
 from local_assistants.server.settings import ServerSettings
-from local_assistants.storage import FileBlobs, SQLiteStore
+from local_assistants.storage import FileBlobs
+from tests.support.database import open_store
 
 Json = dict[str, Any]
 HELLO: tuple[Json, ...] = ({"text": "Hello there."},)
@@ -109,7 +110,7 @@ async def open_services(
     clock: Clock | None = None,
 ) -> AsyncGenerator[Services]:
     """Services at work, over files below `root`."""
-    store = SQLiteStore.open(root / "store.db")
+    store = open_store(root)
     clock, feed = clock or SystemClock(), EventFeed()
     bundle = Core(
         store=store,
@@ -183,7 +184,7 @@ async def new_key(house: House, project: str = "default") -> str:
 
 async def key_beside(root: Path, project: str = "default") -> str:
     """A key as another process makes it, in the store of the house below `root`."""
-    store = SQLiteStore.open(root / "store.db")
+    store = open_store(root)
     made = await Keys(store, SystemClock(), RandomIds()).create(project=project)
     await store.close()
     return made.secret

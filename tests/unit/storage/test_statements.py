@@ -1,4 +1,4 @@
-"""The SQL itself: every statement fits the schema, finds its index, and costs the same in a big store."""
+"""The SQL itself: every statement fits the schema, finds its index, and costs a project nothing of the others."""
 
 import re
 import sqlite3
@@ -9,18 +9,17 @@ import pytest
 
 from local_assistants.engine import objects
 from local_assistants.engine.ports import Chunk, PageQuery
-from local_assistants.storage import migrations, rows, statements
+from local_assistants.storage import rows, statements
 from local_assistants.storage.scoped import ScopedTransaction
 from local_assistants.storage.transaction import SQLiteTransaction
+from tests.support.database import database, instructions
 
 
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     """A database in memory with the schema."""
-    opened = sqlite3.connect(":memory:", isolation_level=None)
-    migrations.migrate(opened)
-    yield opened
-    opened.close()
+    with database() as opened:
+        yield opened
 
 
 def plan(connection: sqlite3.Connection, sql: str) -> str:
@@ -154,58 +153,6 @@ def test_one_object_of_a_project_is_found_by_ids_alone(
     assert not re.search(r"SCAN (?!CONSTANT)", steps), steps
 
 
-def steps_of(
-    connection: sqlite3.Connection,
-    tx: SQLiteTransaction,
-    query: Callable[[SQLiteTransaction], object],
-) -> int:
-    """Virtual machine instructions that SQLite takes for a query."""
-    count = 0
-
-    def step() -> int:
-        nonlocal count
-        count += 1
-        return 0
-
-    connection.set_progress_handler(step, 1)
-    query(tx)
-    connection.set_progress_handler(None, 1)
-    return count
-
-
-def instructions(connection: sqlite3.Connection, query: PageQuery) -> int:
-    """Those for one page of messages."""
-    tx = SQLiteTransaction(connection)
-    return steps_of(connection, tx, lambda tx: tx.page(objects.Message, query))
-
-
-def fill(connection: sqlite3.Connection, messages: int) -> None:
-    """Add messages to thread_a, made by SQL."""
-    body = '{"id":"m","created_at":1,"thread_id":"t","status":"completed","role":"user"}'
-    connection.execute(
-        "INSERT OR IGNORE INTO threads (id, created_at, body) VALUES ('thread_a', 1, '{}')"
-    )
-    connection.execute(
-        """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-        INSERT INTO messages (id, thread_id, status, created_at, body)
-        SELECT hex(randomblob(12)), 'thread_a', 'completed', 1, ? FROM n""",
-        (messages, body),
-    )
-
-
-def test_a_page_costs_the_same_in_a_store_two_hundred_times_as_big(
-    connection: sqlite3.Connection,
-) -> None:
-    """Counted in SQLite's own instructions, so no clock decides."""
-    first = PageQuery({"thread_id": "thread_a"})
-    fill(connection, 100)
-    (middle,) = connection.execute("SELECT id FROM messages WHERE seq = 50").fetchone()
-    later = PageQuery({"thread_id": "thread_a"}, after=middle)
-    small = [instructions(connection, query) for query in (first, later)]
-    fill(connection, 20_000)
-    assert small == [instructions(connection, query) for query in (first, later)]
-
-
 def add_threads(connection: sqlite3.Connection, project: str, number: int) -> None:
     """New threads of a project, made by SQL, each with one message."""
     connection.execute(
@@ -229,14 +176,14 @@ def test_a_project_does_not_pay_for_the_others(connection: sqlite3.Connection) -
         connection.execute("SELECT id FROM threads WHERE seq = ?", (seq,)).fetchone()[0]
         for seq in (1, 40)
     ]
-    asked: list[Callable[[SQLiteTransaction], object]] = [
-        lambda tx: tx.page(objects.Thread, PageQuery()),
-        lambda tx: tx.page(objects.Thread, PageQuery(after=last)),
-        lambda tx: tx.page(objects.Message, PageQuery({"thread_id": own})),
-        lambda tx: tx.get(objects.Thread, own),
-        lambda tx: tx.get(objects.Message, f"m{own}"),
-    ]
     tx = ScopedTransaction(SQLiteTransaction(connection), "ours")
-    alone = [steps_of(connection, tx, query) for query in asked]
+    asked: list[Callable[[], object]] = [
+        lambda: tx.page(objects.Thread, PageQuery()),
+        lambda: tx.page(objects.Thread, PageQuery(after=last)),
+        lambda: tx.page(objects.Message, PageQuery({"thread_id": own})),
+        lambda: tx.get(objects.Thread, own),
+        lambda: tx.get(objects.Message, f"m{own}"),
+    ]
+    alone = [instructions(connection, query) for query in asked]
     add_threads(connection, "theirs", 20_000)
-    assert alone == [steps_of(connection, tx, query) for query in asked]
+    assert alone == [instructions(connection, query) for query in asked]
