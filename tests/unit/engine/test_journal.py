@@ -62,7 +62,8 @@ async def test_a_transition_is_stored_and_told_at_once(journal: Journal) -> None
     (event,) = await journal.store.read(lambda tx: tx.events(RUN.id, 2))
 
     assert (RunStatus.IN_PROGRESS, START) == (started.status, started.started_at)
-    shown = started.to_wire() | {"tool_resources": {"code_interpreter": {"file_ids": []}}}
+    none: list[str] = []
+    shown = started.to_wire() | {"tool_resources": {"code_interpreter": {"file_ids": none}}}
     assert ("thread.run.in_progress", shown) == (event.name, event.data)
 
 
