@@ -8,7 +8,7 @@ from pydantic_core import from_json
 
 from ..engine.errors import InvalidRequest, TooLarge
 
-MAX_VALUES = 500_000
+MAX_VALUES = 100_000
 
 
 def parse(raw: bytes) -> object:

@@ -75,9 +75,10 @@ async def read_body(request: Request, kind: type[BodyT]) -> BodyT:
 
     Raises:
         InvalidRequest: not JSON, or not what `kind` takes.
-        TooLarge: longer than the settings allow.
+        TooLarge: longer than the settings or `kind` allow.
     """
-    raw = await _read_limited(request, settings_of(request).max_body_bytes)
+    limit = settings_of(request).max_body_bytes
+    raw = await _read_limited(request, min(limit, kind.max_bytes or limit))
     if raw and not raw.isspace():
         _check_content_type(request)
     if len(raw) < _LARGE:

@@ -26,11 +26,15 @@ class Body(BaseModel):
 
     A key whose value is null counts as not given. In the fields named by `clearable` null is kept and means
     "clear this"; `model_fields_set` tells it from a field that was not sent.
+
+    `max_bytes` is the longest JSON that is read for a body of this kind, None being the server's own limit. What is
+    stored as one object has a small one: pages hold a hundred of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     clearable: ClassVar[frozenset[str]] = frozenset()
+    max_bytes: ClassVar[int | None] = 4 * 1024 * 1024
 
     @model_validator(mode="before")
     @classmethod

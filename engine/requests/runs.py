@@ -15,7 +15,7 @@ from .base import (
     TopP,
     problem,
 )
-from .threads import CreateMessage, CreateThread
+from .threads import CreateThread, Messages
 from .tools import ResponseFormat, ToolChoice, ToolResourceIds, Tools
 
 TokenBudget = Annotated[Integer, Field(ge=1)]
@@ -58,7 +58,7 @@ class CreateRun(RunSettings):
 
     reasoning_effort: ReasoningEffort | None = None
     additional_instructions: Instructions | None = None
-    additional_messages: tuple[CreateMessage, ...] = ()
+    additional_messages: Messages = ()
 
 
 class CreateThreadAndRun(RunSettings):

@@ -81,6 +81,8 @@ class ModifyStoreFile(Body):
 class CreateBatch(Body):
     """POST /vector_stores/{id}/file_batches: exactly one of `file_ids` and `files`."""
 
+    max_bytes: ClassVar[int | None] = None  # its files are objects of their own
+
     file_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=2000)] | None = None
     files: Annotated[tuple[CreateStoreFile, ...], Field(min_length=1, max_length=2000)] | None = (
         None

@@ -15,6 +15,7 @@ from .base import (
     TopP,
     choose,
     problem,
+    rule,
     without_nulls,
     wrong_type,
 )
@@ -71,6 +72,11 @@ class ModifyAssistant(Body):
 # --- messages --------------------------------------------------------------------------------------
 
 Text = Annotated[str, Field(max_length=256_000)]
+MOST_MESSAGES = 1000
+"""In one request: they are stored in one transaction, and nobody else can write meanwhile."""
+_MOST_PARTS = 500
+_MOST_ATTACHMENTS = 500
+_MOST_CHARACTERS = 1_024_000  # of all parts of a message
 
 
 class _TextPart(Body):
@@ -131,7 +137,7 @@ _Part = Annotated[_TextPart | _ImageFilePart | _ImageUrlPart, Field(discriminato
 ContentPart = Annotated[objects.Content, BeforeValidator(_part, json_schema_input_type=_Part)]
 
 _CONTENT: TypeAdapter[tuple[objects.Content, ...]] = TypeAdapter(
-    Annotated[tuple[ContentPart, ...], Field(min_length=1)]
+    Annotated[tuple[ContentPart, ...], Field(min_length=1, max_length=_MOST_PARTS)]
 )
 
 
@@ -142,7 +148,20 @@ def _content(value: Any) -> Any:
         return value
     if not isinstance(value, list | tuple):
         raise wrong_type("a string or an array of content parts")
-    return _CONTENT.validate_python(value)
+    parts = _CONTENT.validate_python(value)
+    characters = sum(map(_characters, parts))
+    if characters > _MOST_CHARACTERS:
+        raise rule(
+            f"Invalid 'content': its parts come to {characters} characters. A message has {_MOST_CHARACTERS} at most."
+        )
+    return parts
+
+
+def _characters(part: objects.Content) -> int:
+    """What a part keeps in the message itself; an uploaded image is kept elsewhere."""
+    if isinstance(part, objects.TextContent):
+        return len(part.text.value)
+    return len(part.image_url.url) if isinstance(part, objects.ImageUrlContent) else 0
 
 
 class CreateMessage(Body):
@@ -152,10 +171,15 @@ class CreateMessage(Body):
     content: Annotated[
         str | tuple[objects.Content, ...],
         BeforeValidator(
-            _content, json_schema_input_type=Text | Annotated[list[_Part], Field(min_length=1)]
+            _content,
+            json_schema_input_type=Text
+            | Annotated[list[_Part], Field(min_length=1, max_length=_MOST_PARTS)],
         ),
     ]
-    attachments: tuple[Annotated[objects.Attachment, BeforeValidator(without_nulls)], ...] = ()
+    attachments: Annotated[
+        tuple[Annotated[objects.Attachment, BeforeValidator(without_nulls)], ...],
+        Field(max_length=_MOST_ATTACHMENTS),
+    ] = ()
     metadata: Metadata = Field(default_factory=dict)
 
     def parts(self) -> tuple[objects.Content, ...]:
@@ -172,10 +196,15 @@ class ModifyMetadata(Body):
 # --- threads ---------------------------------------------------------------------------------------
 
 
+Messages = Annotated[tuple[CreateMessage, ...], Field(max_length=MOST_MESSAGES)]
+
+
 class CreateThread(Body):
     """POST /threads, and the thread inside create-and-run."""
 
-    messages: tuple[CreateMessage, ...] = ()
+    max_bytes: ClassVar[int | None] = None  # its messages are objects of their own
+
+    messages: Messages = ()
     tool_resources: ToolResourcesBody | None = None
     metadata: Metadata = Field(default_factory=dict)
 

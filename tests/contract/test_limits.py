@@ -198,6 +198,7 @@ ALL: list[Limit] = [
     *settings_limits("changed assistant"),
     *resource_limits("changed assistant", seeds=False),
     *map_limits("thread", "metadata"),
+    array_limit("thread", "messages", USER, 1000),
     *map_limits("thread", "messages[0].metadata"),
     text_limit("thread", "messages[0].content", 256_000),
     *resource_limits("thread"),
@@ -211,8 +212,11 @@ ALL: list[Limit] = [
     *map_limits("message", "metadata"),
     text_limit("message", "content", 256_000),
     text_limit("message", "content[0].text", 256_000, {"content": [{"type": "text"}]}),
+    array_limit("message", "content", {"type": "text", "text": "a"}, 500),
+    array_limit("message", "attachments", {"file_id": "{file}"}, 500),
     *run_limits("run"),
     text_limit("run", "additional_instructions", 256_000),
+    array_limit("run", "additional_messages", USER, 1000),
     text_limit("run", "additional_messages[0].content", 256_000),
     *run_limits("thread and run"),
     text_limit("thread and run", "thread.messages[0].content", 256_000),
@@ -286,6 +290,30 @@ async def test_a_limit(web: Web, limit: Limit) -> None:
         path = place.format(**ids, thread=(await web.thread("hi"))["id"])
         error = await web.refused("POST", path, json=filled(put(body, limit.param, value), ids))
         assert (message, "invalid_request_error", limit.named or limit.param, code) == told(error)
+
+
+@pytest.mark.parametrize("kind", ["text", "image_url"])
+async def test_all_parts_of_a_message_together_have_a_limit(web: Web, kind: str) -> None:
+    """Four texts or data URLs of full length are taken, one character more is not: a page holds a hundred messages."""
+    prefix = "data:image/png;base64," if kind == "image_url" else ""
+    full = prefix + "A" * (256_000 - len(prefix))
+    part = {"type": kind, kind: {"url": full} if prefix else full}
+    path = f"/threads/{(await web.thread('hi'))['id']}/messages"
+    await web.post(path, {"role": "user", "content": [part] * 4})
+    more = [*[part] * 4, {"type": "text", "text": "b"}]
+    error = await web.refused("POST", path, json={"role": "user", "content": more})
+    assert told(error)[0] == (
+        "Invalid 'content': its parts come to 1024001 characters. A message has 1024000 at most."
+    )
+    assert "content" == error["param"]
+
+
+@pytest.mark.parametrize("place", ["assistant", "message", "run", "thread and run", "store"])
+async def test_what_becomes_one_object_is_sent_in_4_mib(web: Web, place: str) -> None:
+    """A longer body is not read: a page holds a hundred such objects, and every event of a run has it whole."""
+    path = PLACES[place][0].format(thread=(await web.thread("hi"))["id"])
+    error = await web.refused("POST", path, status=413, content=b" " * (4 * 1024 * 1024 + 1))
+    assert error["message"].startswith("Maximum content size limit (4194304) exceeded")
 
 
 async def test_an_overlap_is_at_most_half(web: Web) -> None:
