@@ -71,7 +71,7 @@ class Services:
         self.models = ModelList(core)
         self.health: Health = root.health if root else Health(core)
         self.overview = Overview(core.store)
-        self.export = Export(core.store, core.clock)
+        self.export = Export(core.store, core.clock, root.export.turn if root else None)
 
     def of(self, project: str) -> "Services":
         """The services of one project, whichever these are of."""

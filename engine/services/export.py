@@ -1,13 +1,14 @@
 """A thread with everything that happened in it, written out for other programs (an extension).
 
 The export is one snapshot: what changes while it is written is not in it. Records are written as they are read, a page
-at a time, so a thread of any size takes little memory. It blocks nobody, but keeps one of the store's readers busy, so
-write to a file and not to a client.
+at a time, so a thread of any size takes little memory. It keeps one of the store's few readers busy, so write to a file
+and not to a client; exports take turns, or a handful would leave no reader for anybody else.
 
 The format has a name and a version (docs/streams.md); a change that readers could stumble over gets a new version.
 What is not in it: the bytes of files, and vector stores.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, BinaryIO, TypeVar
@@ -37,11 +38,15 @@ class ExportFormat(StrEnum):
 
 
 class Export:
-    """Exports of the threads in a store, or in the part of it that one project sees."""
+    """Exports of the threads in a store, or in the part of it that one project sees.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    Those with the same `turn` are written one after the other.
+    """
+
+    def __init__(self, store: Store, clock: Clock, turn: asyncio.Lock | None = None) -> None:
         self._store = store
         self._clock = clock
+        self.turn = turn or asyncio.Lock()
 
     async def write(self, thread_id: str, target: BinaryIO, form: ExportFormat) -> None:
         """Write a thread to `target`, which may block.
@@ -59,7 +64,8 @@ class Export:
                 target.write(chunk)
 
         try:
-            await self._store.read(export)
+            async with self.turn:
+                await self._store.read(export)
         except OSError as error:
             reason = error.strerror or str(error)
             raise StorageFault(f"The export could not be written: {reason}.") from error

@@ -1,6 +1,8 @@
 """What the original never had: a list of all threads, and a thread written out whole."""
 
+import asyncio
 import json
+import threading
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +24,7 @@ from local_assistants.engine.objects import (
     Thread,
 )
 from local_assistants.engine.ports import Emit, ToolResult, ToolSession, Transaction
+from local_assistants.engine.requests import CreateThread
 from local_assistants.engine.services import ExportFormat
 from local_assistants.engine.states import MessageStatus
 from tests.support.clock import START
@@ -343,6 +346,41 @@ async def test_a_long_thread_does_not_fill_the_memory(tmp_path: Path) -> None:
             tracemalloc.stop()
     assert target.size > 24_000_000
     assert peak < target.size / 4
+
+
+class Stuck(BytesIO):
+    """Takes nothing until it is let."""
+
+    def __init__(self, let: threading.Event) -> None:
+        super().__init__()
+        self._let = let
+
+    def write(self, data: Any) -> int:
+        """Wait, then take it."""
+        self._let.wait()
+        return super().write(data)
+
+
+async def test_exports_leave_the_store_s_readers_to_others(tmp_path: Path) -> None:
+    """Eight projects export to disks that stand still, and what anybody asks for is answered meanwhile."""
+    let = threading.Event()
+    async with house(tmp_path) as home:
+        projects = [home.services.of(f"p{number}") for number in range(8)]
+        threads = [await each.threads.create(CreateThread()) for each in projects]
+        targets = [Stuck(let) for _ in projects]
+        exports = [
+            asyncio.create_task(each.export.write(thread.id, target, ExportFormat.JSONL))
+            for each, thread, target in zip(projects, threads, targets, strict=True)
+        ]
+        await asyncio.sleep(0)  # now each has asked for its reader
+        try:
+            async with asyncio.timeout(10):
+                found = await projects[0].threads.get(threads[0].id)
+        finally:
+            let.set()
+        await asyncio.gather(*exports)
+    assert threads[0].id == found.id
+    assert all(b'"type":"end"' in target.getvalue() for target in targets)
 
 
 # --- whose they are --------------------------------------------------------------------------------
