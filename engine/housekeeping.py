@@ -5,10 +5,10 @@ since another process on the same data may have made something that expires. It 
 is in the store, so a restart goes on where it stopped, and two processes may keep house together.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
+from .background import Background
 from .core import Core
 from .objects import File, UploadRecord, VectorStore
 from .ports import Transaction
@@ -20,48 +20,28 @@ _log = logging.getLogger("local_assistants.housekeeping")
 _KEYS_AT_ONCE = 1000
 
 
-class Housekeeping:
+class Housekeeping(Background):
     """The one task that tidies up. `start` it once."""
 
     def __init__(self, core: Core) -> None:
+        super().__init__()
         self._core = core
-        self._wanted = asyncio.Event()
         self._next = 0.0  # when there is something to do
         self._next_sweep = 0.0
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin at once."""
-        self._wanted.set()
-        self._task = asyncio.create_task(self._work())
-
-    async def stop(self) -> None:
-        """Stop; what is left is done after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def wake(self) -> None:
-        """Time has passed."""
-        self._wanted.set()
-
-    async def _work(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            now = self._core.clock.now()
-            if now < self._next:
-                continue
-            try:
-                await self.expire()
-                if now >= self._next_sweep:
-                    await self.sweep()
-                    self._next_sweep = now + self._core.settings.orphan_age
-                self._next = await self._due_next(now)
-            except (
-                Exception
-            ):  # whatever one file's index or disk does, the rest has to be looked after
-                _log.exception("housekeeping failed; the next heartbeat tries again")
+    async def _once(self) -> None:
+        now = self._core.clock.now()
+        if now < self._next:
+            return
+        try:
+            await self.expire()
+            if now >= self._next_sweep:
+                await self.sweep()
+                self._next_sweep = now + self._core.settings.orphan_age
+            self._next = await self._due_next(now)
+        # Whatever one file's index or disk does, the rest has to be looked after.
+        except Exception:
+            _log.exception("housekeeping failed; the next heartbeat tries again")
 
     async def _due_next(self, now: float) -> float:
         due = await self._core.store.read(lambda tx: tx.next_due())

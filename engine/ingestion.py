@@ -8,6 +8,7 @@ import asyncio
 import logging
 from time import perf_counter
 
+from .background import Background
 from .core import Core
 from .errors import AssistantsError, InvalidRequest, UnsupportedFile
 from .expiry import find_file
@@ -21,44 +22,25 @@ _RETRY_AFTER = 1.0
 _LOOK_EVERY = 1.0  # seconds; a long file may be removed meanwhile, and others wait behind it
 
 
-class Ingestion:
-    """The one task that indexes. `wake` it when files were added."""
+class Ingestion(Background):
+    """The one task that indexes. `wake` it when files were added; a file cut short by `stop` is indexed again."""
 
     def __init__(self, core: Core) -> None:
+        super().__init__()
         self._core = core
-        self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._counted = False
 
-    async def start(self) -> None:
-        """Begin with what is waiting."""
-        self._wanted.set()
-        self._task = asyncio.create_task(self._work())
-
-    async def stop(self) -> None:
-        """Stop; a file being indexed is indexed again at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def wake(self) -> None:
-        """Files were added."""
-        self._wanted.set()
-
-    async def _work(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            try:
-                if not self._counted:
-                    await self._core.store.write(_recount_unfinished)
-                    self._counted = True
-                while (waiting := await self._core.store.read(_next_waiting)) is not None:
-                    await self._index(waiting)
-            except AssistantsError:
-                _log.exception("ingestion stopped for a moment")
-                await self._core.clock.sleep(_RETRY_AFTER)
-                self._wanted.set()
+    async def _once(self) -> None:
+        try:
+            if not self._counted:
+                await self._core.store.write(_recount_unfinished)
+                self._counted = True
+            while (waiting := await self._core.store.read(_next_waiting)) is not None:
+                await self._index(waiting)
+        except AssistantsError:
+            _log.exception("ingestion stopped for a moment")
+            await self._core.clock.sleep(_RETRY_AFTER)
+            self.wake()
 
     async def _index(self, item: VectorStoreFile) -> None:
         indexed, error, began = Indexed(0, 0), None, perf_counter()
