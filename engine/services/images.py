@@ -1,6 +1,6 @@
 """Images that clients put into messages: what a vision model could read, else refused before anything is stored.
 
-Looks at names and purposes only: it opens no file and fetches no URL (nothing here ever does; a backend gets the URL as it is).
+Looks at names and purposes only: it opens no file and fetches no URL. Nothing here ever does: a backend gets the URL.
 """
 
 import re
