@@ -71,7 +71,8 @@ class Services:
         self.models = ModelList(core)
         self.health: Health = root.health if root else Health(core)
         self.overview = Overview(core.store)
-        self.export = Export(core.store, core.clock, root.export.turn if root else None)
+        turn = root.export.turn if root else None
+        self.export: Export = Export(core.store, core.clock, turn)
 
     def of(self, project: str) -> "Services":
         """The services of one project, whichever these are of."""
