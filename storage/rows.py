@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from ..engine import objects
 from ..engine.errors import StorageFault
@@ -37,8 +38,11 @@ def clean_search_text(text: str) -> str:
 
 
 def encode(value: Any) -> str:
-    """JSON text of a wire value."""
-    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """JSON text of a wire value. NaN and the infinities are kept, as words."""
+    try:
+        return to_json(value, inf_nan_mode="constants").decode()
+    except ValueError:  # half a character, which UTF-8 has no form for
+        return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def encode_model(model: BaseModel) -> str:
