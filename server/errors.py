@@ -44,6 +44,12 @@ class Forbidden(InvalidRequest):
     status = 403
 
 
+class Stopping(ServerFault):
+    """The server is being stopped and waits for nothing more."""
+
+    status = 503
+
+
 def error_response(
     error: AssistantsError,
     dialect: Dialect = Dialect.OPENAI,

@@ -3,7 +3,9 @@
 Plain ASGI, so that streams flow through untouched. Knows no route and no service.
 """
 
+import asyncio
 import logging
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -19,12 +21,13 @@ from . import docs
 from .access import enter_project
 from .dialect import Dialect, dialect_of, rewrite
 from .door import Door
-from .errors import REQUEST_ID, Forbidden, error_response, unforeseen
+from .errors import REQUEST_ID, Forbidden, Stopping, error_response, unforeseen
 from .settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 OPEN_PATHS = docs.OPEN_PATHS | {"/healthz", "/readyz"}
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s/?#@\\:\[\]]+))(?::[0-9]*)?")
 BETA_PATHS = ("/v1/assistants", "/v1/threads")
 
 
@@ -47,6 +50,14 @@ class Gate:
         try:
             await self._check(scope)
             await self.app(scope, receive, answer.send)
+        except (
+            asyncio.CancelledError
+        ):  # by the server that stops; it would answer with a body of its own
+            if not answer.started:
+                stopping = Stopping("The server was stopped before it could answer. Try again.")
+                response = error_response(stopping, dialect_of(scope), {"retry-after": "1"})
+                await response(scope, receive, answer.send)
+            raise
         except ClientDisconnect:
             log.debug("%s went away", answer.request_id)
         except Exception as error:
@@ -99,7 +110,7 @@ def check_host(headers: Mapping[str, str], settings: ServerSettings, *, guarded:
             the Origin header names another site.
     """
     host = headers.get("host", "")
-    if not settings.serves(_host_name(f"//{host}") or "", guarded=guarded):
+    if not settings.serves(_host_name(host), guarded=guarded):
         raise Forbidden(
             f"The host name '{host[:200]}' is not served here. Whoever runs this server can allow it: "
             "'serve --allowed-host NAME'."
@@ -119,11 +130,10 @@ def urlsplit_netloc(url: str) -> str:
         return ""
 
 
-def _host_name(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
+def _host_name(host: str) -> str:
+    """The name in a Host header, in lower case; "" where there is more in it than a name and a port."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def check_beta(headers: Mapping[str, str], path: str) -> None:
