@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.answers import events_of
+
 from .streams import Streams, Told, every_stream
-from .web import Web, events_of, open_web
+from .web import Web, open_web
 
 
 @pytest.fixture

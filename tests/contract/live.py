@@ -10,9 +10,10 @@ import uvicorn
 
 from local_assistants.server.app import create_app
 from local_assistants.server.settings import ServerSettings
+from tests.support.answers import events_of
 from tests.support.engine import House
 
-from .web import Json, events_of
+from .web import Json
 
 DONE = b"event: done\ndata: [DONE]\n\n"
 

@@ -20,11 +20,12 @@ from local_assistants.engine.objects import (
     SearchText,
 )
 from local_assistants.engine.ports import Citation, Emit, Tool, ToolResult, ToolSession
+from tests.support.answers import events_of
 from tests.support.engine import CODE, FUNCTION, PATIENCE, SEARCH, ScriptedTool, calls, house
 from tests.support.runs import HANG
 
 from .live import listening, run_of
-from .web import USER, Json, Web, events_of, path_of
+from .web import USER, Json, Web, path_of
 
 Streams = dict[str, list[str]]
 """The streams of each kind, one after the other, as they came over the wire."""

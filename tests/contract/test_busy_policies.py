@@ -10,11 +10,12 @@ import pytest
 from local_assistants.engine.clock import RandomIds
 from local_assistants.engine.settings import BusyPolicy
 from local_assistants.server.settings import ServerSettings
+from tests.support.answers import error_of, events_of, json_of
 from tests.support.engine import FUNCTION, PATIENCE, calls, house
 from tests.support.runs import HANG
 
 from .live import listening
-from .web import USER, Json, Web, error_of, events_of, json_of, open_web, path_of, told
+from .web import USER, Json, Web, open_web, path_of, told
 
 QUEUE = {"x-busy-thread": "queue"}
 INTERRUPT = {"x-busy-thread": "interrupt"}

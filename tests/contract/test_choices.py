@@ -14,6 +14,7 @@ from local_assistants.engine.objects import Message, Run, RunStep
 from local_assistants.engine.ports import Citation
 from local_assistants.tools.file_search.filters import compiled
 from local_assistants.tools.file_search.parsing import ParseLimits, read_document
+from tests.support.answers import events_of
 from tests.support.clock import START
 from tests.support.engine import (
     CODE,
@@ -26,7 +27,6 @@ from tests.support.engine import (
     names,
 )
 from tests.support.runs import HANG, IDLE, SPENT
-from tests.unit.server.house import events_of
 
 from .web import USER, Json, Web, open_web, path_of
 

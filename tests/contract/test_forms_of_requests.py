@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.answers import events_of
 from tests.support.engine import CODE, FUNCTION, SEARCH
 
-from .web import USER, Json, Web, events_of, image, path_of, plainly, said_text, told
+from .web import USER, Json, Web, image, path_of, plainly, said_text, told
 
 BOTH = {"accept": "application/json, text/event-stream"}
 

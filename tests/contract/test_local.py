@@ -27,10 +27,11 @@ from local_assistants.engine.ports import Emit, ToolResult, ToolSession, Transac
 from local_assistants.engine.requests import CreateThread
 from local_assistants.engine.services import ExportFormat
 from local_assistants.engine.states import MessageStatus
+from tests.support.answers import error_of, events_of, json_of
 from tests.support.clock import START
 from tests.support.engine import CODE, FUNCTION, SEARCH, ScriptedTool, calls, house
 
-from .web import ORIGIN, USER, Json, Web, error_of, events_of, json_of, open_web, path_of, told
+from .web import ORIGIN, USER, Json, Web, open_web, path_of, told
 
 LOCAL = f"{ORIGIN}/local/threads"
 ASK = calls("add", {"a": 1})

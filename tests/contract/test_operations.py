@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.answers import error_of
 from tests.support.engine import FUNCTION, PATIENCE, calls
 
-from .web import ORIGIN, UNSETTLED, USER, Web, error_of, open_web
+from .web import ORIGIN, UNSETTLED, USER, Web, open_web
 
 TURNS = (calls("add", {"a": 1}), {"text": "Three."})
 ASKED = {"assistant_id": "{assistant}"}

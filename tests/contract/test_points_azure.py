@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from local_assistants.server.settings import ServerSettings
+from tests.support.answers import error_of
 
-from .web import ORIGIN, USER, Json, Web, error_of, open_web, plainly, told
+from .web import ORIGIN, USER, Json, Web, open_web, plainly, told
 
 PREFIXES = ("/openai", "/openai/v1", "/openai/deployments/gpt-4o")
 VERSIONS = (

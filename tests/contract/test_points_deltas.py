@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.answers import events_of
 from tests.support.engine import PATIENCE
 
 from .streams import Told
-from .web import Json, events_of, open_web, path_of
+from .web import Json, open_web, path_of
 
 
 def deltas(events: Told, kind: str) -> Iterator[tuple[str, list[Json]]]:

@@ -8,22 +8,10 @@ from typing import Any
 import pytest
 
 from local_assistants.server.settings import ServerSettings
+from tests.support.answers import error_of
 from tests.support.engine import FAST, FUNCTION, calls
 
-from .web import (
-    BAD,
-    ORIGIN,
-    USER,
-    Json,
-    Told,
-    Web,
-    error_of,
-    image,
-    open_web,
-    path_of,
-    plainly,
-    told,
-)
+from .web import BAD, ORIGIN, USER, Json, Told, Web, image, open_web, path_of, plainly, told
 
 WAITING = (calls("add", {"a": 1}, {"a": 2}),)
 

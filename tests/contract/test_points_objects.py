@@ -8,10 +8,11 @@ from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.objects import FilePath, ImageOutput, LogsOutput
 from local_assistants.engine.ports import Citation, Emit, ToolResult, ToolSession
 from local_assistants.engine.requests.base import as_array, as_object
+from tests.support.answers import events_of
 from tests.support.clock import START
 from tests.support.engine import CODE, SEARCH, ScriptedTool, calls
 
-from .web import USER, Json, Web, events_of, open_web, path_of, said_text
+from .web import USER, Json, Web, open_web, path_of, said_text
 
 
 async def test_point_19_a_string_becomes_an_array_of_text(web: Web) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from local_assistants.engine.states import RunStatus
+from tests.support.answers import events_of
 from tests.support.clock import START
 from tests.support.engine import CODE, FAST, FUNCTION, ScriptedTool, answering, calls
 from tests.support.runs import HANG, IDLE, SPENT, TWO_CALLS
-from tests.unit.server.house import events_of
 
 from .web import USER, Json, Web, open_web, path_of
 

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from local_assistants.cli.demo.server_process import ServerProcess
+from tests.support.answers import error_of, events_of, json_of
 
-from .web import USER, Json, Web, error_of, events_of, json_of, path_of, plainly, told
+from .web import USER, Json, Web, path_of, plainly, told
 
 POLL = {"X-Stainless-Poll-Helper": "true"}
 

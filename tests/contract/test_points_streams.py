@@ -20,12 +20,13 @@ from pydantic import BaseModel, TypeAdapter
 from local_assistants.engine import objects
 from local_assistants.engine.clock import RandomIds
 from local_assistants.engine.events import EventName
+from tests.support.answers import error_of, events_of
 from tests.support.engine import FUNCTION, PATIENCE, calls, house
 from tests.support.runs import HANG
 
 from .live import listening
 from .streams import KINDS, Streams, Told
-from .web import USER, Json, Web, error_of, events_of, open_web, path_of
+from .web import USER, Json, Web, open_web, path_of
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*[Dd]eprecated:DeprecationWarning"  # the SDK says so of every call

@@ -18,7 +18,8 @@ from fastapi.routing import APIRoute
 
 from local_assistants.engine.clock import RandomIds
 from local_assistants.server.app import ROUTERS, create_app
-from tests.contract.web import ORIGIN, USER, Json, Web, json_of, path_of
+from tests.contract.web import ORIGIN, USER, Json, Web, path_of
+from tests.support.answers import json_of
 from tests.support.engine import House, Turns, house
 
 ASKS: Turns = ({"tool_calls": [{"name": "weather", "arguments": {}}]},)

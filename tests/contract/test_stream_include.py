@@ -13,9 +13,10 @@ from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.events import Event
 from local_assistants.engine.objects import FileSearchDetails, LogsOutput, SearchResult, SearchText
 from local_assistants.engine.ports import Emit, ToolResult, ToolSession
+from tests.support.answers import events_of
 from tests.support.engine import FUNCTION, PATIENCE, SEARCH, ScriptedTool, calls
 
-from .web import Json, Web, events_of, open_web, path_of
+from .web import Json, Web, open_web, path_of
 
 CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 INCLUDE = {"include[]": CONTENT}

@@ -12,11 +12,12 @@ import pytest
 
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.objects import Thread
+from tests.support.answers import error_of, events_of
 from tests.support.engine import FUNCTION, PATIENCE, House, calls, house
 from tests.support.runs import HANG
 
 from .live import DONE, frames_of, last_id, listening, run_of
-from .web import USER, Json, Web, error_of, events_of, open_web, path_of, told
+from .web import USER, Json, Web, open_web, path_of, told
 
 CALL = calls("add", {"a": 1, "b": 2}, {"a": 3}, text="I have to ask.")
 ANSWER = {"text": "It said {{tool}} and that is all there is to it.\nAs ever: é, 漢, 😀."}

@@ -4,10 +4,11 @@ import json
 import re
 from pathlib import Path
 
+from tests.support.answers import events_of
 from tests.support.clock import START
 from tests.support.engine import CODE, FUNCTION, ScriptedTool, answering, calls
 
-from .web import USER, Json, Web, events_of, open_web, path_of, said_text
+from .web import USER, Json, Web, open_web, path_of, said_text
 
 BASE62, HEX = "[0-9A-Za-z]", "[0-9a-f]"
 FORMS = {

@@ -4,7 +4,6 @@ Scripted turns, tools that do as told, and a library that can be held up (tests.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from local_assistants.engine.ports import Tool
 from local_assistants.engine.settings import CoreSettings
 from local_assistants.server.app import create_app
 from local_assistants.server.settings import ServerSettings
+from tests.support.answers import error_of, json_of
 from tests.support.engine import FAST, PATIENCE, House, Turns, house
 
 Json = dict[str, Any]
@@ -115,23 +115,6 @@ def said_text(value: str) -> Json:
     return {"type": "text", "text": {"value": value, "annotations": []}}
 
 
-def json_of(answer: httpx.Response) -> Json:
-    """The body of an answer that has to be a 200."""
-    assert 200 == answer.status_code, answer.text
-    body: Json = answer.json()
-    return body
-
-
-def error_of(answer: httpx.Response) -> Json:
-    """The envelope's content; fails when the body is anything but the four-key envelope in its order."""
-    assert "application/json" == answer.headers["content-type"]
-    body: Json = answer.json()
-    assert ["error"] == list(body)
-    assert ["message", "type", "param", "code"] == list(body["error"])
-    error: Json = body["error"]
-    return error
-
-
 Told = tuple[str, str, str | None, str | None]
 BAD = "invalid_request_error"
 
@@ -149,15 +132,3 @@ def plainly(message: str, param: str | None = None, code: str | None = None) -> 
 def image(file_id: str) -> Json:
     """A part that shows a file."""
     return {"type": "image_file", "image_file": {"file_id": file_id}}
-
-
-def events_of(text: str) -> list[tuple[str, Any]]:
-    """(event, data) of every frame of a stream; `[DONE]` stays text."""
-    events: list[tuple[str, Any]] = []
-    for frame in text.split("\n\n"):
-        lines = [line for line in frame.splitlines() if line and not line.startswith(":")]
-        fields = dict(line.split(": ", 1) for line in lines)
-        if fields:
-            data = fields["data"]
-            events.append((fields["event"], data if data == "[DONE]" else json.loads(data)))
-    return events

@@ -1,6 +1,5 @@
 """A whole engine for the HTTP tests: real services, store and blobs, scripted turns, and a library of plain words."""
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from local_assistants.engine.settings import CoreSettings
 from local_assistants.server.app import create_app
 from local_assistants.server.settings import ServerSettings
 from local_assistants.storage import FileBlobs
+from tests.support.answers import events_of, json_of
 from tests.support.database import open_store
 
 Json = dict[str, Any]
@@ -188,32 +188,3 @@ async def key_beside(root: Path, project: str = "default") -> str:
     made = await Keys(store, SystemClock(), RandomIds()).create(project=project)
     await store.close()
     return made.secret
-
-
-def json_of(answer: httpx.Response) -> Json:
-    """The body of an answer that has to be a 200."""
-    assert answer.status_code == 200, answer.text
-    body: Json = answer.json()
-    return body
-
-
-def error_of(answer: httpx.Response) -> Json:
-    """The envelope's content; fails when the body is anything but the four-key envelope."""
-    body: Json = answer.json()
-    assert list(body) == ["error"]
-    assert set(body["error"]) == {"message", "type", "param", "code"}
-    error: Json = body["error"]
-    return error
-
-
-def events_of(text: str) -> list[tuple[str, Any]]:
-    """(event, data) of every frame; `[DONE]` stays text."""
-    events: list[tuple[str, Any]] = []
-    for block in text.split("\n\n"):
-        fields = dict(
-            line.split(": ", 1) for line in block.splitlines() if not line.startswith(":")
-        )
-        if fields:
-            data = fields["data"]
-            events.append((fields["event"], data if data == "[DONE]" else json.loads(data)))
-    return events

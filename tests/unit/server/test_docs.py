@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from local_assistants.server.docs import OPEN_PATHS
+from tests.support.answers import error_of
 
-from .house import House, error_of, new_key, open_house
+from .house import House, new_key, open_house
 
 ROOT = "http://localhost"
 

@@ -12,8 +12,9 @@ import pytest
 from local_assistants.engine.services import Services
 from local_assistants.server.errors import SORRY
 from local_assistants.server.settings import ServerSettings
+from tests.support.answers import error_of
 
-from .house import House, error_of, key_beside, new_key, open_house
+from .house import House, key_beside, new_key, open_house
 
 LIVE = 1.0  # seconds after which a change of another process has to be known
 BEYOND = ServerSettings(host="0.0.0.0")

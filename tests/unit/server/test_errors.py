@@ -9,8 +9,9 @@ from local_assistants.engine.errors import StorageFault
 from local_assistants.engine.objects import Model
 from local_assistants.server.app import create_app
 from local_assistants.server.errors import SORRY
+from tests.support.answers import error_of
 
-from .house import House, error_of
+from .house import House
 
 JSON = {"content-type": "application/json"}
 

@@ -7,8 +7,9 @@ import pytest
 
 from local_assistants.engine.settings import CoreSettings
 from local_assistants.engine.stored_files import clean_name
+from tests.support.answers import error_of, json_of
 
-from .house import House, error_of, json_of, open_house
+from .house import House, open_house
 
 BOUNDARY = "b0undary"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}

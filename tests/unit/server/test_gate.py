@@ -6,8 +6,9 @@ import pytest
 
 from local_assistants.server.dialect import canonical
 from local_assistants.server.settings import ServerSettings, is_loopback
+from tests.support.answers import error_of
 
-from .house import House, error_of, new_key, open_house
+from .house import House, new_key, open_house
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 
 from local_assistants.engine.errors import InvalidRequest, TooLarge
 from local_assistants.server.json_body import MAX_VALUES, parse
+from tests.support.answers import error_of
 
-from .house import House, error_of
+from .house import House
 
 JSON = {"content-type": "application/json"}
 

@@ -15,8 +15,9 @@ from openai.types.beta.threads import TextContentBlock
 
 from local_assistants.engine.settings import CoreSettings
 from local_assistants.server.app import create_app
+from tests.support.answers import error_of, events_of
 
-from .house import HELLO, Json, error_of, events_of, key_beside, open_services
+from .house import HELLO, Json, key_beside, open_services
 
 # The SDK marks every method of the Assistants API as deprecated; they are what is tested here.
 # pyright: reportDeprecated=false

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from .house import House, error_of, json_of
+from tests.support.answers import error_of, json_of
+
+from .house import House
 
 
 async def test_an_assistant_lives_its_life(house: House) -> None:

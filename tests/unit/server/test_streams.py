@@ -21,8 +21,9 @@ from local_assistants.server.sse import (
     event_stream,
     frame,
 )
+from tests.support.answers import error_of, events_of
 
-from .house import House, error_of, events_of, open_house
+from .house import House, open_house
 
 WEATHER = {"name": "weather", "arguments": {"city": "Rome"}}
 FUNCTION = {"type": "function", "function": {"name": "weather"}}

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from local_assistants.engine.settings import CoreSettings
+from tests.support.answers import error_of, json_of
 
-from .house import House, Json, error_of, json_of, open_house
+from .house import House, Json, open_house
 
 BOUNDARY = "b0undary"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
