@@ -24,7 +24,6 @@ from .ports import Store, Transaction
 _BATCH = 1000  # events read from the journal at a time
 _BACKLOG = 1024  # events a follower may lag behind in memory; beyond that it reads the journal
 _SILENCE = 1.0  # seconds without an event, after which another process may be the one that works on the run
-_REST = 50e-6  # seconds a follower for which a run's followers are left alone after they were woken
 
 
 class Until(StrEnum):
@@ -45,15 +44,16 @@ class Subscription:
         self._waiter: asyncio.Future[None] | None = None
 
     def push(self, events: Sequence[Event]) -> None:
-        """Hand over events; never blocks, and wakes nobody."""
+        """Hand over events; never blocks."""
         self._events.extend(events)
+        self._wake()
 
     async def take(self) -> list[Event]:
         """Wait for events and return all there are; none after a second of silence."""
         if not self._events:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            silence = loop.call_later(_SILENCE, self.wake)  # a third of what asyncio.timeout costs
+            silence = loop.call_later(_SILENCE, self._wake)  # a third of what asyncio.timeout costs
             try:
                 await self._waiter
             finally:
@@ -63,55 +63,25 @@ class Subscription:
         self._events.clear()
         return taken
 
-    def wake(self) -> None:
-        """Let the follower look what there is."""
+    def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-class _Audience:
-    """The followers of one run.
-
-    To wake one costs many times what an event more costs one that is awake. So events that come close upon each other
-    are told together, the more so the more followers there are: 200 wait up to 10 ms, a single one not at all.
-    """
-
-    def __init__(self) -> None:
-        self.followers: set[Subscription] = set()
-        self._rested = 0.0  # loop time from which they may be woken again
-        self._waking: asyncio.TimerHandle | None = None
-
-    def tell(self, events: Sequence[Event]) -> None:
-        """Hand events to all of them; never blocks."""
-        for follower in self.followers:
-            follower.push(events)
-        loop = asyncio.get_running_loop()
-        if self._waking is not None:
-            return
-        if loop.time() >= self._rested:
-            self._wake()
-        else:
-            self._waking = loop.call_at(self._rested, self._wake)
-
-    def _wake(self) -> None:
-        self._waking = None
-        for follower in self.followers:
-            follower.wake()
-        self._rested = asyncio.get_running_loop().time() + _REST * (len(self.followers) - 1)
 
 
 class EventFeed:
     """Followers by run, and observers of everything that is published."""
 
     def __init__(self) -> None:
-        self._audiences: dict[str, _Audience] = {}
+        self._followers: dict[str, set[Subscription]] = {}
         self.observers: list[Observer] = []
 
     def publish(self, events: Sequence[Event]) -> None:
         """Hand committed events to their run's followers."""
         for run_id, of_run in groupby(events, key=attrgetter("run_id")):
-            if audience := self._audiences.get(run_id):
-                audience.tell(tuple(of_run))
+            if followers := self._followers.get(run_id):
+                batch = tuple(of_run)
+                for follower in followers:
+                    follower.push(batch)
         for observer in self.observers:
             observer.published(events)
 
@@ -119,14 +89,14 @@ class EventFeed:
     def subscribe(self, run_id: str) -> Iterator[Subscription]:
         """A subscription to one run for the length of the block."""
         subscription = Subscription()
-        audience = self._audiences.setdefault(run_id, _Audience())
-        audience.followers.add(subscription)
+        self._followers.setdefault(run_id, set()).add(subscription)
         try:
             yield subscription
         finally:
-            audience.followers.discard(subscription)
-            if not audience.followers:
-                del self._audiences[run_id]
+            followers = self._followers[run_id]
+            followers.discard(subscription)
+            if not followers:
+                del self._followers[run_id]
 
     def follow(
         self, store: Store, run_id: str, after: int = 0, until: Until = Until.PAUSE
