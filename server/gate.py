@@ -9,7 +9,6 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -116,13 +115,13 @@ def check_host(headers: Mapping[str, str], settings: ServerSettings, *, guarded:
             "'serve --allowed-host NAME'."
         )
     origin = headers.get("origin")
-    if origin and not guarded and urlsplit_netloc(origin) != host.lower():
+    if origin and not guarded and _netloc(origin) != host.lower():
         raise Forbidden(
             f"Requests from pages of '{origin[:200]}' are refused while no API key is asked for."
         )
 
 
-def urlsplit_netloc(url: str) -> str:
+def _netloc(url: str) -> str:
     """Host and port of `url`, in lower case; "" where there are none."""
     try:
         return urlsplit(url).netloc.lower()
@@ -142,7 +141,7 @@ def check_beta(headers: Mapping[str, str], path: str) -> None:
     Raises:
         InvalidRequest: it is missing.
     """
-    values: Any = headers.get("openai-beta", "")
+    values = headers.get("openai-beta", "")
     if path.startswith(BETA_PATHS) and "assistants=v2" not in values.replace(" ", "").split(","):
         raise InvalidRequest(
             "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by setting "

@@ -48,7 +48,7 @@ def test_counting_is_not_fooled_into_a_crash(raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("headers", "content", "status"),
     [
-        ({"content-encoding": "gzip"}, b"\x1f\x8b\x08\x00", 400),
+        ({"content-encoding": "gzip"}, b"{}", 400),
         ({"content-encoding": "identity"}, b"{}", 200),
         ({"content-type": "application/json; charset=utf-8"}, '{"metadata": {"é": "ü"}}', 200),
         ({"content-type": "application/json; charset=latin-1"}, b'{"metadata": {"\xe9": ""}}', 400),
