@@ -11,10 +11,13 @@ from typing import Any
 from ..engine.errors import InvalidRequest
 
 MAX_HEAD_BYTES = 64 * 1024
-_PHRASES = {400: "Bad Request", 431: "Request Header Fields Too Large"}
+HEAD_SECONDS = 30.0
+"""For a connection's first head to come, and for one that has begun to end: else idle peers, who have shown no key
+yet, take all connections there can be."""
+_PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
-def http_options() -> dict[str, Any]:
+def http_options(head_seconds: float = HEAD_SECONDS) -> dict[str, Any]:
     """What to give to `uvicorn.Config`. No websocket is served: an upgrade is answered as the plain request it is."""
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -22,7 +25,7 @@ def http_options() -> dict[str, Any]:
     if hasattr(AutoHTTPProtocol, "on_headers_complete"):  # the other one has a bound of its own
         bases = (_Bounded, *bases)
     return {
-        "http": type("Protocol", bases, {}),
+        "http": type("Protocol", bases, {"head_seconds": head_seconds}),
         "ws": "none",
         "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
     }
@@ -56,10 +59,22 @@ class _Refusing:
 
 
 class _Bounded:
-    """Bounds the head, which the fast parser would gather without end."""
+    """Bounds the head, which the fast parser would gather without end and wait for as long."""
 
+    head_seconds = HEAD_SECONDS
     _in_head = False
     _head_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Somebody is there and has to say what for."""
+        super().connection_made(transport)  # type: ignore[misc]
+        self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        self._drop_deadline()
+        super().connection_lost(exc)  # type: ignore[misc]
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -74,8 +89,29 @@ class _Bounded:
     def data_received(self, data: bytes) -> None:
         """Parse, and refuse a head that goes on and on."""
         super().data_received(data)  # type: ignore[misc]
+        if not self._in_head:
+            self._drop_deadline()
+            return
+        self._set_deadline()
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            told = f"The request's head is longer than {MAX_HEAD_BYTES} bytes."
+            self.refuse(431, told)  # type: ignore[attr-defined]
+
+    def _set_deadline(self) -> None:
+        """From the first byte on; those that follow win no time."""
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(self.head_seconds, self._too_late)
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
         if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                told = f"The request's head is longer than {MAX_HEAD_BYTES} bytes."
-                self.refuse(431, told)  # type: ignore[attr-defined]
+            told = f"The request's head did not come within {self.head_seconds:g} seconds."
+            self.refuse(408, told)  # type: ignore[attr-defined]
+        else:
+            self.transport.close()  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from local_assistants.server.app import create_app
-from local_assistants.server.wire import MAX_HEAD_BYTES, http_options
+from local_assistants.server.wire import HEAD_SECONDS, MAX_HEAD_BYTES, http_options
 
 from .house import Json, open_services
 
@@ -20,10 +20,10 @@ POST = b"POST /v1/threads HTTP/1.1\r\n" + HOST + b"Content-Type: application/jso
 
 
 @asynccontextmanager
-async def served(root: Path) -> AsyncGenerator[int]:
+async def served(root: Path, head_seconds: float = HEAD_SECONDS) -> AsyncGenerator[int]:
     """The port of a server as `serve` sets it up."""
     async with open_services(root) as services:
-        options = http_options()
+        options = http_options(head_seconds)
         config = uvicorn.Config(create_app(services), log_level="error", lifespan="off", **options)
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -108,6 +108,52 @@ async def test_a_head_without_end_is_refused(port: int, endless: bytes) -> None:
     more = endless[-13:] * (MAX_HEAD_BYTES // 13)
     status, _, body = await answer_to(port, endless, more, more, more)
     assert (431, "invalid_request_error") == (status, envelope(body)["type"])
+
+
+async def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path) -> None:
+    """However steadily it trickles: whoever sends it has shown no key, and connections are few."""
+    async with served(tmp_path, head_seconds=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.1\r\n" + HOST)
+        trickle = asyncio.create_task(trickling(writer))
+        async with asyncio.timeout(20):
+            told = await reader.read()
+        trickle.cancel()
+        writer.close()
+    assert told.startswith(b"HTTP/1.1 408 ")
+    assert "invalid_request_error" == envelope(told.partition(b"\r\n\r\n")[2])["type"]
+
+
+async def trickling(writer: asyncio.StreamWriter) -> None:
+    """A byte of a header now and then."""
+    while True:
+        writer.write(b"x")
+        await asyncio.sleep(0.05)
+
+
+async def test_a_connection_that_asks_for_nothing_is_closed(tmp_path: Path) -> None:
+    """Without a word, since nothing was asked."""
+    async with served(tmp_path, head_seconds=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(20):
+            assert b"" == await reader.read()
+        writer.close()
+
+
+async def test_a_head_s_time_is_not_the_answer_s(tmp_path: Path) -> None:
+    """A body may take longer, also on a connection that has been used before."""
+    async with served(tmp_path, head_seconds=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(POST + b"Content-Length: 2\r\n\r\n{")
+            await asyncio.sleep(0.6)
+            writer.write(b"}")
+            async with asyncio.timeout(20):
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 ")
+                length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+                await reader.readexactly(length)
+        writer.close()
 
 
 async def test_an_upgrade_is_answered_as_a_plain_request(port: int) -> None:
