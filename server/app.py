@@ -51,9 +51,8 @@ async def readyz(request: Request, api: Api) -> Response:
     `exclude` names a part that may be missing, such as `code_interpreter`; it may be repeated.
     """
     excluded = request.query_params.getlist("exclude")
-    told = settings_of(
-        request
-    ).on_loopback  # no key is asked for here, and reasons name folders of the host
+    # No key is asked for here, and reasons name folders of the host.
+    told = settings_of(request).on_loopback
     reasons = {
         part: why if told else "It cannot be used; 'local-assistants doctor' says why."
         for part, why in (await api.health.problems(excluded)).items()

@@ -43,9 +43,8 @@ _STEP_ENDS = {
     EventName.STEP_CANCELLED: "cancelled",
     EventName.STEP_EXPIRED: "expired",
 }
-_REMEMBERED = (
-    10_000  # runs whose beginning is known; another process may end one without our hearing of it
-)
+# Runs whose beginning is known; another process may end one without our hearing of it.
+_REMEMBERED = 10_000
 
 
 class Metrics:

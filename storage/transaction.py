@@ -19,7 +19,8 @@ from . import keywords, rows, statements
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
 
-_NAMES = {name.value: name for name in EventName}  # asking the enum costs as much as fetching the row
+# Asking the enum costs as much as fetching the row.
+_NAMES = {name.value: name for name in EventName}
 
 
 class SQLiteTransaction:

@@ -1,6 +1,6 @@
 """Runs: create, follow, answer, cancel. One run that is not over per thread."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from ..chat import ChatMessage
@@ -190,8 +190,8 @@ class Runs:
         await check_position(self._core, thread_id, run_id, after)
         return self.batches(run_id, after, view)
 
-    async def _queue(self, make: Any) -> Run:
-        run: Run = await self._core.journal.commit(make)
+    async def _queue(self, make: Callable[[Unit], Run]) -> Run:
+        run = await self._core.journal.commit(make)
         self._ingestion.wake()
         self._worker.wake()
         return run
@@ -204,7 +204,7 @@ class Runs:
         self._core.models.resolve(model)
         now = self._core.now()
         truncation = body.truncation_strategy
-        effort = getattr(body, "reasoning_effort", None)
+        effort = body.reasoning_effort if isinstance(body, CreateRun) else None
         return Run(
             id=self._core.ids.new("run"),
             created_at=now,

@@ -367,7 +367,8 @@ def _check_fields(run: Run, steps: Sequence[RunStep]) -> None:
     assert (run.created_at + 600 if kept else None) == run.expires_at
     assert over == (run.usage is not None)
     assert run.usage is None or sum_usage(steps).total_tokens <= run.usage.total_tokens
-    if run.usage is not None and run.last_error is None:  # a turn that left no step is the run's alone
+    # A turn that left no step is the run's alone.
+    if run.usage is not None and run.last_error is None:
         assert sum_usage(steps) == run.usage
     assert (run.status is RunStatus.REQUIRES_ACTION) == (run.required_action is not None)
     assert (run.status is RunStatus.FAILED) == (run.last_error is not None)
