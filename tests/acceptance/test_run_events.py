@@ -24,7 +24,6 @@ from starlette.routing import Route
 
 from local_assistants.engine import requests
 from local_assistants.engine.chat import ToolCall
-from local_assistants.engine.errors import ToolFault
 from local_assistants.engine.events import Event
 from local_assistants.engine.objects import (
     FilePath,
@@ -40,6 +39,7 @@ from local_assistants.engine.requests.base import as_array, as_object
 from local_assistants.server.sse import event_stream
 from tests.support.clock import START
 from tests.support.engine import CODE, FUNCTION, SEARCH, House, ScriptedTool, calls, house
+from tests.support.tools import broken, work_for_ever
 
 RECORDED = Path(__file__).with_name("recorded")
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 2}
@@ -66,18 +66,6 @@ async def search(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult
     )
     cited = Citation(session.first_citation, "file-7", "report.pdf", quote, page=12)
     return ToolResult(quote, search=FileSearchDetails(results=(result,)), citations=(cited,))
-
-
-async def work_for_ever(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-    """Code that prints and does not end."""
-    await emit(LogsOutput(logs="working\n"))
-    await asyncio.Event().wait()
-    return ToolResult("")
-
-
-async def broken(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-    """A tool that cannot work at all."""
-    raise ToolFault("The sandbox cannot be started.")
 
 
 # --- the runs --------------------------------------------------------------------------------------

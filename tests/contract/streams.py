@@ -10,7 +10,6 @@ from typing import Any
 
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.clock import RandomIds
-from local_assistants.engine.errors import ToolFault
 from local_assistants.engine.objects import (
     FilePath,
     FileSearchDetails,
@@ -23,6 +22,7 @@ from local_assistants.engine.ports import Citation, Emit, Tool, ToolResult, Tool
 from tests.support.answers import events_of
 from tests.support.engine import CODE, FUNCTION, PATIENCE, SEARCH, ScriptedTool, calls, house
 from tests.support.runs import HANG
+from tests.support.tools import broken, work_for_ever
 
 from .live import listening, run_of
 from .web import USER, Json, Web, path_of
@@ -58,18 +58,6 @@ async def search(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult
     )
     cited = Citation(session.first_citation, "file-7", "report.pdf", quote)
     return ToolResult(quote, search=FileSearchDetails(results=(result,)), citations=(cited,))
-
-
-async def work_for_ever(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-    """Code that prints and does not end."""
-    await emit(LogsOutput(logs="working\n"))
-    await asyncio.Event().wait()
-    return ToolResult("")
-
-
-async def broken(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-    """A tool that cannot work at all."""
-    raise ToolFault("The sandbox cannot be started.")
 
 
 # --- what is done to a run while it is heard -------------------------------------------------------

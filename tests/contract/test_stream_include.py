@@ -11,10 +11,11 @@ import pytest
 
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.events import Event
-from local_assistants.engine.objects import FileSearchDetails, LogsOutput, SearchResult, SearchText
+from local_assistants.engine.objects import FileSearchDetails, SearchResult, SearchText
 from local_assistants.engine.ports import Emit, ToolResult, ToolSession
 from tests.support.answers import events_of
 from tests.support.engine import FUNCTION, PATIENCE, SEARCH, ScriptedTool, calls
+from tests.support.tools import work_for_ever
 
 from .web import Json, Web, open_web, path_of
 
@@ -33,13 +34,6 @@ async def search(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult
         content=(SearchText(text="apples and pears"),),
     )
     return ToolResult("apples", search=FileSearchDetails(results=(result,)))
-
-
-async def work_for_ever(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-    """Code that prints and does not end."""
-    await emit(LogsOutput(logs="working"))
-    await asyncio.Event().wait()
-    return ToolResult("")
 
 
 TOOLS = [ScriptedTool("file_search", search)]
