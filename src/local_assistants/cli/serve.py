@@ -38,8 +38,8 @@ def serve(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Catalogue key, name of a file in a models folder, path of a GGUF, or scripted:FILE. "
-            "Without it: the 1.5B of the catalogue.",
+            help="Catalogue key, name of a file in a models folder, path of a GGUF, or scripted:FILE (of a folder "
+            "each file is a model). Without it: the 1.5B of the catalogue.",
             envvar="LOCAL_ASSISTANTS_MODEL",
         ),
     ] = None,
