@@ -1,5 +1,6 @@
 """How routes reach the services: those of the project that the gate let the request into."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends
@@ -11,11 +12,27 @@ from ..engine.services import Services
 from .reading import well_formed_ids
 
 _PROJECT = "local_assistants.project"
+_ASK = "local_assistants.ask_again"
 
 
-def enter_project(scope: Scope, project: str) -> None:
-    """Have the request that `scope` tells of served from this project."""
+def enter_project(scope: Scope, project: str, ask_again: Callable[[], Awaitable[object]]) -> None:
+    """Have the request that `scope` tells of served from this project.
+
+    `ask_again` raises when its key opens no door any more.
+    """
     scope[_PROJECT] = project
+    scope[_ASK] = ask_again
+
+
+async def still_in(scope: Scope) -> None:
+    """For answers that take their time: whether the request's key would still let it in.
+
+    Raises:
+        AuthenticationFailed: it was revoked.
+    """
+    ask: Callable[[], Awaitable[object]] | None = scope.get(_ASK)
+    if ask is not None:
+        await ask()
 
 
 async def _services(request: Request) -> Services:

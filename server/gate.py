@@ -9,6 +9,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -76,7 +77,8 @@ class Gate:
         guarded = await self.door.is_guarded()
         check_host(headers, self.settings, guarded=guarded)
         if guarded:
-            enter_project(scope, await self.door.project(headers))
+            project = await self.door.project(headers)
+            enter_project(scope, project, partial(self.door.project, headers))
         if self.settings.require_beta_header and dialect_of(scope) is Dialect.OPENAI:
             check_beta(headers, scope["path"])
 

@@ -16,8 +16,9 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..engine.errors import AssistantsError, ServerFault
+from ..engine.errors import AssistantsError, AuthenticationFailed, ServerFault
 from ..engine.events import Event
+from .access import still_in
 from .errors import SORRY
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ DONE = b"event: done\ndata: [DONE]\n\n"
 # One line end: at the empty line of a second the SDK's parser would give out an event without data, since it remembers
 # the last id, and break on it. A comment ends with its line.
 PING = b": ping\n"
+_ASKED_EVERY = 0.5  # seconds
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
@@ -69,7 +71,10 @@ def error_frame(error: Exception) -> bytes:
 
 
 class EventStream(Response):
-    """The answer. When the client goes away, its source is closed within a second or with the next event."""
+    """The answer. When the client goes away, its source is closed within a second or with the next event.
+
+    When its key is revoked meanwhile, the stream says so as soon, and ends.
+    """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
         super().__init__(headers=HEADERS)
@@ -83,7 +88,7 @@ class EventStream(Response):
         try:
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            async with aclosing(self.chunks) as chunks:
+            async with aclosing(_while_let_in(scope, self.chunks)) as chunks:
                 async for chunk in chunks:
                     if gone.done():
                         return
@@ -92,6 +97,23 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
+
+
+async def _while_let_in(
+    scope: Scope, source: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    clock = asyncio.get_running_loop().time
+    due = clock() + _ASKED_EVERY
+    async with aclosing(source) as chunks:
+        async for chunk in chunks:
+            if clock() >= due:
+                due = clock() + _ASKED_EVERY
+                try:
+                    await still_in(scope)
+                except AuthenticationFailed as error:
+                    yield error_frame(error) + DONE
+                    return
+            yield chunk
 
 
 async def _client_gone(receive: Receive) -> None:
