@@ -73,11 +73,6 @@ class CallParser:
         return self._started
 
     @property
-    def arguments_complete(self) -> bool:
-        """Whether the arguments of the call that has begun are all there."""
-        return self._started and self.in_object and self._scanner.arguments_end is not None
-
-    @property
     def committed(self) -> bool:
         """Whether the object is sure enough a call for a grammar to take over."""
         if not self.in_object:
