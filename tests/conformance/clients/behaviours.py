@@ -70,4 +70,29 @@ BEHAVIOURS = (
         "`vector_store.files_batch`",
         "the SDK's type requires it; the hosted service sent `vector_store.file_batch`",
     ),
+    (
+        "`rewrite_query` and `ranker` of a search",
+        "accepted; the query is searched, and given back, as it was sent, and there is one ranking",
+        "rewriting would cost a turn of a small model for each search",
+    ),
+    (
+        "`quote` of a citation",
+        "the passage itself (the hosted service left it out, or empty)",
+        "older samples read it",
+    ),
+    (
+        "Deleting a busy thread",
+        "its run is cancelled first",
+        "the published documents do not say; a deletion that has to wait ten minutes is none",
+    ),
+    (
+        "`Access-Control-Allow-Origin: *`",
+        "not sent, also not for files and uploads",
+        "any web page could read what is stored here through its visitor's browser",
+    ),
+    (
+        "`openai-organization`, `openai-project`",
+        "not among the headers of an answer, ignored in a request",
+        "the key alone says which project it is",
+    ),
 )
