@@ -127,7 +127,7 @@ class RateLimited(AssistantsError):
 
     status = 429
     type = "rate_limit_error"
-    default_code = "rate_limit_exceeded"
+    default_code: ClassVar[str | None] = "rate_limit_exceeded"
 
 
 class ServerFault(AssistantsError):

@@ -16,6 +16,7 @@ from ..engine.errors import AssistantsError
 from ..engine.services import Services
 from . import docs, metrics
 from .access import Api
+from .bodies import BodyBudget
 from .door import Door
 from .errors import on_assistants_error, on_http_exception
 from .gate import Gate
@@ -102,6 +103,7 @@ def create_app(services: Services, settings: ServerSettings | None = None) -> Fa
     )
     app.state.services = services
     app.state.settings = settings
+    app.state.bodies = BodyBudget(settings.max_bodies_bytes)
     app.state.metrics = counted
     app.state.routers = (*ROUTERS, docs.router)
     for router in app.state.routers:

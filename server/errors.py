@@ -44,6 +44,20 @@ class Forbidden(InvalidRequest):
     status = 403
 
 
+class SilentBody(InvalidRequest):
+    """The rest of the body did not come. Its connection is closed: what still comes is no request."""
+
+    status = 408
+
+
+class Crowded(RateLimited):
+    """The memory for bodies is used up. No 429: it is not the client's own share."""
+
+    status = 503
+    type = "server_error"
+    default_code = None
+
+
 class Stopping(ServerFault):
     """The server is being stopped and waits for nothing more."""
 
@@ -60,6 +74,8 @@ def error_response(
     headers = dict(headers or {})
     if isinstance(error, RateLimited):
         headers.setdefault("retry-after", str(error.retry_after))
+    if isinstance(error, SilentBody):
+        headers["connection"] = "close"
     if dialect is Dialect.AZURE and error.status == 401:
         body = {"error": {"code": "401", "message": AZURE_DENIED}}
     elif dialect is Dialect.AZURE and isinstance(error, InvalidUrl):
@@ -81,8 +97,10 @@ def unforeseen(error: Exception, request_id: str) -> ServerFault:
 async def on_assistants_error(request: Request, error: Exception) -> Response:
     """An error from our own tree."""
     assert isinstance(error, AssistantsError)
-    if error.status >= 500:
-        where = request.scope.get(REQUEST_ID), request.method, original_path(request.scope)
+    where = request.scope.get(REQUEST_ID), request.method, original_path(request.scope)
+    if isinstance(error, Crowded):  # no fault, and whoever brings it about could fill the log
+        log.warning("request %s, %s %s: %s", *where, error)
+    elif error.status >= 500:
         log.error("request %s, %s %s: %s", *where, error, exc_info=error)
     return error_response(error, dialect_of(request.scope))
 

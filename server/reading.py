@@ -5,7 +5,7 @@ Everything odd is refused here with the API's own words, so that routes and serv
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeVar, cast
 
@@ -18,6 +18,7 @@ from ..engine.ports import PageQuery
 from ..engine.requests import Body
 from ..engine.services import ExportFormat, Services
 from ..engine.settings import CoreSettings
+from .bodies import BodyBudget, chunks_of
 from .json_body import parse
 from .settings import ServerSettings
 from .validation import invalid_request, out_of_range, unsupported_value, wrong_type
@@ -76,14 +77,17 @@ async def read_body(request: Request, kind: type[BodyT]) -> BodyT:
     Raises:
         InvalidRequest: not JSON, or not what `kind` takes.
         TooLarge: longer than the settings or `kind` allow.
+        SilentBody: its rest did not come.
+        Crowded: the bodies of other requests leave no room for it.
     """
     limit = settings_of(request).max_body_bytes
-    raw = await _read_limited(request, min(limit, kind.max_bytes or limit))
-    if raw and not raw.isspace():
-        _check_content_type(request)
-    if len(raw) < _LARGE:
-        return _checked(kind, raw)
-    return await asyncio.to_thread(_checked, kind, raw)
+    with cast(BodyBudget, request.app.state.bodies).share() as hold:
+        raw = await _read_limited(request, min(limit, kind.max_bytes or limit), hold)
+        if raw and not raw.isspace():
+            _check_content_type(request)
+        if len(raw) < _LARGE:
+            return _checked(kind, raw)
+        return await asyncio.to_thread(_checked, kind, raw)
 
 
 def _checked(kind: type[BodyT], raw: bytes) -> BodyT:
@@ -94,15 +98,16 @@ def _checked(kind: type[BodyT], raw: bytes) -> BodyT:
         raise invalid_request(error) from None
 
 
-async def _read_limited(request: Request, limit: int) -> bytes:
+async def _read_limited(request: Request, limit: int, hold: Callable[[int], None]) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:18]) > limit:
         raise _too_large(limit, int(declared[:18]))
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in chunks_of(request, settings_of(request).body_silence):
         body += chunk
         if len(body) > limit:
             raise _too_large(limit, len(body))
+        hold(len(body))
     return bytes(body)
 
 

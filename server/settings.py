@@ -21,6 +21,8 @@ class ServerSettings:
             key is asked for, and any address (no name) while none is.
         require_beta_header: insist on `OpenAI-Beta: assistants=v2` as the hosted service did.
         max_body_bytes: largest JSON body.
+        max_bodies_bytes: memory for JSON bodies on their way in; a body that finds no room is refused with 503.
+        body_silence: seconds without a byte after which a body, JSON or a form, is no longer waited for.
         poll_after_ms: what clients are told to wait between two polls, in milliseconds.
         busy_thread: what becomes of a new message or run while a run holds its thread; a request may say otherwise.
         busy_wait: seconds that a request may wait for a busy thread at most.
@@ -32,6 +34,8 @@ class ServerSettings:
     allowed_hosts: frozenset[str] = field(default_factory=frozenset[str])
     require_beta_header: bool = False
     max_body_bytes: int = 64 * MIB
+    max_bodies_bytes: int = 256 * MIB
+    body_silence: float = 60.0
     poll_after_ms: int = 100
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0

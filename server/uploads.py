@@ -14,8 +14,9 @@ from starlette.requests import Request
 
 from ..engine.errors import InvalidRequest, TooLarge
 from ..engine.requests.uploads import LONGEST_LIFE, SHORTEST_LIFE
+from .bodies import chunks_of
 from .multipart import Form, read_form
-from .reading import limits_of
+from .reading import limits_of, settings_of
 from .validation import missing, out_of_range, unsupported_value, wrong_type
 
 _CHUNK = 1 << 20
@@ -41,6 +42,7 @@ async def read_file_form(request: Request) -> AsyncGenerator[FileForm, None]:
     Raises:
         InvalidRequest: not multipart, broken, or a field is missing or wrong.
         TooLarge: the file is over the limit.
+        SilentBody: the rest of the form did not come.
     """
     limit = limits_of(request).max_file_bytes
     form = await _read(request, limit, bare_file="file")
@@ -62,6 +64,7 @@ async def read_part_form(request: Request) -> AsyncGenerator[AsyncIterator[bytes
     Raises:
         InvalidRequest: not multipart, broken, or there is no `data`.
         TooLarge: the part is over the limit.
+        SilentBody: the rest of the form did not come.
     """
     limit = limits_of(request).max_part_bytes
     form = await _read(request, limit, bare_file="data")
@@ -94,7 +97,7 @@ async def _read(request: Request, most: int, bare_file: str | None = None) -> Fo
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     read = 0
-    async for chunk in request.stream():
+    async for chunk in chunks_of(request, settings_of(request).body_silence):
         read += len(chunk)
         if read > limit:
             raise _too_large(limit, read)

@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 from local_assistants.server.app import create_app
+from local_assistants.server.settings import ServerSettings
 from local_assistants.server.wire import HEAD_SECONDS, MAX_HEAD_BYTES, http_options
 
 from .house import Json, open_services
@@ -20,11 +21,14 @@ POST = b"POST /v1/threads HTTP/1.1\r\n" + HOST + b"Content-Type: application/jso
 
 
 @asynccontextmanager
-async def served(root: Path, head_seconds: float = HEAD_SECONDS) -> AsyncGenerator[int]:
+async def served(
+    root: Path, head_seconds: float = HEAD_SECONDS, settings: ServerSettings | None = None
+) -> AsyncGenerator[int]:
     """The port of a server as `serve` sets it up."""
     async with open_services(root) as services:
         options = http_options(head_seconds)
-        config = uvicorn.Config(create_app(services), log_level="error", lifespan="off", **options)
+        app = create_app(services, settings)
+        config = uvicorn.Config(app, log_level="error", lifespan="off", **options)
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             task = asyncio.create_task(server.serve([listener]))
