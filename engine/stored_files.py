@@ -125,12 +125,11 @@ def drop_parts(tx: Transaction, upload_id: str) -> list[str]:
 
 
 async def erase_parts(core: Core, part_ids: Sequence[str]) -> None:
-    """Drop the bytes of parts; what the disk refuses now is left to housekeeping."""
-    for part_id in part_ids:
-        try:
-            await core.blobs.delete(part_id)
-        except AssistantsError:
-            _log.exception("the bytes of part %s could not be removed", part_id)
+    """Drop the bytes of parts; what the disk refuses now, or a crash brings back, is left to housekeeping."""
+    try:
+        await core.blobs.delete_all(part_ids)
+    except AssistantsError:
+        _log.exception("the bytes of some parts could not be removed")
 
 
 async def _chunks(source: bytes | Path | AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -241,6 +241,14 @@ class BlobStore(Protocol):
 
     async def delete(self, key: str) -> None: ...
 
+    async def delete_all(self, keys: Sequence[str]) -> None:
+        """Drop the bytes of many without waiting for the disk: a crash of the machine may bring back some.
+
+        Raises:
+            StorageFault: some could not be dropped; all others are.
+        """
+        ...
+
     async def keys(self, older_than: float) -> list[str]:
         """Keys of all bytes that were written at least `older_than` seconds ago, by the file system's clock."""
         ...

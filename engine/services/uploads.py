@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 
 from ..core import Core
 from ..errors import AssistantsError, IllegalTransition, InvalidRequest, StorageFault
@@ -30,6 +30,7 @@ class Uploads:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._completing: set[str] = set()
 
     async def create(self, body: CreateUpload) -> Upload:
         """A new upload, open for parts.
@@ -100,10 +101,30 @@ class Uploads:
         """Put the named parts together as one file; on any refusal the upload stays as it was.
 
         Raises:
-            IllegalTransition: the upload is over.
+            IllegalTransition: the upload is over, or just being completed.
             InvalidRequest: a part is unknown or named twice, or the bytes or their MD5 are not as announced.
         """
         parts = await self._core.store.read(lambda tx: self._chosen(tx, upload_id, body))
+        with self._alone(upload_id):
+            upload, part_ids = await self._put_together(upload_id, parts, body.md5)
+        await erase_parts(self._core, part_ids)
+        return upload.public()
+
+    @contextlib.contextmanager
+    def _alone(self, upload_id: str) -> Generator[None]:
+        """Refuse a second completion before it writes the whole file once more; the transaction would only after."""
+        if upload_id in self._completing:
+            raise IllegalTransition(f"Upload {upload_id} is being completed by another request.")
+        self._completing.add(upload_id)
+        try:
+            yield
+        finally:
+            self._completing.discard(upload_id)
+
+    async def _put_together(
+        self, upload_id: str, parts: Sequence[UploadPartRecord], md5: str | None
+    ) -> tuple[UploadRecord, Sequence[str]]:
+        """The upload with its file, and the ids of the parts that are left to erase."""
         file_id = self._core.ids.new("file")
         digest = hashlib.md5(usedforsecurity=False)
         try:
@@ -114,15 +135,13 @@ class Uploads:
             await self.must_be_open(upload_id)  # its parts went because it is over: says so
             raise
         try:
-            _check_md5(digest.hexdigest(), body.md5)
-            upload, part_ids = await self._core.store.write(
+            _check_md5(digest.hexdigest(), md5)
+            return await self._core.store.write(
                 lambda tx: self._finish(tx, upload_id, file_id, size)
             )
         except AssistantsError:
             await self._discard(file_id)
             raise
-        await erase_parts(self._core, part_ids)
-        return upload.public()
 
     async def cancel(self, upload_id: str) -> Upload:
         """End the upload without a file.

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,6 @@ class DeadlyBlobs(FileBlobs):
     def __init__(self, root: Path, place: str) -> None:
         super().__init__(root)
         self._place_of_death = place
-        self._deleted = 0
 
     async def write(self, key: str, chunks: AsyncIterator[bytes], limit: int) -> int:
         """As ever, for parts."""
@@ -51,12 +50,11 @@ class DeadlyBlobs(FileBlobs):
             if self._place_of_death == "while the file is written" and count > 4_000_000:
                 die()
 
-    async def delete(self, key: str) -> None:
+    async def delete_all(self, keys: Sequence[str]) -> None:
         """The parts go after the record has come."""
         if self._place_of_death == "after its record":
             die()
-        await super().delete(key)
-        self._deleted += 1
+        await super().delete_all(keys[:1])
         if self._place_of_death == "between two parts":
             die()
 

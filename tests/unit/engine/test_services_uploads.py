@@ -185,6 +185,9 @@ async def test_of_two_completions_one_wins(tmp_path: Path) -> None:
         kept = (await record(home, raced)).status
 
     assert (1, 3, 1) == (len(won), len(lost), len(files))
+    assert {f"Upload {upload_id} is being completed by another request."} == {
+        refused.message for refused in lost
+    }
     assert won[0].file == files[0]
     assert 1 == sum(isinstance(result, InvalidRequest) for result in race)
     assert ("cancelled", 1) == (kept, len(after)) or ("completed", 2) == (kept, len(after))

@@ -144,6 +144,18 @@ async def test_delete_drops_the_bytes_once(blobs: BlobStore, root: Path) -> None
         blobs.path("file-1")
 
 
+async def test_many_are_dropped_whatever_becomes_of_one(blobs: BlobStore, root: Path) -> None:
+    """Missing ones are nothing; one that the disk keeps is told of, and the others go."""
+    for key in ("file-1", "file-2", "file-3"):
+        await blobs.write(key, stream(b"abc"), limit=10)
+    stuck = blobs.path("file-2")
+    stuck.unlink()
+    stuck.mkdir()  # cannot be unlinked
+    with pytest.raises(StorageFault, match="data folder"):
+        await blobs.delete_all(["file-1", "file-2", "file-3", "file-4"])
+    assert [] == files_under(root)
+
+
 async def test_keys_of_bytes_by_their_age(blobs: BlobStore) -> None:
     """Those written long enough ago; none that is still being written."""
     for key in ("old", "new"):
