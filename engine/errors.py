@@ -18,6 +18,7 @@
         ├── ToolFault            500  a tool cannot work at all (a failed call is no fault, it is output)
         │   └── SandboxUnavailable
         ├── StorageFault         500  the disk or the database refused
+        │   └── InsufficientStorage  507  the disk is full, or nearly
         └── MissingDependency    500  an optional package is not installed; names the command
 
 Each class carries the API's HTTP status, type and code (contract, section 5). Foreign exceptions are mapped to
@@ -154,6 +155,12 @@ class SandboxUnavailable(ToolFault):
 
 class StorageFault(ServerFault):
     """The disk or the database refused; what was acknowledged before stands."""
+
+
+class InsufficientStorage(StorageFault):
+    """The disk is full, or so nearly that what is left is kept for what must go on; nothing was kept."""
+
+    status = 507
 
 
 class MissingDependency(ServerFault):

@@ -37,6 +37,7 @@ class CoreSettings:
         max_upload_bytes: largest file that comes in parts; also all parts of one upload together.
         upload_lifetime: an upload that is not completed this long after its creation expires.
         housekeeping: what expires is looked for at its time, and at least this often.
+        min_free_bytes: no file and no part is taken in while the data folder's disk has less room than this left.
         orphan_age: bytes that nothing names are removed when they are this old; younger ones may be on their way.
     """
 
@@ -57,4 +58,5 @@ class CoreSettings:
     max_upload_bytes: int = 8192 * MIB
     upload_lifetime: int = 3600
     housekeeping: float = 30.0
+    min_free_bytes: int = 256 * MIB
     orphan_age: float = 3600.0

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
@@ -23,24 +24,28 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from ..engine.errors import StorageFault, TooLarge
+from ..engine.errors import InsufficientStorage, StorageFault, TooLarge
 from .faults import system_fault
 
 T = TypeVar("T")
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _GATHER = 1 << 20  # bytes gathered before a thread writes them
+_STRETCH = 64 << 20  # bytes written between two looks at the disk's free space
 
 
 class FileBlobs:
     """The `BlobStore` port over the folder `root`, made when missing.
 
+    Nothing is taken in while its disk has less than `min_free_bytes` left: the database beside it needs room, too.
+
     Raises:
         StorageFault: the folder cannot be made or written to.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, min_free_bytes: int = 0) -> None:
         self._root = Path(root)
+        self._min_free = min_free_bytes
         self._incoming = self._root / "incoming"
         with _mapped(self._root):
             _make_folder(self._root)
@@ -52,6 +57,7 @@ class FileBlobs:
 
         Raises:
             TooLarge: more than `limit` bytes came; nothing is kept.
+            InsufficientStorage: the disk has too little room left; nothing is kept.
             StorageFault: the disk refused, or `key` is no key; nothing is kept.
         """
         place = self._place(key)
@@ -103,8 +109,9 @@ class FileBlobs:
     async def _receive(
         self, incoming: "_Incoming", chunks: AsyncIterator[bytes], limit: int
     ) -> int:
-        size = 0
+        size = looked = 0
         gathered = bytearray()
+        await self._in_thread(self._must_have_room)
         async for chunk in chunks:
             size += len(chunk)
             if size > limit:
@@ -113,8 +120,18 @@ class FileBlobs:
             if len(gathered) >= _GATHER:
                 await self._in_thread(partial(incoming.append, bytes(gathered)))
                 gathered.clear()
+            if size - looked >= _STRETCH:
+                looked = size
+                await self._in_thread(self._must_have_room)
         await self._in_thread(partial(incoming.append, bytes(gathered)))
         return size
+
+    def _must_have_room(self) -> None:
+        if shutil.disk_usage(self._root).free < self._min_free:
+            raise InsufficientStorage(
+                f"The server's disk has less than {self._min_free} bytes left, which are kept free. Delete files that "
+                "are no longer needed, or ask whoever runs this server for more room."
+            )
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread; a cancelled caller still waits for its end, so no two steps of a write overlap."""

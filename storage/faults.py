@@ -8,7 +8,7 @@ import errno
 import sqlite3
 from pathlib import Path
 
-from ..engine.errors import StorageFault
+from ..engine.errors import InsufficientStorage, StorageFault
 
 _SQLITE = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space and try again",
@@ -54,6 +54,7 @@ def _constraint(error: sqlite3.IntegrityError) -> str:
 
 
 def system_fault(error: OSError, path: Path) -> StorageFault:
-    """What `error` means for the folder or file at `path`."""
+    """What `error` means for the folder or file at `path`; InsufficientStorage when the disk is full."""
     reason = _SYSTEM.get(error.errno or 0) or error.strerror or str(error)
-    return StorageFault(f"The data folder {path} failed: {reason}.")
+    kind = InsufficientStorage if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFault
+    return kind(f"The data folder {path} failed: {reason}.")

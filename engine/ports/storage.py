@@ -228,6 +228,7 @@ class BlobStore(Protocol):
 
         Raises:
             TooLarge: more than `limit` bytes came; nothing is kept.
+            InsufficientStorage: the disk has too little room left; nothing is kept.
         """
         ...
 

@@ -155,7 +155,7 @@ def _core(settings: Settings) -> Core:
     library = _library(settings, store)
     return Core(
         store=store,
-        blobs=FileBlobs(settings.data / "blobs"),
+        blobs=FileBlobs(settings.data / "blobs", settings.core.min_free_bytes),
         models=models,
         tools=_tools(settings, clock, library),
         library=library,

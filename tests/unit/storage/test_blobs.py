@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import local_assistants
-from local_assistants.engine.errors import StorageFault, TooLarge
+from local_assistants.engine.errors import InsufficientStorage, StorageFault, TooLarge
 from local_assistants.engine.ports import BlobStore
 from local_assistants.storage import FileBlobs
 
@@ -97,6 +98,43 @@ async def test_the_limit_ends_an_endless_stream(blobs: BlobStore) -> None:
     with pytest.raises(TooLarge):
         await blobs.write("file-1", endless(), limit=10_000)
     assert taken == 11
+
+
+async def test_a_full_disk_takes_nothing(root: Path) -> None:
+    """What is to stay free is more than there is: 507, before a byte is read, and no trace."""
+    read = False
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal read
+        read = True
+        yield b"x"
+
+    full = FileBlobs(root, min_free_bytes=shutil.disk_usage(root.parent).total + 1)
+    with pytest.raises(InsufficientStorage, match="kept free") as refused:
+        await full.write("file-1", content(), limit=10)
+    assert (507, False, []) == (refused.value.status, read, files_under(root))
+
+
+async def test_a_disk_that_fills_up_ends_a_write(root: Path) -> None:
+    """Free space is looked at while the bytes come, too."""
+    mib = 1 << 20
+    taken = 0
+
+    async def filling() -> AsyncIterator[bytes]:
+        nonlocal taken
+        with (root.parent / "ballast").open("wb") as ballast:
+            os.posix_fallocate(ballast.fileno(), 0, 256 * mib)
+        for _ in range(100):
+            taken += 1
+            yield b"x" * mib
+
+    roomy = FileBlobs(root, min_free_bytes=shutil.disk_usage(root.parent).free - 128 * mib)
+    try:
+        with pytest.raises(InsufficientStorage):
+            await roomy.write("file-1", filling(), limit=200 * mib)
+    finally:
+        (root.parent / "ballast").unlink()
+    assert (64, []) == (taken, files_under(root))
 
 
 async def test_a_stream_that_breaks_leaves_the_old_bytes(blobs: BlobStore, root: Path) -> None:
