@@ -25,7 +25,7 @@ class CoreSettings:
         heartbeat: how often the worker extends its leases and looks for overdue runs.
         flush_interval: deltas are journaled at most this often.
         max_concurrent_runs: runs executed at a time; the rest wait in the queue.
-        max_queued_runs: runs that may wait in the queue; one more is refused with 429.
+        max_queued_runs: runs of one project that may wait in the queue; one more is refused with 429.
         max_tool_turns: turns of a run that may call engine-side tools; after that the model has to answer.
         tool_output_tokens: how much of one tool output the model reads.
         index_wait: how long a new run waits for the thread's vector store.
@@ -60,3 +60,11 @@ class CoreSettings:
     housekeeping: float = 30.0
     min_free_bytes: int = 256 * MIB
     orphan_age: float = 3600.0
+
+    @property
+    def project_share(self) -> int:
+        """How many runs of one project are executed at a time while there are other projects.
+
+        An eighth of the places, at least one, is left to these, so that their first runs start at once.
+        """
+        return max(1, self.max_concurrent_runs - max(1, self.max_concurrent_runs // 8))

@@ -127,8 +127,9 @@ class Worker:
     def _claim_some(self, most: int, tx: Transaction) -> list[Run]:
         """As many as there are places for, in one transaction: else each waits for the one before to be on disk."""
         now, lease = self._core.clock.now(), self._core.settings.lease
+        share = self._core.settings.project_share if tx.several_projects() else None
         claimed: list[Run] = []
-        while len(claimed) < most and (run := tx.claim_run(self._owner, now, lease)):
+        while len(claimed) < most and (run := tx.claim_run(self._owner, now, lease, share=share)):
             claimed.append(run)
         return claimed
 

@@ -18,21 +18,54 @@ SELECT body FROM runs
 WHERE thread_id = :thread_id AND status IN ('queued', 'in_progress', 'requires_action', 'cancelling');
 
 -- name: claim_run
--- Take the oldest run that nobody works on; two look-ups in runs_wanting_work, the second as long as a crash left runs.
+-- Take the oldest run that nobody works on, of the project with the fewest at this owner: a few look-ups a project.
+WITH RECURSIVE at_work (project) AS (
+  SELECT '' -- before the first
+  UNION ALL
+  SELECT (
+    SELECT project FROM runs INDEXED BY runs_wanting_work
+    WHERE status IN ('queued', 'in_progress', 'cancelling') AND project > at_work.project ORDER BY project LIMIT 1
+  )
+  FROM at_work WHERE at_work.project IS NOT NULL
+)
 UPDATE runs SET lease_owner = :owner, lease_until = :until
 WHERE seq = (
-  SELECT min(seq) FROM (
-    SELECT * FROM (
-      SELECT seq FROM runs INDEXED BY runs_wanting_work
-      WHERE status IN ('queued', 'in_progress', 'cancelling') AND lease_until IS NULL
-      ORDER BY seq LIMIT 1
-    )
-    UNION ALL
-    SELECT seq FROM runs INDEXED BY runs_wanting_work
-    WHERE status IN ('queued', 'in_progress', 'cancelling') AND lease_until <= :now
+  SELECT oldest FROM (
+    SELECT
+      (
+        SELECT count(*) FROM runs INDEXED BY runs_by_owner
+        WHERE lease_owner = :owner AND runs.project = at_work.project
+      ) AS held,
+      (
+        SELECT min(seq) FROM (
+          SELECT * FROM (
+            SELECT seq FROM runs INDEXED BY runs_wanting_work
+            WHERE status IN ('queued', 'in_progress', 'cancelling')
+              AND runs.project = at_work.project AND lease_until IS NULL
+            ORDER BY seq LIMIT 1
+          )
+          UNION ALL
+          SELECT seq FROM runs INDEXED BY runs_wanting_work
+          WHERE status IN ('queued', 'in_progress', 'cancelling')
+            AND runs.project = at_work.project AND lease_until <= :now
+        )
+      ) AS oldest
+    FROM at_work WHERE project <> ''
   )
+  WHERE oldest IS NOT NULL AND (:share IS NULL OR held < :share)
+  ORDER BY held, oldest LIMIT 1
 )
 RETURNING body;
+
+-- name: several_projects
+-- Whether more than one project has threads or a key that opens it.
+SELECT count(DISTINCT project) > 1 FROM (
+  SELECT min(project) AS project FROM threads
+  UNION ALL
+  SELECT max(project) FROM threads
+  UNION ALL
+  SELECT json_extract(body, '$.project') FROM api_keys WHERE json_extract(body, '$.revoked_at') IS NULL
+);
 
 -- name: claim_this_run
 -- Take one run out of turn, if nobody works on it: to end it without a place among those executed.
@@ -48,6 +81,10 @@ SELECT lease_owner FROM runs WHERE id = :run_id;
 -- name: count_queued
 -- The length of the queue (index runs_by_status).
 SELECT count(*) FROM runs WHERE status = 'queued';
+
+-- name: count_queued_of_project
+-- One project's part of it (index runs_queued).
+SELECT count(*) FROM runs INDEXED BY runs_queued WHERE status = 'queued' AND project = :project;
 
 -- name: extend_leases
 -- The heartbeat of an owner, for all it works on.

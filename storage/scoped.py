@@ -87,8 +87,23 @@ class ScopedTransaction(SQLiteTransaction):
         return super().active_run(thread_id) if self._owns_thread(thread_id) else None
 
     def claim_run(
-        self, owner: str, now: float, lease: float, run_id: str | None = None
+        self,
+        owner: str,
+        now: float,
+        lease: float,
+        run_id: str | None = None,
+        *,
+        share: int | None = None,
     ) -> Run | None:
+        """Refused."""
+        raise _no_queue()
+
+    def count_queued(self) -> int:
+        """The project's."""
+        named = self._named("count_queued_of_project", project=self._project)
+        return int(named.fetchone()[0])
+
+    def several_projects(self) -> bool:
         """Refused."""
         raise _no_queue()
 

@@ -146,9 +146,17 @@ class SQLiteTransaction:
         return None if row is None else rows.decode_model(Run, row[0])
 
     def claim_run(
-        self, owner: str, now: float, lease: float, run_id: str | None = None
+        self,
+        owner: str,
+        now: float,
+        lease: float,
+        run_id: str | None = None,
+        *,
+        share: int | None = None,
     ) -> Run | None:
-        """The oldest run that wants work and that nobody works on, or `run_id` if it is one of those.
+        """The next run that wants work and that nobody works on, or `run_id` if it is one of those.
+
+        Next is the oldest one of the project of which `owner` has the fewest; one of which it has `share` waits.
 
         It is `owner`'s for `lease` seconds now. A run that waits for its client or is over loses its lease by itself
         (a trigger), so a run claimed and not yet started cannot be claimed twice, and one that comes back from its
@@ -156,7 +164,7 @@ class SQLiteTransaction:
         """
         values = {"owner": owner, "now": now, "until": now + lease}
         if run_id is None:
-            row = self._named("claim_run", **values).fetchone()
+            row = self._named("claim_run", share=share, **values).fetchone()
         else:
             row = self._named("claim_this_run", run_id=run_id, **values).fetchone()
         return None if row is None else rows.decode_model(Run, row[0])
@@ -169,6 +177,10 @@ class SQLiteTransaction:
     def count_queued(self) -> int:
         """How many runs wait in the queue, claimed or not."""
         return int(self._named("count_queued").fetchone()[0])
+
+    def several_projects(self) -> bool:
+        """Whether more than one project has threads, or an active key to it."""
+        return bool(self._named("several_projects").fetchone()[0])
 
     def extend_leases(self, owner: str, now: float, lease: float) -> None:
         """The heartbeat: all runs of `owner` are its own until `now + lease`."""

@@ -99,22 +99,34 @@ class Transaction(Protocol):
         """The project of a thread, for what is made on its behalf; None when there is no such thread."""
         ...
 
-    # runs; the queue is the whole store's: a scoped one refuses to claim, to extend, to release, to name the overdue
+    # runs; the queue is the whole store's: a scoped one refuses to claim, to extend, to release, to name the overdue,
+    # to say whether there are other projects
     def active_run(self, thread_id: str) -> Run | None:
         """The run that is not over and so locks the thread."""
         ...
 
     def count_queued(self) -> int:
-        """How many runs wait in the queue, claimed or not, of all projects."""
+        """How many runs wait in the queue, claimed or not; a scoped store counts its project's."""
         ...
 
     def claim_run(
-        self, owner: str, now: float, lease: float, run_id: str | None = None
+        self,
+        owner: str,
+        now: float,
+        lease: float,
+        run_id: str | None = None,
+        *,
+        share: int | None = None,
     ) -> Run | None:
-        """The oldest run that wants work, or just `run_id` if it does, now owned by `owner` for `lease` seconds.
+        """The next run that wants work, or just `run_id` if it does, now owned by `owner` for `lease` seconds.
 
-        That is a queued one, or one in_progress or cancelling whose lease has lapsed.
+        That is a queued one, or one in_progress or cancelling whose lease has lapsed. Next is one of the project of
+        which `owner` has the fewest runs, among those the oldest; a project of which it has `share` has to wait.
         """
+        ...
+
+    def several_projects(self) -> bool:
+        """Whether more than one project has threads, or an active key to it."""
         ...
 
     def lease_owner(self, run_id: str) -> str | None:

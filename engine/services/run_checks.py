@@ -22,7 +22,7 @@ def check_run(tx: Transaction, core: Core, run: Run) -> None:
 
     Raises:
         InvalidRequest: tool_choice names a tool that the run has not, or JSON is asked for and nowhere mentioned.
-        RateLimited: as many runs are queued as this server takes.
+        RateLimited: as many of the project's runs are queued as this server takes.
     """
     _check_queue(tx, core)
     _check_choice(run)

@@ -37,9 +37,14 @@ def m0003_uploads(db: "Database") -> None:
     run_script(db.conn, "m0003_uploads")
 
 
+def m0004_fair(db: "Database") -> None:
+    """The project of a run, for a queue that is fair."""
+    run_script(db.conn, "m0004_fair")
+
+
 Step = Callable[["Database"], None]
 
-STEPS: tuple[Step, ...] = (m0001_first, m0002_projects, m0003_uploads)
+STEPS: tuple[Step, ...] = (m0001_first, m0002_projects, m0003_uploads, m0004_fair)
 """All steps up to this version, oldest first."""
 
 

@@ -270,6 +270,7 @@ BACKGROUND: dict[str, Callable[[Transaction], object]] = {
     "claim one": lambda tx: tx.claim_run("worker", 0.0, 10.0, "run_1"),
     "extend": lambda tx: tx.extend_leases("worker", 0.0, 10.0),
     "release": lambda tx: tx.release_run("run_1", "worker"),
+    "projects": lambda tx: tx.several_projects(),
     "overdue": lambda tx: tx.overdue_runs(0.0),
     "expired": lambda tx: tx.due(objects.File, 0.0),
     "next to expire": lambda tx: tx.next_due(),

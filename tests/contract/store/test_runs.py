@@ -2,6 +2,7 @@
 
 import pytest
 
+from local_assistants.engine.objects import ApiKey
 from local_assistants.engine.ports import Store
 from local_assistants.engine.states import RUN, RunStatus
 from tests.contract.store import samples
@@ -163,6 +164,68 @@ async def test_the_queue_is_counted(store: Store) -> None:
     await claim(store, "a", 0)
     await set_status(store, 3, RunStatus.IN_PROGRESS)
     assert 2 == await store.read(lambda tx: tx.count_queued())
+
+
+async def in_projects(store: Store, *projects: str) -> None:
+    """Store a queued run with its thread in each of these, numbered from 1 in this order."""
+    for number, project in enumerate(projects, start=1):
+        await queued(store.scoped(project), number)
+
+
+async def claim_all(store: Store, share: int | None = None) -> list[str]:
+    """The runs that one owner gets, one after the other."""
+    claimed: list[str] = []
+    while run := await store.write(lambda tx: tx.claim_run("a", 0, 10, share=share)):
+        claimed.append(run.id)
+    return claimed
+
+
+async def test_the_project_with_the_fewest_runs_at_work_is_next(store: Store) -> None:
+    """Among its runs, and among such projects, the oldest."""
+    await in_projects(store, "alpha", "alpha", "alpha", "beta", "gamma", "beta")
+    assert [1, 4, 5, 2, 6, 3] == [int(run_id[4:]) for run_id in await claim_all(store)]
+
+
+async def test_a_lapsed_run_counts_for_its_project_only(store: Store) -> None:
+    """What another owner left is taken over in its project's turn."""
+    await in_projects(store, "alpha", "alpha", "beta", "beta")
+    await store.write(lambda tx: [tx.claim_run("dead", -20, 5) for _ in range(2)])
+    assert ["run_1", "run_3", "run_2", "run_4"] == await claim_all(store)
+
+
+async def test_a_project_that_has_its_share_waits(store: Store) -> None:
+    """Until one of its runs is over; the others have their shares besides."""
+    await in_projects(store, "alpha", "alpha", "alpha", "alpha", "beta")
+    assert ["run_1", "run_5", "run_2"] == await claim_all(store, share=2)
+    await set_status(store, 1, RunStatus.COMPLETED)
+    assert ["run_3"] == await claim_all(store, share=2)
+
+
+async def test_threads_and_keys_tell_that_there_are_several_projects(store: Store) -> None:
+    """A key to another one is enough, before it is used; one that was revoked is not."""
+
+    async def several() -> bool:
+        return await store.read(lambda tx: tx.several_projects())
+
+    key = ApiKey(id="key_1", created_at=1, project="beta", ending="abcd", digest="00")
+    seen = [await several()]
+    await in_projects(store, "alpha", "alpha")
+    seen.append(await several())
+    await put(store, key)
+    seen.append(await several())
+    await put(store, key.model_copy(update={"revoked_at": 2}))
+    seen.append(await several())
+    await queued(store.scoped("beta"), 3)
+    seen.append(await several())
+    assert [False, False, True, False, True] == seen
+
+
+async def test_each_project_s_queue_is_counted(store: Store) -> None:
+    """In its view; the whole store counts all of them."""
+    await in_projects(store, "alpha", "beta", "alpha", "alpha")
+    await set_status(store, 4, RunStatus.COMPLETED)
+    views = [store.scoped("alpha"), store.scoped("beta"), store.scoped("gamma"), store]
+    assert [2, 1, 0, 3] == [await view.read(lambda tx: tx.count_queued()) for view in views]
 
 
 async def test_overdue_runs_are_those_past_their_time(store: Store) -> None:

@@ -177,6 +177,33 @@ def test_the_schema_names_the_statuses_of_the_state_table(connection: sqlite3.Co
         ) - RUN.final
 
 
+async def test_a_queue_of_before_is_divided_by_projects(tmp_path: Path) -> None:
+    """Runs stored by the version before belong to the projects of their threads."""
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as connection:
+        migrations.migrate(connection, migrations.STEPS[:3])
+        for number, project in enumerate(("alpha", "alpha", "default"), start=1):
+            run = samples.run(number)
+            connection.execute(
+                "INSERT INTO threads (id, project, created_at, body) VALUES (?, ?, 1, '{}')",
+                (run.thread_id, project),
+            )
+            connection.execute(
+                "INSERT INTO runs (id, thread_id, status, created_at, body) VALUES (?, ?, 'queued', 1, ?)",
+                (run.id, run.thread_id, run.model_dump_json()),
+            )
+    store = SQLiteStore.open(tmp_path / "store.db")
+    try:
+        claimed = await store.write(lambda tx: [tx.claim_run("a", 0.0, 10.0) for _ in range(3)])
+        counts = [
+            await store.scoped(project).read(lambda tx: tx.count_queued())
+            for project in ("alpha", "default")
+        ]
+    finally:
+        await store.close()
+    assert ["run_1", "run_3", "run_2"] == [run.id for run in claimed if run is not None]
+    assert [2, 1] == counts
+
+
 def test_what_was_stored_before_uploads_is_indexed_by_them(connection: sqlite3.Connection) -> None:
     """Files that expire, stores that expire and who lists a file are found in data of the schema before."""
     migrations.migrate(connection, migrations.STEPS[:2])
