@@ -3,19 +3,22 @@
     x-busy-thread: refuse | queue | interrupt
     x-busy-wait: seconds to wait at most, no more than the server allows
 
-A request that waits is watched: when its client goes away, it is not carried out. Knows no thread and no run.
+A request that waits is watched: when its client goes away, or its key is revoked, it is not carried out. Knows no
+thread and no run.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.requests import Request
 
 from ..engine.errors import InvalidRequest
 from ..engine.services import Patience
 from ..engine.settings import BusyPolicy
+from .access import still_in
 from .reading import settings_of
 from .validation import unsupported_value
 
@@ -34,10 +37,17 @@ async def patience_of(request: Request) -> AsyncIterator[Patience]:
     if policy is BusyPolicy.REFUSE:  # answers at once: nobody to watch
         yield Patience(policy, seconds)
         return
+    async with watched(request) as gone:
+        yield Patience(policy, seconds, gone, partial(still_in, request.scope))
+
+
+@asynccontextmanager
+async def watched(request: Request) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the request's client goes away during the block. Read the body before."""
     gone = asyncio.Event()
     watching = asyncio.create_task(_watch(request, gone))
     try:
-        yield Patience(policy, seconds, gone)
+        yield gone
     finally:
         watching.cancel()
 

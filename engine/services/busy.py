@@ -2,7 +2,8 @@
 
 Three policies: `refuse` is the API's own. `queue` waits until the thread is free, then does its work; who came first is
 served first. `interrupt` cancels the run that holds the thread and waits for its end, then goes on as `queue`; it does
-so again when a request served before it has begun another run.
+so again when a request served before it has begun another run. It cancels nothing for a request that would be refused
+anyway, nor for one that does not wait at all.
 
 It never decides whether a thread is free: the request itself does, in the transaction that changes the thread. So one
 active run per thread stays true, also among processes that share a store; order is kept within a process only. A
@@ -34,17 +35,25 @@ class Patience:
     Attributes:
         policy: what it does when the thread is busy.
         seconds: how long it waits at most; after that it is treated as `refuse` would.
+        still_in: asked after waiting, before anything is done; raises when the request may not be carried out any more.
+            None: it always may.
         gone: is set when nobody waits for the answer any more; then nothing is done. None: somebody always does.
     """
 
     policy: BusyPolicy = BusyPolicy.REFUSE
     seconds: float = 60.0
     gone: asyncio.Event | None = None
+    still_in: Callable[[], Awaitable[object]] | None = None
 
     @property
     def in_vain(self) -> bool:
         """Whether nobody waits for the answer any more."""
         return self.gone is not None and self.gone.is_set()
+
+    async def confirm(self) -> None:
+        """Return if the request may still be carried out; else `still_in` raises."""
+        if self.still_in is not None:
+            await self.still_in()
 
 
 class BusyThreads:
@@ -61,29 +70,38 @@ class BusyThreads:
         self._lines: dict[str, deque[asyncio.Event]] = {}
 
     async def enter(
-        self, thread_id: str, attempt: Callable[[], Awaitable[T]], patience: Patience
+        self,
+        thread_id: str,
+        attempt: Callable[[], Awaitable[T]],
+        patience: Patience,
+        check: Callable[[], Awaitable[object]] | None = None,
     ) -> T:
         """What `attempt` comes to once the thread lets it: it is called again after each ThreadBusy.
+
+        `check` raises what `attempt` would at a free thread; no run is interrupted for what cannot succeed.
 
         Raises:
             ThreadBusy: the thread was busy to the end of the request's patience.
             AssistantsError: whatever else `attempt` raises, at once.
         """
-        if patience.policy is BusyPolicy.REFUSE:
+        if patience.policy is BusyPolicy.REFUSE or patience.seconds <= 0:
             return await attempt()
+        interrupts = patience.policy is BusyPolicy.INTERRUPT
         with self._in_line(thread_id) as my_turn, _limits(self._core, patience) as limits:
-            if patience.policy is BusyPolicy.INTERRUPT:
-                await self._stop(thread_id)
+            if interrupts:
+                await self._stop(thread_id, patience, check)
             in_time = await _before(limits, my_turn.wait())
             while in_time:
+                await patience.confirm()
                 try:
                     return await attempt()
                 except ThreadBusy:
-                    if patience.policy is BusyPolicy.INTERRUPT:
-                        await self._stop(thread_id)
+                    if interrupts:
+                        await self._stop(thread_id, patience, check)
                     in_time = await _before(limits, self._free(thread_id))
             if patience.in_vain:
                 raise ThreadBusy(f"The client gave up waiting for {thread_id}.")
+            await patience.confirm()
             return await attempt()
 
     @contextmanager
@@ -102,9 +120,17 @@ class BusyThreads:
             else:
                 del self._lines[thread_id]
 
-    async def _stop(self, thread_id: str) -> None:
+    async def _stop(
+        self,
+        thread_id: str,
+        patience: Patience,
+        check: Callable[[], Awaitable[object]] | None,
+    ) -> None:
         active = await self._active(thread_id)
-        if active is not None:
+        if active is not None and not patience.in_vain:
+            await patience.confirm()
+            if check is not None:
+                await check()
             with suppress(InvalidRequest, NotFound):  # it is over by now, or cancelling already
                 await self._cancel(thread_id, active.id)
 

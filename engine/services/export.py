@@ -48,8 +48,15 @@ class Export:
         self._clock = clock
         self.turn = turn or asyncio.Lock()
 
-    async def write(self, thread_id: str, target: BinaryIO, form: ExportFormat) -> None:
-        """Write a thread to `target`, which may block.
+    async def write(
+        self,
+        thread_id: str,
+        target: BinaryIO,
+        form: ExportFormat,
+        *,
+        gone: asyncio.Event | None = None,
+    ) -> None:
+        """Write a thread to `target`, which may block; nothing when `gone` is set before its turn comes.
 
         Raises:
             NotFound: no such thread; nothing was written.
@@ -65,7 +72,8 @@ class Export:
 
         try:
             async with self.turn:
-                await self._store.read(export)
+                if gone is None or not gone.is_set():
+                    await self._store.read(export)
         except OSError as error:
             reason = error.strerror or str(error)
             raise StorageFault(f"The export could not be written: {reason}.") from error

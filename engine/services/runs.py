@@ -34,6 +34,7 @@ from ..requests import (
 from ..states import RUN, STEP, On, RunStatus
 from ..worker import Worker
 from .lookup import list_page, must
+from .rehearsal import rehearse
 from .resources import merged, realise
 from .run_checks import check_run
 from .streams import THE_API_S, View, batches, check_position
@@ -61,15 +62,22 @@ class Runs:
             active = unit.tx.active_run(thread_id)
             if active is not None:
                 raise ThreadBusy(f"Thread {thread_id} already has an active run {active.id}.")
-            assistant = must(unit.tx, Assistant, body.assistant_id)
-            run = self._new_run(thread, assistant, body)
-            for message in body.additional_messages:
-                thread, _ = add_message(unit.tx, self._core, thread, message)
-            check_run(unit.tx, self._core, run)
+            run = self._prepared(unit.tx, thread, body)
             unit.save(run, EventName.RUN_CREATED, EventName.RUN_QUEUED)
             return run
 
         return await self._queue(make)
+
+    async def check(self, thread_id: str, body: CreateRun) -> None:
+        """Whether `create` could succeed if the thread were free; nothing is kept.
+
+        Raises:
+            AssistantsError: what `create` would raise.
+        """
+        await rehearse(
+            self._core.store,
+            lambda tx: self._prepared(tx, must(tx, Thread, thread_id), body),
+        )
 
     async def create_with_thread(self, body: CreateThreadAndRun) -> Run:
         """Make a thread and queue a run on it, in one transaction.
@@ -194,6 +202,14 @@ class Runs:
         run = await self._core.journal.commit(make)
         self._ingestion.wake()
         self._worker.wake()
+        return run
+
+    def _prepared(self, tx: Transaction, thread: Thread, body: CreateRun) -> Run:
+        """A run that has passed every check but the thread's lock, its messages stored."""
+        run = self._new_run(thread, must(tx, Assistant, body.assistant_id), body)
+        for message in body.additional_messages:
+            thread, _ = add_message(tx, self._core, thread, message)
+        check_run(tx, self._core, run)
         return run
 
     def _new_run(

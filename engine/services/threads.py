@@ -11,6 +11,7 @@ from ..requests import CreateMessage, CreateThread, ModifyMetadata, ModifyThread
 from ..states import RUN, MessageStatus, On
 from .images import check_images
 from .lookup import list_page, must
+from .rehearsal import rehearse
 from .resources import THREAD_STORE_DAYS, attach, merged, realise
 
 
@@ -140,6 +141,17 @@ class Messages:
         message = await self._core.store.write(add)
         self._ingestion.wake()
         return message
+
+    async def check(self, thread_id: str, body: CreateMessage) -> None:
+        """Whether `create` could succeed if the thread were free; nothing is kept.
+
+        Raises:
+            AssistantsError: what `create` would raise.
+        """
+        await rehearse(
+            self._core.store,
+            lambda tx: add_message(tx, self._core, must(tx, Thread, thread_id), body),
+        )
 
     async def get(self, thread_id: str, message_id: str) -> Message:
         """One message."""

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...engine.services import ExportFormat
 from ..access import Api, new_router
+from ..patience import watched
 from ..reading import read_export_format, read_thread_list
 from ..replies import reply
 
@@ -33,7 +34,8 @@ async def export_thread(thread_id: str, request: Request, api: Api) -> Response:
     # Written out first: a client that reads slowly would keep a reader of the store as long as it likes.
     file: BinaryIO = await asyncio.to_thread(tempfile.TemporaryFile)
     try:
-        await api.export.write(thread_id, file, form)
+        async with watched(request) as gone:
+            await api.export.write(thread_id, file, form, gone=gone)
     except BaseException:
         file.close()
         raise

@@ -25,7 +25,10 @@ async def create_message(thread_id: str, request: Request, api: Api) -> Response
     body = await read_body(request, CreateMessage)
     async with patience_of(request) as patience:
         message = await api.busy.enter(
-            thread_id, lambda: api.messages.create(thread_id, body), patience
+            thread_id,
+            lambda: api.messages.create(thread_id, body),
+            patience,
+            lambda: api.messages.check(thread_id, body),
         )
     return reply(message)
 

@@ -33,7 +33,12 @@ async def create_run(thread_id: str, request: Request, api: Api) -> Response:
     view = View(include_content=read_include(request))
     body = await read_body(request, CreateRun)
     async with patience_of(request) as patience:
-        run = await api.busy.enter(thread_id, lambda: api.runs.create(thread_id, body), patience)
+        run = await api.busy.enter(
+            thread_id,
+            lambda: api.runs.create(thread_id, body),
+            patience,
+            lambda: api.runs.check(thread_id, body),
+        )
     if not body.stream:
         return reply(run)
     ping = settings_of(request).ping_seconds

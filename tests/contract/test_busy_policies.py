@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from local_assistants.engine.clock import RandomIds
+from local_assistants.engine.services import Keys
 from local_assistants.engine.settings import BusyPolicy
 from local_assistants.server.settings import ServerSettings
 from tests.support.answers import error_of, events_of, json_of
@@ -167,3 +168,40 @@ async def nobody_waits(web: Web) -> None:
     services: Any = web.home.services.of("default")
     while vars(services.busy)["_lines"]:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.01)
+
+
+async def test_a_request_that_is_wrong_interrupts_nothing(tmp_path: Path) -> None:
+    """A run of no assistant and a message with no such file are refused; the run that waits goes on waiting."""
+    async with open_web(tmp_path, [ASK]) as web:
+        run = await busy(web)
+        (new_run, _), (new_message, _) = requests_of(run)
+        lost = {"file_id": "file-none", "tools": [{"type": "file_search"}]}
+        await web.refused("POST", new_run, 404, json={"assistant_id": "asst_x"}, headers=INTERRUPT)
+        await web.refused(
+            "POST", new_message, json=USER | {"attachments": [lost]}, headers=INTERRUPT
+        )
+        unhurried = INTERRUPT | {"x-busy-wait": "0"}
+        hasty = await web.refused("POST", new_message, json=USER, headers=unhurried)
+        after = await web.get(path_of(run))
+    assert refusals(run)[1] == hasty["message"]
+    assert "requires_action" == after["status"]
+
+
+async def test_a_key_that_is_revoked_while_its_request_waits(tmp_path: Path) -> None:
+    """The request gets the refusal that the next one would, and nothing of it is done."""
+    async with open_web(tmp_path, [ASK]) as web:
+        run = await busy(web)
+        keys: Keys = web.home.services.keys
+        mine, other = await keys.create(), await keys.create()
+        path, said = requests_of(run)[1]
+        headers = {"authorization": f"Bearer {mine.secret}"}
+        waiting = asyncio.create_task(web.client.post(path, json=said, headers=QUEUE | headers))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await keys.revoke(mine.key.id)
+        web.client.headers["authorization"] = f"Bearer {other.secret}"
+        await web.post(f"{path_of(run)}/cancel")
+        answer = await asyncio.wait_for(waiting, PATIENCE)
+        listed = await web.get(path)
+    assert (401, "invalid_api_key") == (answer.status_code, error_of(answer)["code"])
+    assert 1 == len([each for each in listed["data"] if each["role"] == "user"])

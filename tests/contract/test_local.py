@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message as AsgiMessage
+from starlette.types import Scope
 
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.objects import (
@@ -27,9 +29,10 @@ from local_assistants.engine.ports import Emit, ToolResult, ToolSession, Transac
 from local_assistants.engine.requests import CreateThread
 from local_assistants.engine.services import ExportFormat
 from local_assistants.engine.states import MessageStatus
+from local_assistants.server.app import create_app
 from tests.support.answers import error_of, events_of, json_of
 from tests.support.clock import START
-from tests.support.engine import CODE, FUNCTION, SEARCH, ScriptedTool, calls, house
+from tests.support.engine import CODE, FUNCTION, PATIENCE, SEARCH, ScriptedTool, calls, house
 
 from .web import ORIGIN, USER, Json, Web, open_web, path_of, told
 
@@ -407,3 +410,52 @@ async def test_no_key_sees_another_project_s_threads(tmp_path: Path) -> None:
 async def asked(web: Web, method: str, path: str, key: str) -> httpx.Response:
     """The answer to a request with a key."""
     return await web.client.request(method, path, headers={"authorization": f"Bearer {key}"})
+
+
+async def test_nothing_is_written_for_a_client_that_left_before_its_turn(tmp_path: Path) -> None:
+    """Who waits behind it is served as ever."""
+    gone = asyncio.Event()
+    async with house(tmp_path) as home:
+        thread = await home.thread("Hi")
+        export, left, stayed = home.services.export, BytesIO(), BytesIO()
+        async with export.turn:
+            waiting = [
+                asyncio.create_task(export.write(thread.id, left, ExportFormat.JSON, gone=gone)),
+                asyncio.create_task(export.write(thread.id, stayed, ExportFormat.JSON)),
+            ]
+            await asyncio.sleep(0)
+            gone.set()
+        await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
+    assert b"" == left.getvalue()
+    assert thread.id == json.loads(stayed.getvalue())["thread"]["id"]
+
+
+async def test_a_client_that_leaves_while_it_waits_for_its_export(tmp_path: Path) -> None:
+    """Nothing is read and nothing written for it."""
+    leave, sent = asyncio.Event(), list[AsgiMessage]()
+    coming: list[AsgiMessage] = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> AsgiMessage:
+        if coming:
+            return coming.pop()
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: AsgiMessage) -> None:
+        sent.append(message)
+
+    async with house(tmp_path) as home:
+        thread = await home.thread("Hi")
+        path = f"/local/threads/{thread.id}/export"
+        scope: Scope = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+        scope["asgi"] = {
+            "spec_version": "2.4"
+        }  # then nothing but the route looks whether the client is there
+        scope["headers"] = [(b"host", b"localhost")]
+        async with home.services.export.turn:
+            asked = asyncio.create_task(create_app(home.services)(scope, receive, send))
+            await asyncio.sleep(0.1)
+            leave.set()
+            await asyncio.sleep(0.1)
+        await asyncio.wait_for(asked, PATIENCE)
+    assert b"" == b"".join(message.get("body", b"") for message in sent)

@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_assistants.engine import requests
-from local_assistants.engine.errors import NotFound, ThreadBusy
+from local_assistants.engine.errors import (
+    AssistantsError,
+    AuthenticationFailed,
+    NotFound,
+    ThreadBusy,
+)
 from local_assistants.engine.objects import Message, Run, Thread
 from local_assistants.engine.ports import PageQuery
 from local_assistants.engine.services import Patience
@@ -215,3 +221,96 @@ async def test_the_database_decides_between_two_processes(tmp_path: Path) -> Non
         ended = await runs_of(home, first.thread_id)
     assert 11 == len(ended)
     assert {RunStatus.COMPLETED} == {run.status for run in ended}
+
+
+async def said_by_user(home: House, run: Run) -> int:
+    """How many of the messages on a run's thread are the client's."""
+    return sum(message.role == "user" for message in await home.messages(run))
+
+
+WRONG_RUNS: list[dict[str, Any]] = [
+    {"assistant_id": "asst_none"},
+    {"model": "nobody"},
+    {"tool_choice": {"type": "function", "function": {"name": "nowhere"}}},
+    {
+        "additional_messages": [
+            {
+                "role": "user",
+                "content": "see",
+                "attachments": [{"file_id": "file-none", "tools": [{"type": "file_search"}]}],
+            }
+        ]
+    },
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_RUNS)
+async def test_a_run_that_cannot_be_created_interrupts_nothing(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """It is refused as at a free thread, and the run at work goes on."""
+    async with house(tmp_path, [HANG]) as home:
+        first = await speaking(home)
+        runs, thread_id = home.services.runs, first.thread_id
+        body = requests.CreateRun.model_validate({"assistant_id": first.assistant_id} | wrong)
+        with pytest.raises(AssistantsError) as refused:
+            await home.services.busy.enter(
+                thread_id,
+                lambda: runs.create(thread_id, body),
+                INTERRUPT,
+                lambda: runs.check(thread_id, body),
+            )
+        assert not isinstance(refused.value, ThreadBusy)
+        assert RunStatus.IN_PROGRESS is (await home.get(first)).status
+        assert 1 == await said_by_user(home, first)
+
+
+async def test_a_check_keeps_nothing(tmp_path: Path) -> None:
+    """Neither run nor messages; the request that follows is carried out once."""
+    async with house(tmp_path, [HANG]) as home:
+        first = await speaking(home)
+        runs, thread_id = home.services.runs, first.thread_id
+        said = [{"role": "user", "content": "and this"}]
+        body = requests.CreateRun.model_validate(
+            {"assistant_id": first.assistant_id, "additional_messages": said}
+        )
+        second = await home.services.busy.enter(
+            thread_id,
+            lambda: runs.create(thread_id, body),
+            INTERRUPT,
+            lambda: runs.check(thread_id, body),
+        )
+        assert [first.id, second.id] == [r.id for r in await runs_of(home, thread_id)]
+        assert 2 == await said_by_user(home, first)
+
+
+async def test_a_request_that_does_not_wait_interrupts_nothing(tmp_path: Path) -> None:
+    """Nor one that nobody waits for: it could not be there when the thread is free."""
+    gone = asyncio.Event()
+    gone.set()
+    async with house(tmp_path, [HANG]) as home:
+        first = await speaking(home)
+        for patience in (replace(INTERRUPT, seconds=0), replace(INTERRUPT, gone=gone)):
+            with pytest.raises(ThreadBusy):
+                await asyncio.wait_for(create(home, first, patience), PATIENCE)
+        assert RunStatus.IN_PROGRESS is (await home.get(first)).status
+
+
+@pytest.mark.parametrize("policy", [BusyPolicy.QUEUE, BusyPolicy.INTERRUPT])
+async def test_who_may_not_come_in_any_more_is_not_served(
+    tmp_path: Path, policy: BusyPolicy
+) -> None:
+    """It is asked when the thread is free, and before a run is interrupted."""
+
+    async def revoked() -> None:
+        raise AuthenticationFailed("revoked")
+
+    async with house(tmp_path, [HANG]) as home:
+        first = await speaking(home)
+        waiting = asyncio.create_task(create(home, first, Patience(policy, still_in=revoked)))
+        await asyncio.sleep(0.05)
+        assert RunStatus.IN_PROGRESS is (await home.get(first)).status
+        await cancel(home, first)
+        with pytest.raises(AuthenticationFailed):
+            await asyncio.wait_for(waiting, PATIENCE)
+        assert [first.id] == [r.id for r in await runs_of(home, first.thread_id)]
