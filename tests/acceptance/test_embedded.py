@@ -1,13 +1,17 @@
 """The engine without a server, as an embedder opens it."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import yaml
 
 import local_assistants
 from local_assistants import Engine, Settings
+from local_assistants.engine.errors import InsufficientStorage
 from local_assistants.engine.ports import PageQuery
 from local_assistants.engine.requests import CreateAssistant, CreateThreadAndRun
+from local_assistants.engine.settings import CoreSettings
 
 
 async def test_a_run_in_this_process(tmp_path: Path) -> None:
@@ -50,3 +54,19 @@ async def test_a_folder_of_scripts_is_a_model_for_each(tmp_path: Path) -> None:
 
     assert answers == {"alpha": "This is alpha.", "gpt-4o": "This is default."}
     assert names == ["default", "alpha"]
+
+
+async def test_a_file_is_refused_while_its_disk_is_nearly_full(tmp_path: Path) -> None:
+    """By the setting of what is to stay free, here more than any disk has."""
+    script = tmp_path / "script.yaml"
+    script.write_text(yaml.safe_dump({"turns": [{"text": "Hello."}]}))
+    core = CoreSettings(min_free_bytes=1 << 62)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"apples"
+
+    settings = Settings(model=f"scripted:{script}", data=tmp_path / "data", core=core)
+    async with Engine.open(settings) as engine:
+        with pytest.raises(InsufficientStorage):
+            await engine.services.files.create("a.txt", "assistants", content())
+        assert () == (await engine.services.files.list(PageQuery())).data
