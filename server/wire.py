@@ -12,8 +12,8 @@ from ..engine.errors import InvalidRequest
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
-"""For a connection's first head to come, and for one that has begun to end: else idle peers, who have shown no key
-yet, take all connections there can be."""
+"""For a connection's first head to come, for one that has begun to end, and for the rest of a body that was refused
+halfway: else idle peers, who have shown no key yet, take all connections there can be."""
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
@@ -90,13 +90,20 @@ class _Bounded:
         """Parse, and refuse a head that goes on and on."""
         super().data_received(data)  # type: ignore[misc]
         if not self._in_head:
-            self._drop_deadline()
+            if self._is_answered():  # a refused body's rest, which uvicorn would wait for
+                self._set_deadline()
+            else:
+                self._drop_deadline()
             return
         self._set_deadline()
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             told = f"The request's head is longer than {MAX_HEAD_BYTES} bytes."
             self.refuse(431, told)  # type: ignore[attr-defined]
+
+    def _is_answered(self) -> bool:
+        cycle: Any = getattr(self, "cycle", None)
+        return cycle is not None and bool(cycle.response_complete)
 
     def _set_deadline(self) -> None:
         """From the first byte on; those that follow win no time."""

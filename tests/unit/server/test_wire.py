@@ -144,6 +144,19 @@ async def test_a_connection_that_asks_for_nothing_is_closed(tmp_path: Path) -> N
         writer.close()
 
 
+async def test_the_rest_of_a_refused_body_is_not_waited_for(tmp_path: Path) -> None:
+    """It is dropped unread, and the connection does not stay open for it."""
+    async with served(tmp_path, head_seconds=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(POST + b"Content-Length: 99999999999\r\n\r\n{")
+        async with asyncio.timeout(10):
+            told = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b" ")
+            await reader.read()
+        writer.close()
+    assert told.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_a_head_s_time_is_not_the_answer_s(tmp_path: Path) -> None:
     """A body may take longer, also on a connection that has been used before."""
     async with served(tmp_path, head_seconds=0.3) as port:
