@@ -16,7 +16,7 @@ from ..engine.ports import Backend
 Opener = Callable[[], Awaitable[Backend]]
 """Loads a model; called once."""
 
-HOSTED_NAMES = re.compile(r"(?:gpt-|chatgpt-|o1|o3|o4).*|default", re.IGNORECASE)
+HOSTED_NAMES = re.compile(r"(?:ft:)?(?:gpt-|chatgpt-|o[1-9]).*|default", re.IGNORECASE)
 
 HOSTED_UNSUITED = re.compile(
     r"text-embedding-.*|.*moderation.*|whisper.*|tts-.*|dall-e-.*|gpt-image-.*|sora-.*|babbage-.*|davinci-.*"

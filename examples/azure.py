@@ -3,7 +3,7 @@
     .venv/bin/local-assistants serve                  # in another terminal
     .venv/bin/python examples/azure.py [QUESTION]
 
-Give the deployment's name where the model's name stands: the server lists what it has under both forms of the API.
+A program that names its own deployment runs unchanged with `serve --model-alias THAT-NAME`.
 """
 
 import os

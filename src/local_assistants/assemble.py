@@ -45,6 +45,7 @@ class Settings:
         port: port to listen on; 0 takes a free one.
         threads: compute threads of the model; None: the physical cores.
         context_tokens: size of the model's context; None: what it was trained for, within reason.
+        model_aliases: further names that clients may call the model by, such as those of their Azure deployments.
         interpreter: the Python environment that model-written code runs in.
         no_auth: ask nobody for a key. Without it, a server that others can reach does not start before there is one.
         allowed_hosts: further names that clients may call the server by, without port.
@@ -61,6 +62,7 @@ class Settings:
     port: int = 8000
     threads: int | None = None
     context_tokens: int | None = None
+    model_aliases: tuple[str, ...] = ()
     interpreter: Path = field(default_factory=paths.interpreter_root)
     no_auth: bool = False
     allowed_hosts: frozenset[str] = frozenset()
@@ -180,10 +182,11 @@ def _models(settings: Settings, clock: Clock) -> Models:
     unsuited = (weights.key, *weights.aliases, weights.target)
     if settings.model.startswith(_SCRIPTED):
         scripts = _scripted(Path(settings.model.removeprefix(_SCRIPTED)), clock)
-        return LocalModels(scripts, created=int(clock.now()), unsuited=unsuited)
+        aliases = dict.fromkeys(settings.model_aliases, next(iter(scripts)))
+        return LocalModels(scripts, aliases, int(clock.now()), unsuited)
     path = model_store.resolve(settings.model)
     names, opener = _names_of(path), partial(_load_gguf, path, settings)
-    aliases = dict.fromkeys(names[1:], names[0])
+    aliases = dict.fromkeys((*names[1:], *settings.model_aliases), names[0])
     return LocalModels({names[0]: opener}, aliases, int(clock.now()), unsuited)
 
 

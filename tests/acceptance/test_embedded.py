@@ -56,6 +56,21 @@ async def test_a_folder_of_scripts_is_a_model_for_each(tmp_path: Path) -> None:
     assert names == ["default", "alpha"]
 
 
+async def test_the_model_answers_to_a_deployment_s_name(tmp_path: Path) -> None:
+    """What programs written for Azure call their model is told to the engine, not changed in the programs."""
+    script = tmp_path / "script.yaml"
+    script.write_text(yaml.safe_dump({"turns": [{"text": "Hello."}]}))
+    settings = Settings(
+        model=f"scripted:{script}", model_aliases=("prod-chat",), data=tmp_path / "data"
+    )
+    async with Engine.open(settings) as engine:
+        assistant = await engine.services.assistants.create(CreateAssistant(model="prod-chat"))
+        body = CreateThreadAndRun(assistant_id=assistant.id)
+        run = await engine.services.runs.create_with_thread(body)
+        names = [event.name async for event in engine.services.runs.stream(run.id)]
+    assert ("prod-chat", "thread.run.completed") == (run.model, names[-1])
+
+
 async def test_a_file_is_refused_while_its_disk_is_nearly_full(tmp_path: Path) -> None:
     """By the setting of what is to stay free, here more than any disk has."""
     script = tmp_path / "script.yaml"

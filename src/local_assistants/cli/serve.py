@@ -14,6 +14,9 @@ from local_assistants.engine.errors import ServerFault
 from local_assistants.engine.settings import BusyPolicy
 
 _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM}
+_WAYS_OUT = dict.fromkeys(
+    (errno.EADDRINUSE, errno.EACCES, errno.EPERM), "Another port: --port 0 takes a free one."
+)
 
 
 def _host_names(given: list[str] | None) -> list[str]:
@@ -41,6 +44,14 @@ def serve(
             help="Catalogue key, name of a file in a models folder, path of a GGUF, or scripted:FILE (of a folder "
             "each file is a model). Without it: the 1.5B of the catalogue.",
             envvar="LOCAL_ASSISTANTS_MODEL",
+        ),
+    ] = None,
+    model_alias: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further name that clients may call the model by, such as that of their Azure deployment; may be "
+            "repeated. Names of hosted models (gpt-4o and the like) are answered without.",
+            envvar="LOCAL_ASSISTANTS_MODEL_ALIASES",
         ),
     ] = None,
     data: Annotated[
@@ -116,6 +127,7 @@ def serve(
 
     settings = assemble.Settings(
         model=model or catalogue.DEFAULT,
+        model_aliases=tuple(model_alias or ()),
         data=(data or paths.data_root()).expanduser().absolute(),
         host=host,
         port=port,
@@ -133,9 +145,10 @@ def serve(
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise
-        raise ServerFault(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Another port: --port 0 takes a free one."
-        ) from error
+        help_ = _WAYS_OUT.get(
+            error.errno or 0, "Name an address of this machine: --host 127.0.0.1."
+        )
+        raise ServerFault(f"Cannot listen on {host}:{port}: {error.strerror}. {help_}") from error
 
 
 def _announce(model: str, data: Path, address: str) -> None:
@@ -143,6 +156,6 @@ def _announce(model: str, data: Path, address: str) -> None:
     typer.echo(address)
     typer.echo(
         f"Ready: {model}, everything kept in {data}\n"
-        f"base_url for the SDK: {address}/v1 (Ctrl-C stops the server)",
+        f"base_url for the SDK: {address}/v1, the API to look at: {address}/docs (Ctrl-C stops the server)",
         err=True,
     )

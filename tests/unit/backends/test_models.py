@@ -40,7 +40,17 @@ def models(loader: Loader) -> LocalModels:
 
 
 @pytest.mark.parametrize(
-    "name", ["gpt-4o", "gpt-4o-mini", "chatgpt-4o-latest", "o1", "o3-mini", "o4-mini", "default"]
+    "name",
+    [
+        "gpt-4o",
+        "gpt-4o-mini",
+        "chatgpt-4o-latest",
+        "o1",
+        "o3-mini",
+        "o4-mini",
+        "ft:gpt-4o:acme::abc",
+        "default",
+    ],
 )
 def test_hosted_names_mean_the_default(models: LocalModels, name: str) -> None:
     """Code written for the hosted service keeps its model names."""
