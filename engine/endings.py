@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .errors import AssistantsError, ContextOverflow, RateLimited
 from .journal import OwnedT, Unit
 from .objects import Content, LastError, Message, Reason, Run, RunStep, StepDetails, Usage
 from .ports import PageQuery, Transaction
@@ -111,3 +112,13 @@ def run_steps(tx: Transaction, run_id: str) -> list[RunStep]:
 def _open(unit: Unit, kind: type[OwnedT], run_id: str, status: StrEnum) -> list[OwnedT]:
     found, _ = unit.tx.page(kind, PageQuery({"run_id": run_id, "status": status}, _ALL, "asc"))
     return found
+
+
+def last_error(error: AssistantsError) -> LastError:
+    """How a run reports an error of ours; clients know three codes (contract, 2.1)."""
+    if isinstance(error, RateLimited):
+        return LastError(code="rate_limit_exceeded", message=error.message)
+    if isinstance(error, ContextOverflow):
+        return LastError(code="invalid_prompt", message=error.message)
+    code = "invalid_prompt" if error.code == "invalid_prompt" else "server_error"
+    return LastError(code=code, message=error.message)

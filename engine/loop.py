@@ -17,11 +17,11 @@ from .annotations import Annotator
 from .chat import ChatMessage
 from .choice import MOST_REMINDERS, Called
 from .core import Core
-from .endings import Unfinished, close_open, end_run
-from .errors import AssistantsError, BackendFault, ContextOverflow, RateLimited
+from .endings import Unfinished, close_open, end_run, last_error
+from .errors import AssistantsError, BackendFault
+from .execution import Execution
 from .journal import Unit
 from .lease import LeaseLost
-from .nudges import Circles
 from .objects import (
     FunctionArguments,
     LastError,
@@ -31,8 +31,8 @@ from .objects import (
     SubmitToolOutputs,
     Usage,
 )
-from .ports import Citation, MadeFile, TranscriptEntry
-from .prompt import Budget, PromptBuilder, ThreadView, function_names, read_thread
+from .ports import TranscriptEntry
+from .prompt import PromptBuilder, ThreadView, function_names, read_thread
 from .pump import batches
 from .readiness import wait_for_thread_store
 from .recall import recall
@@ -43,27 +43,6 @@ from .turn import Turn, TurnPlan
 
 _log = logging.getLogger("local_assistants.run")
 _SORRY = "Sorry, something went wrong."
-
-
-class Execution:
-    """What one execution of a run keeps in memory.
-
-    `stop` is set by the worker before it cancels the task; a task that has not `begun` finds it by itself.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.stop: On | None = None
-        self.begun = False
-        self.budget = Budget.of(run)
-        self.turn: Turn | None = None
-        self.called = Called()
-        self.reminders = 0
-        self.circles = Circles()
-        self.carried = Usage.of(0, 0)
-        self.citations: list[Citation] = []
-        self.files: dict[str, MadeFile] = {}
-        self.images: list[str] = []
 
 
 class RunLoop:
@@ -100,7 +79,7 @@ class RunLoop:
             await self._end(execution, execution.stop)
         except AssistantsError as error:
             _log.warning("run %s failed: %s", execution.run.id, error.message)
-            await self._end(execution, On.FAIL, error=_last_error(error))
+            await self._end(execution, On.FAIL, error=last_error(error))
         except Exception:
             _log.exception("run %s failed", execution.run.id)
             await self._end(
@@ -211,7 +190,7 @@ class RunLoop:
         execution.carried = turn.usage if stepless else Usage.of(0, 0)
         outcome = ToolOutcome()
         if turn.tool_step is not None:
-            session = builder.session(view, first_citation=_next_number(execution))
+            session = builder.session(view, first_citation=execution.next_number)
             outcome = await run_tools(self._core, turn.tool_step, builder.tools(), session)
             execution.circles.add(chat_calls([turn.tool_step]))
             execution.citations += outcome.citations
@@ -349,11 +328,6 @@ class RunLoop:
         }
 
 
-def _next_number(execution: Execution) -> int:
-    """The first number no passage of this run has had yet; calls leave gaps between theirs."""
-    return max((citation.number for citation in execution.citations), default=0) + 1
-
-
 def _append(entry: TranscriptEntry, unit: Unit) -> None:
     unit.tx.append_transcript(entry)
 
@@ -361,13 +335,3 @@ def _append(entry: TranscriptEntry, unit: Unit) -> None:
 def _recorded(unit: Unit, spoken: TranscriptEntry) -> bool:
     entries = unit.tx.transcript(spoken.thread_id)
     return any(entry.message_id == spoken.message_id for entry in entries)
-
-
-def _last_error(error: AssistantsError) -> LastError:
-    """How a run reports an error of ours; clients know three codes (contract, 2.1)."""
-    if isinstance(error, RateLimited):
-        return LastError(code="rate_limit_exceeded", message=error.message)
-    if isinstance(error, ContextOverflow):
-        return LastError(code="invalid_prompt", message=error.message)
-    code = "invalid_prompt" if error.code == "invalid_prompt" else "server_error"
-    return LastError(code=code, message=error.message)

@@ -13,9 +13,10 @@ from functools import partial
 from .core import Core
 from .endings import end_run
 from .errors import AssistantsError
+from .execution import Execution
 from .journal import Unit
 from .lease import FencedJournal
-from .loop import Execution, RunLoop
+from .loop import RunLoop
 from .objects import Run
 from .ports import Transaction
 from .states import On, RunStatus

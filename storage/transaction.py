@@ -4,18 +4,15 @@ Lives on the thread that runs it and only as long as it. It neither begins nor e
 `sqlite` do. sqlite3's own errors pass through here and are mapped by them; errors of the tree are raised as they are.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, TypeVar
 
-from ..engine.chat import ChatMessage
 from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
 from ..engine.objects import Assistant, FileCounts, Run, Thread, Wire
-from ..engine.ports import Chunk, Citation, MadeFile, PageQuery, TranscriptEntry
-from . import keywords, rows, statements
+from ..engine.ports import Chunk, PageQuery, TranscriptEntry
+from . import keywords, records, rows, statements
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
 
@@ -220,27 +217,27 @@ class SQLiteTransaction:
             step_id=entry.step_id,
             message_id=entry.message_id,
             body=None if entry.body is None else rows.encode_model(entry.body),
-            evidence=_evidence(entry),
+            evidence=records.evidence(entry),
         )
 
     def transcript(self, thread_id: str) -> list[TranscriptEntry]:
         """The whole transcript of a thread, in order."""
-        return [_entry(*row) for row in self._named("transcript", thread_id=thread_id)]
+        return [records.entry(*row) for row in self._named("transcript", thread_id=thread_id)]
 
     # --- chunks and files -----------------------------------------------------------------------------------
 
     def put_chunks(self, chunks: Iterable[Chunk]) -> None:
         """Insert or replace by id; their words are searchable in the same transaction."""
         statement = self._statements["put_chunk"]
-        self.connection.executemany(statement, (_chunk_row(chunk) for chunk in chunks))
+        self.connection.executemany(statement, (records.chunk_row(chunk) for chunk in chunks))
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         """The chunks with these ids, in the order asked for; unknown ids are left out."""
-        return [_chunk(*row) for row in self._named("chunks", ids=rows.encode(list(ids)))]
+        return [Chunk(*row) for row in self._named("chunks", ids=rows.encode(list(ids)))]
 
     def file_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[Chunk]:
         """In order of file and index; of the whole store when file_id is None."""
-        return [_chunk(*row) for row in self._of_file("{}_chunks", vector_store_id, file_id)]
+        return [Chunk(*row) for row in self._of_file("{}_chunks", vector_store_id, file_id)]
 
     def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
         """Ids of the chunks deleted; of the whole store when file_id is None."""
@@ -322,40 +319,3 @@ def misplaced() -> StorageFault:
 def _counts(found: Iterable[tuple[str, int]]) -> FileCounts:
     by_status = dict(found)
     return FileCounts(**by_status, total=sum(by_status.values()))
-
-
-def _entry(
-    thread_id: str, run_id: str | None, step_id: str | None, message_id: str | None, *rest: Any
-) -> TranscriptEntry:
-    body, evidence, seq = rest
-    message = None if body is None else rows.decode_model(ChatMessage, body)
-    brought: dict[str, Any] = {} if evidence is None else json.loads(evidence)
-    citations = tuple(Citation(**found) for found in brought.get("citations", ()))
-    files = tuple(MadeFile(**made) for made in brought.get("files", ()))
-    return TranscriptEntry(thread_id, run_id, step_id, message_id, message, citations, files, seq)
-
-
-def _evidence(entry: TranscriptEntry) -> str | None:
-    if not entry.citations and not entry.files:
-        return None
-    citations = [asdict(citation) for citation in entry.citations]
-    return rows.encode({"citations": citations, "files": [asdict(made) for made in entry.files]})
-
-
-def _chunk_row(chunk: Chunk) -> dict[str, Any]:
-    return {
-        "id": rows.clean(chunk.id),
-        "vector_store_id": rows.clean(chunk.vector_store_id),
-        "file_id": rows.clean(chunk.file_id),
-        "position": chunk.index,
-        "heading": rows.clean_search_text(chunk.heading),
-        "text": rows.clean_search_text(chunk.text),
-        "start": chunk.start,
-        "end": chunk.end,
-        "page": chunk.page,
-        "vector": chunk.vector,
-    }
-
-
-def _chunk(*row: Any) -> Chunk:
-    return Chunk(*row)

@@ -17,7 +17,8 @@ from .health import Health
 from .keys import Keys
 from .models import ModelList
 from .overview import Overview
-from .runs import Runs, Steps
+from .runs import Runs
+from .steps import Steps
 from .streams import View
 from .threads import Messages, Threads
 from .uploads import Uploads

@@ -1,25 +1,20 @@
 """Runs: create, follow, answer, cancel. One run that is not over per thread."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
-from ..chat import ChatMessage
 from ..core import Core
 from ..errors import InvalidRequest, ThreadBusy
 from ..events import Event, EventName
 from ..feed import one_by_one
 from ..ingestion import Ingestion
-from ..journal import Unit, public_step
+from ..journal import Unit
 from ..nudges import ENOUGH
 from ..objects import (
     Assistant,
-    FunctionCall,
     Page,
-    RequiredCall,
     Run,
-    RunStep,
     Thread,
-    ToolCallsDetails,
     TruncationStrategy,
 )
 from ..ports import PageQuery, Transaction, TranscriptEntry
@@ -29,9 +24,8 @@ from ..requests import (
     CreateThreadAndRun,
     ModifyMetadata,
     SubmitOutputs,
-    ToolOutput,
 )
-from ..states import RUN, STEP, On, RunStatus
+from ..states import RUN, On, RunStatus
 from ..worker import Worker
 from .lookup import list_page, must
 from .rehearsal import rehearse
@@ -39,6 +33,7 @@ from .resources import merged, realise
 from .run_checks import check_run
 from .streams import THE_API_S, View, batches, check_position
 from .threads import add_message, as_read, make_thread
+from .tool_outputs import answers, complete_function_step, outputs_for
 
 
 class Runs:
@@ -162,11 +157,11 @@ class Runs:
             if run.status is not RunStatus.REQUIRES_ACTION or run.required_action is None:
                 raise InvalidRequest(f'Runs in status "{run.status}" do not accept tool outputs.')
             calls = run.required_action.submit_tool_outputs.tool_calls
-            outputs = _outputs_for([call.id for call in calls], body.tool_outputs)
+            outputs = outputs_for([call.id for call in calls], body.tool_outputs)
             before = unit.tx.last_seq(run_id)
-            _complete_function_step(unit, run, outputs)
+            complete_function_step(unit, run, outputs)
             note = ENOUGH if self._core.settings.nudges else ""
-            for message in _answers(calls, outputs, note):
+            for message in answers(calls, outputs, note):
                 unit.tx.append_transcript(TranscriptEntry(thread_id, run_id, body=message))
             return unit.fire(Run, run_id, On.SUBMIT), before
 
@@ -247,36 +242,6 @@ class Runs:
         )
 
 
-class Steps:
-    """The steps of runs."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    async def list(
-        self, thread_id: str, run_id: str, query: PageQuery, include_content: bool = False
-    ) -> Page:
-        """A page of a run's steps in wire form; search results show their text with `include_content`."""
-        page = await list_page(
-            self._core,
-            RunStep,
-            query,
-            before_reading=lambda tx: must(tx, Run, run_id, thread_id=thread_id),
-            where={"run_id": run_id},
-        )
-        shown = tuple(public_step(step, include_content) for step in page.data)
-        return page.model_copy(update={"data": shown})
-
-    async def get(
-        self, thread_id: str, run_id: str, step_id: str, include_content: bool = False
-    ) -> dict[str, Any]:
-        """One step in wire form."""
-        step = await self._core.store.read(
-            lambda tx: must(tx, RunStep, step_id, thread_id=thread_id, run_id=run_id)
-        )
-        return public_step(step, include_content)
-
-
 def _first(value: Any, fallback: Any) -> Any:
     return fallback if value is None else value
 
@@ -286,52 +251,3 @@ def _instructions(assistant: Assistant, body: CreateRun | CreateThreadAndRun) ->
     base: str | None = _first(body.instructions, assistant.instructions)
     extra = body.additional_instructions if isinstance(body, CreateRun) else None
     return "\n\n".join(part for part in (base, extra) if part) or base
-
-
-def _outputs_for(expected: Sequence[str], given: Sequence[ToolOutput]) -> dict[str, str]:
-    """Outputs by call id.
-
-    Raises:
-        InvalidRequest: not exactly the expected calls, in the API's words.
-    """
-    got = [output.tool_call_id for output in given]
-    if sorted(got) != sorted(expected):
-        raise InvalidRequest(
-            f"Expected tool outputs for call_ids {list(expected)}, got {got}", param=None
-        )
-    return {output.tool_call_id: output.output for output in given}
-
-
-def _complete_function_step(unit: Unit, run: Run, outputs: dict[str, str]) -> None:
-    """Fill the outputs into the step that waits for them and complete it."""
-    query = PageQuery({"run_id": run.id, "status": STEP.initial}, 100, "asc")
-    for step in unit.tx.page(RunStep, query)[0]:
-        if not isinstance(step.step_details, ToolCallsDetails):
-            continue
-        calls = tuple(
-            call.model_copy(
-                update={"function": call.function.model_copy(update={"output": outputs[call.id]})}
-            )
-            if isinstance(call, FunctionCall) and call.id in outputs
-            else call
-            for call in step.step_details.tool_calls
-        )
-        unit.fire(RunStep, step.id, On.COMPLETE, step_details=ToolCallsDetails(tool_calls=calls))
-
-
-def _answers(
-    calls: Sequence[RequiredCall], outputs: Mapping[str, str], note: str
-) -> list[ChatMessage]:
-    """The outputs as the model reads them, in the order of the calls; `note` under the last one."""
-    last = calls[-1].id
-    return [
-        ChatMessage(
-            role="tool",
-            content=f"{outputs[call.id]}\n\n{note}"
-            if note and call.id == last
-            else outputs[call.id],
-            tool_call_id=call.id,
-            name=call.function.name,
-        )
-        for call in calls
-    ]

@@ -1,0 +1,35 @@
+"""What is remembered of a run while it is executed; everything else of it is in the store."""
+
+from .choice import Called
+from .nudges import Circles
+from .objects import Run, Usage
+from .ports import Citation, MadeFile
+from .prompt import Budget
+from .states import On
+from .turn import Turn
+
+
+class Execution:
+    """What one execution of a run keeps in memory.
+
+    `stop` is set by the worker before it cancels the task; a task that has not `begun` finds it by itself.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.stop: On | None = None
+        self.begun = False
+        self.budget = Budget.of(run)
+        self.turn: Turn | None = None
+        self.called = Called()
+        self.reminders = 0
+        self.circles = Circles()
+        self.carried = Usage.of(0, 0)
+        self.citations: list[Citation] = []
+        self.files: dict[str, MadeFile] = {}
+        self.images: list[str] = []
+
+    @property
+    def next_number(self) -> int:
+        """The first number no passage of this run has had yet; calls leave gaps between theirs."""
+        return max((citation.number for citation in self.citations), default=0) + 1
