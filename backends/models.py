@@ -9,9 +9,10 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+from ..engine.chat import ChatRequest
 from ..engine.errors import ModelNotFound, UnsuitedModel
 from ..engine.objects import Model
-from ..engine.ports import Backend
+from ..engine.ports import Backend, ModelStatus
 
 Opener = Callable[[], Awaitable[Backend]]
 """Loads a model; called once."""
@@ -83,6 +84,35 @@ class LocalModels:
             task = asyncio.ensure_future(self._openers[name]())
             self._loading[name] = task
         return await asyncio.shield(task)
+
+    async def validate(self, name: str, request: ChatRequest) -> None:
+        """Refuse what a model could never answer: here none says of any request that it could not."""
+
+    async def forget(self, session: str) -> None:
+        """Have every loaded model erase what it keeps for a conversation."""
+        for task in self._ready():
+            await task.result().forget(session)
+
+    def status(self) -> Sequence[ModelStatus]:
+        """Every model with how it is."""
+        return [self._status(name) for name in self._openers]
+
+    def _ready(self) -> Sequence["asyncio.Task[Backend]"]:
+        done = [task for task in self._loading.values() if task.done() and not task.cancelled()]
+        return [task for task in done if task.exception() is None]
+
+    def _status(self, name: str) -> ModelStatus:
+        task = self._loading.get(name)
+        if task is None or (task.done() and task.cancelled()):
+            return ModelStatus(name, "unloaded")
+        if not task.done():
+            return ModelStatus(name, "loading")
+        error = task.exception()
+        return (
+            ModelStatus(name, "ready", 1.0)
+            if error is None
+            else ModelStatus(name, "failed", detail=str(error))
+        )
 
     async def check(self) -> None:
         """Raise what the last attempt to load a model ended with; a model that nobody asked for yet is not loaded."""

@@ -122,6 +122,9 @@ class ScriptedBackend:
         yield UsageDelta(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
         yield playback.finish()
 
+    async def forget(self, session: str) -> None:
+        """Nothing is kept of a conversation."""
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

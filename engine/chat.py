@@ -73,7 +73,11 @@ class ToolSchema:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One model turn. `session` is an opaque key: requests with the same key are likely to share a prefix."""
+    """One model turn.
+
+    `session` is an opaque key: requests with the same key are likely to share a prefix, and what a backend keeps for
+    it is erased by `Backend.forget`. Of requests that wait, those of the higher `priority` are taken first.
+    """
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[ToolSchema, ...] = ()
@@ -89,6 +93,7 @@ class ChatRequest:
         None  # {"type": "json_object"} or {"type": "json_schema", ...}
     )
     session: str | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class LlamaCppBackend:
         template = ChatTemplate(
             self._model.template, bos=vocabulary.text_of_bos(), eos=vocabulary.text_of_eos()
         )
-        memory = AnswerMemory()
+        memory = self._memory = AnswerMemory()
         self._writer = PromptWriter(vocabulary, template, memory)
         self._context = NativeContext(self._model, settings)
         self._scheduler = Scheduler(
@@ -99,6 +99,11 @@ class LlamaCppBackend:
                     return
         finally:
             self._scheduler.cancel(job)
+
+    async def forget(self, session: str) -> None:
+        """Erase the tokens of a conversation's answers and give up its place in the KV pool."""
+        await asyncio.to_thread(self._memory.forget, session)
+        self._scheduler.forget(session)
 
     async def close(self) -> None:
         """Stop all turns and free the memory."""

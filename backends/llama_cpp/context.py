@@ -64,9 +64,8 @@ class NativeContext:
         params = self._native.llama_context_default_params()
         trained = self._model.trained_context or _MOST_CONTEXT
         params.n_ctx = settings.context_tokens or min(trained, _MOST_CONTEXT)
-        params.n_batch = (
-            max(settings.prefill_chunk, settings.shared_prefill_chunk) + settings.parallel
-        )
+        # A batch smaller than the number of sequences ends the process.
+        params.n_batch = settings.prefill_chunk + max(settings.parallel, settings.sequences)
         params.n_ubatch = params.n_batch
         params.n_seq_max = settings.sequences
         params.n_threads = params.n_threads_batch = self.threads

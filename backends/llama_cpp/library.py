@@ -69,7 +69,7 @@ class NativeModel:
         self.native = bindings()
         _recent_errors.clear()
         params = self.native.llama_model_default_params()
-        params.n_gpu_layers = settings.gpu_layers
+        params.n_gpu_layers = settings.gpu_layers or 0
         params.use_extra_bufts = settings.repack
         self.handle: Any = self.native.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:

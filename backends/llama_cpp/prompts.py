@@ -59,6 +59,12 @@ class AnswerMemory:
             self._answers.move_to_end(key)
             return self._answers[key]
 
+    def forget(self, session: str) -> None:
+        """Drop the answers of a session."""
+        with self._lock:
+            for key in [key for key in self._answers if key[0] == session]:
+                del self._answers[key]
+
 
 def _key(session: str | None, message: ChatMessage) -> tuple[Any, ...]:
     calls = tuple((call.name, _canonical(call.arguments)) for call in message.tool_calls)

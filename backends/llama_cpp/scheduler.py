@@ -75,6 +75,7 @@ class Scheduler:
         self._running: frozenset[Job] = frozenset()
         self._crowded = False  # a turn had to step back: nobody is let in before one ends
         self._closing = False
+        self._forgotten: set[str] = set()
         self.prefill_rate: float | None = None
         self.evaluated_tokens = 0
         self._thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
@@ -102,6 +103,12 @@ class Scheduler:
                 self._context.abort()
             self._wake.notify()
 
+    def forget(self, session: str) -> None:
+        """Empty the sequences of a session before the next step; those of turns at work when they end."""
+        with self._wake:
+            self._forgotten.add(session)
+            self._wake.notify()
+
     def close(self) -> None:
         """Stop everything and wait for the thread to end."""
         with self._wake:
@@ -125,11 +132,12 @@ class Scheduler:
         """Wait for work; False when it is time to go."""
         with self._wake:
             self._running = frozenset()
-            while not (self._closing or self._waiting or self._active):
+            while not (self._closing or self._waiting or self._active or self._forgotten):
                 self._wake.wait()
             if self._closing:
                 return False
             self._drop_cancelled()
+            self._forgotten -= self._residents.forget(self._forgotten)
             self._admit()
             self._context.rearm()
             self._running = frozenset(self._active)
@@ -185,7 +193,7 @@ class Scheduler:
         """The rows of the next step: generating turns first, then prompts, oldest first."""
         generating = [job for job in self._active if job.pending() == 1]
         prompts = [job for job in self._active if job.pending() > 1]
-        chunk = self._settings.shared_prefill_chunk if generating else self._settings.prefill_chunk
+        chunk = 32 if generating else self._settings.prefill_chunk
         chunk = min(chunk, self._context.batch_size - len(generating))
         rows: list[Row] = []
         shares: list[_Share] = []

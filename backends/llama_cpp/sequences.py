@@ -80,6 +80,15 @@ class Residents:
         self.rewind(min(idle, key=lambda each: each.last_used), 0)
         return True
 
+    def forget(self, sessions: set[str]) -> set[str]:
+        """Empty the idle sequences of these sessions; those sessions that have none at work."""
+        at_work = {each.session for each in self._all if each.busy}
+        for resident in self._all:
+            if resident.session in sessions and not resident.busy:
+                self.rewind(resident, 0)
+                resident.session = None
+        return {session for session in sessions if session not in at_work}
+
     def _useful(self, resident: Resident, ids: list[int]) -> int:
         """How many tokens of a sequence a prompt could use."""
         common = common_prefix(resident.tokens, ids)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,30 +12,56 @@ class LlamaSettings:
 
     Attributes:
         context_tokens: size of the KV pool, which is also the longest prompt with its answer; all conversations share
-            it. Default: what the model was trained for, at most 16384.
-        threads: compute threads. Default: the physical cores this process may use. One fewer leaves a desktop
-            room for other work.
-        gpu_layers: layers to put on a GPU, if the installed library has support for one.
-        parallel: turns that may generate at the same time; more wait in line.
+            it. Default: what the model was trained for, at most 16384, less where memory is short.
+        threads: compute threads. Default: see `default_threads`.
+        gpu_layers: layers to put on GPUs, -1 for all. Default: as many as the free memory of the GPUs takes.
+        flash_attention: whether attention is computed in one kernel. Default: where the library thinks it pays.
+        kv_type: how keys and values are stored; the quantised ones need flash attention and cost some quality.
+        parallel: turns that may be at work at the same time; more wait in line.
+        decode_width: turns of these that may have a token in one step. Default: the width that was the fastest in a
+            short probe when this model was first loaded on this machine.
         sequences: conversations whose prefix is kept in the KV pool.
+        max_waiting: turns that may wait in line; one more is refused.
         prefill_chunk: prompt tokens evaluated in one step while nobody generates.
-        shared_prefill_chunk: the same while somebody does; it is the longest pause in the others' streams.
+        stretch: how many times longer a step of those who generate may get by prompts evaluated beside them; 1 lets
+            prompts wait until nobody generates.
         temperature_at_one: what a request's temperature of 1 (the API's default) means for this model; others are in
             proportion.
         min_p: tokens less likely than this share of the likeliest one are never sampled.
+        repeat_penalty, frequency_penalty, presence_penalty: of tokens among the last 64; 1, 0 and 0 are none.
         repack: let the library store weights in a second, faster form (about half the file's size in extra memory).
+        park_memory: bytes of host memory for conversations that had to leave the KV pool.
+        park_disk: bytes of disk for them.
+        park_folder: where on disk; None: they are not kept on disk.
+        probe_folder: where the result of the width probe is kept; None: it is not kept.
+        mmproj: the GGUF of the vision part, for models that have one.
+        router: offer an answer in words as one more tool while tools may be called: small models that would always
+            call something then choose better (docs/decisions). Default: by the catalogue.
     """
 
     context_tokens: int | None = None
     threads: int | None = None
-    gpu_layers: int = 0
-    parallel: int = 4
-    sequences: int = 16
+    gpu_layers: int | None = None
+    flash_attention: bool | None = None
+    kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    parallel: int = 16
+    decode_width: int | None = None
+    sequences: int = 32
+    max_waiting: int = 256
     prefill_chunk: int = 256
-    shared_prefill_chunk: int = 32
+    stretch: float = 2.0
     temperature_at_one: float = 1.0
     min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     repack: bool = True
+    park_memory: int = 1 << 30
+    park_disk: int = 4 << 30
+    park_folder: Path | None = None
+    probe_folder: Path | None = None
+    mmproj: Path | None = None
+    router: bool = False
 
 
 def physical_cores(cpus: Path = Path("/sys/devices/system/cpu")) -> int:

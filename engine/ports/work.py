@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ..chat import Capabilities, ChatRequest, Delta, ToolCall, ToolSchema
 from ..objects import (
@@ -59,11 +59,31 @@ class Backend(Protocol):
 
         Raises:
             ContextOverflow: the prompt does not fit.
+            InvalidRequest: a schema, or the forced tool, cannot be honoured.
             BackendFault: the runtime failed.
         """
         ...
 
+    async def forget(self, session: str) -> None:
+        """The conversation of this key was deleted: erase what is kept for it, in memory and on disk."""
+        ...
+
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """How a model is at the moment, for people.
+
+    `progress` (0 to 1) is how far it is loaded; `bytes` what it takes in memory, about; `detail` one line of what was
+    chosen for it (context, threads, layers on a GPU) or why it failed.
+    """
+
+    name: str
+    state: Literal["unloaded", "loading", "ready", "failed"]
+    progress: float = 0.0
+    bytes: int = 0
+    detail: str = ""
 
 
 class Models(Protocol):
@@ -81,7 +101,26 @@ class Models(Protocol):
         ...
 
     async def backend(self, name: str) -> Backend:
-        """The backend of a resolved name, loaded when it comes back."""
+        """The backend of a resolved name, loaded when it comes back.
+
+        It may be unloaded once nobody has streamed from it for a while: ask again for every run.
+        """
+        ...
+
+    async def validate(self, name: str, request: ChatRequest) -> None:
+        """Refuse at once what the model of a resolved name could never answer; does not load it.
+
+        Raises:
+            InvalidRequest: a schema of the response format or of a strict tool is beyond what can be enforced.
+        """
+        ...
+
+    async def forget(self, session: str) -> None:
+        """`Backend.forget` for every model, loaded or not."""
+        ...
+
+    def status(self) -> Sequence[ModelStatus]:
+        """Every model with how it is, in the order of `list`."""
         ...
 
     async def close(self) -> None: ...

@@ -113,6 +113,7 @@ class Threads:
         await self._core.journal.commit(drop)
         for tool in self._core.tools.values():
             await tool.forget(thread_id)
+        await self._core.models.forget(thread_id)
 
 
 class Messages:

@@ -85,6 +85,9 @@ class MoodyModel:
         yield SPENT
         yield Finish("length" if mood == "long" else "stop")
 
+    async def forget(self, session: str) -> None:
+        """Nothing is kept."""
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

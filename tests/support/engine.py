@@ -37,6 +37,7 @@ from local_assistants.engine.ports import (
     Ids,
     Indexed,
     Models,
+    ModelStatus,
     PageQuery,
     Passage,
     SearchQuery,
@@ -86,6 +87,9 @@ class RecordingBackend:
             async for delta in deltas:
                 yield delta
 
+    async def forget(self, session: str) -> None:
+        """Nothing is kept."""
+
     async def close(self) -> None:
         """Nothing to let go of."""
 
@@ -115,6 +119,9 @@ class DeltaBackend:
             else:
                 yield item
 
+    async def forget(self, session: str) -> None:
+        """Nothing is kept."""
+
     async def close(self) -> None:
         """Nothing to let go of."""
 
@@ -142,6 +149,16 @@ class OneModel:
     async def backend(self, name: str) -> Backend:
         """What answers now."""
         return self.current
+
+    async def validate(self, name: str, request: ChatRequest) -> None:
+        """Everything can be answered."""
+
+    async def forget(self, session: str) -> None:
+        """Nothing is kept."""
+
+    def status(self) -> Sequence[ModelStatus]:
+        """Always ready."""
+        return [ModelStatus(MODEL, "ready", 1.0)]
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from local_assistants.backends.scripted import ScriptedBackend
+from local_assistants.engine.chat import ChatRequest
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
 from local_assistants.engine.errors import ModelNotFound, UnsupportedFile
@@ -21,6 +22,7 @@ from local_assistants.engine.ports import (
     Chunk,
     Clock,
     Indexed,
+    ModelStatus,
     Passage,
     SearchQuery,
     Store,
@@ -55,6 +57,15 @@ class OneModel:
     async def backend(self, name: str) -> Backend:
         del name
         return self._backend
+
+    async def validate(self, name: str, request: ChatRequest) -> None:
+        """Everything can be answered."""
+
+    async def forget(self, session: str) -> None:
+        """Nothing is kept."""
+
+    def status(self) -> Sequence[ModelStatus]:
+        return [ModelStatus("scripted", "ready", 1.0)]
 
     async def close(self) -> None:
         await self._backend.close()
