@@ -132,6 +132,20 @@ def function_names(run: Run) -> frozenset[str]:
     return frozenset(t.function.name for t in run.tools if isinstance(t, FunctionTool))
 
 
+def function_schemas(tools: Sequence[ToolSpec]) -> tuple[ToolSchema, ...]:
+    """The client-side functions among `tools`, as the model sees them."""
+    return tuple(
+        ToolSchema(
+            name=tool.function.name,
+            description=tool.function.description or "",
+            parameters=tool.function.parameters,
+            strict=tool.function.strict,
+        )
+        for tool in tools
+        if isinstance(tool, FunctionTool)
+    )
+
+
 class PromptBuilder:
     """Makes the requests of one run."""
 
@@ -186,6 +200,8 @@ class PromptBuilder:
         if self._run.truncation_strategy.type == "last_messages":
             units = last_messages(units, self._run.truncation_strategy.last_messages or 1)
         request = await self._bare_request(view, session, self.choice(called))
+        # What has begun is finished first: its prompt is warm, and its client has waited the longest.
+        request = replace(request, priority=int(called.turns > 0))
         window = self._backend.capabilities.context_window
         limit = window - min(ANSWER_RESERVE, budget.completion or ANSWER_RESERVE, window // 4)
         if budget.prompt is not None:
@@ -219,17 +235,8 @@ class PromptBuilder:
         return choice_of(self._run, called, self._core.settings.max_tool_turns)
 
     def _schemas(self, session: ToolSession) -> tuple[ToolSchema, ...]:
-        functions = [
-            ToolSchema(
-                name=tool.function.name,
-                description=tool.function.description or "",
-                parameters=tool.function.parameters,
-                strict=tool.function.strict,
-            )
-            for tool in self._run.tools
-            if isinstance(tool, FunctionTool)
-        ]
-        return (*(tool.schema(session) for tool in self.tools().values()), *functions)
+        own = (tool.schema(session) for tool in self.tools().values())
+        return (*own, *function_schemas(self._run.tools))
 
     async def _system_text(self, view: ThreadView, session: ToolSession) -> str:
         """Instructions, then what the tools say of the files that came with assistant and thread."""

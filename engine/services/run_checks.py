@@ -6,10 +6,13 @@ Called inside the transaction that stores the run, so that a refused run leaves 
 import logging
 from dataclasses import replace
 
+from ..chat import ChatRequest
 from ..core import Core
-from ..errors import InvalidRequest, RateLimited
-from ..objects import FunctionTool, Message, Run
+from ..errors import InvalidRequest, ModelNotFound, RateLimited, UnsuitedModel
+from ..objects import Assistant, FunctionTool, Message, Run
 from ..ports import PageQuery, Transaction
+from ..prompt import function_schemas
+from ..requests import CreateRun, CreateThreadAndRun
 
 _log = logging.getLogger("local_assistants.run")
 _SMALL_BUDGET = 256  # the hosted service's own least (contract, A13)
@@ -31,6 +34,28 @@ def check_run(tx: Transaction, core: Core, run: Run) -> None:
         budget = getattr(run, name)
         if budget is not None and budget < _SMALL_BUDGET:
             _log.warning("run %s: %s of %d is hardly enough for a turn", run.id, name, budget)
+
+
+async def check_schemas(core: Core, body: CreateRun | CreateThreadAndRun) -> None:
+    """Refuse a run whose schemas its model could never keep to. Outside of any transaction: it may take a moment.
+
+    Raises:
+        InvalidRequest: names the schema and what is wrong with it.
+    """
+    assistant = await core.store.read(lambda tx: tx.get(Assistant, body.assistant_id))
+    if assistant is None:
+        return  # said with the other things that are missing
+    wanted = assistant.response_format if body.response_format is None else body.response_format
+    tools = function_schemas(assistant.tools if body.tools is None else body.tools)
+    strict = tuple(tool for tool in tools if tool.strict)
+    response_format = wanted if isinstance(wanted, dict) else None
+    if not strict and response_format is None:
+        return
+    try:
+        model = core.models.resolve(body.model or assistant.model)
+    except (ModelNotFound, UnsuitedModel):
+        return
+    await core.models.validate(model, ChatRequest((), strict, response_format=response_format))
 
 
 def _check_queue(tx: Transaction, core: Core) -> None:

@@ -30,7 +30,7 @@ from ..worker import Worker
 from .lookup import list_page, must
 from .rehearsal import rehearse
 from .resources import merged, realise
-from .run_checks import check_run
+from .run_checks import check_run, check_schemas
 from .streams import THE_API_S, View, batches, check_position
 from .threads import add_message, as_read, make_thread
 from .tool_outputs import answers, complete_function_step, outputs_for
@@ -50,6 +50,7 @@ class Runs:
         Raises:
             NotFound: no such thread or assistant, or the model is not served here.
             ThreadBusy: another run is not over.
+            InvalidRequest: settings that do not fit together, or a schema that the model cannot keep to.
         """
 
         def make(unit: Unit) -> Run:
@@ -61,6 +62,7 @@ class Runs:
             unit.save(run, EventName.RUN_CREATED, EventName.RUN_QUEUED)
             return run
 
+        await check_schemas(self._core, body)
         return await self._queue(make)
 
     async def check(self, thread_id: str, body: CreateRun) -> None:
@@ -69,6 +71,7 @@ class Runs:
         Raises:
             AssistantsError: what `create` would raise.
         """
+        await check_schemas(self._core, body)
         await rehearse(
             self._core.store,
             lambda tx: self._prepared(tx, must(tx, Thread, thread_id), body),
@@ -95,6 +98,7 @@ class Runs:
             unit.save(run, EventName.RUN_CREATED, EventName.RUN_QUEUED)
             return run
 
+        await check_schemas(self._core, body)
         return await self._queue(make)
 
     async def get(self, thread_id: str, run_id: str) -> Run:

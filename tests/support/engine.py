@@ -15,7 +15,12 @@ from local_assistants.backends.scripted import ScriptedBackend
 from local_assistants.engine import requests
 from local_assistants.engine.chat import Capabilities, ChatRequest, Delta, ToolCall, ToolSchema
 from local_assistants.engine.core import Core
-from local_assistants.engine.errors import InvalidRequest, ModelNotFound, UnsupportedFile
+from local_assistants.engine.errors import (
+    AssistantsError,
+    InvalidRequest,
+    ModelNotFound,
+    UnsupportedFile,
+)
 from local_assistants.engine.events import Event
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
@@ -133,6 +138,9 @@ class OneModel:
         self.current = backend
         self.names = {MODEL}
         self.registry: Models | None = None  # asked for names in place of this, if set
+        self.refusal: AssistantsError | None = None  # what any schema is answered with, if set
+        self.validated: list[ChatRequest] = []
+        self.forgotten: list[str] = []
 
     def list(self) -> Sequence[Model]:
         """The one model, by all its names."""
@@ -151,10 +159,14 @@ class OneModel:
         return self.current
 
     async def validate(self, name: str, request: ChatRequest) -> None:
-        """Everything can be answered."""
+        """Remember what was asked about, and refuse it if told to."""
+        self.validated.append(request)
+        if self.refusal is not None:
+            raise self.refusal
 
     async def forget(self, session: str) -> None:
-        """Nothing is kept."""
+        """Remember that it was asked for."""
+        self.forgotten.append(session)
 
     def status(self) -> Sequence[ModelStatus]:
         """Always ready."""
