@@ -1,0 +1,5 @@
+"""A model behind the `/v1/chat/completions` of other servers: llama-server, vLLM, Ollama, LM Studio."""
+
+from .settings import OpenAISettings
+
+__all__ = ["OpenAISettings"]
