@@ -67,6 +67,9 @@ class Grammar:
 class Sampler:
     """The chain of one turn: top-p, min-p, temperature, seed; greedy at temperature 0. No penalties.
 
+    Each token has random numbers of its own, made from the seed and the token's place in the answer: a turn that is
+    replayed goes on as it would have, however often a grammar refused the chain's first choice.
+
     Raises:
         BackendFault: the library cannot make the chain.
     """
@@ -78,14 +81,16 @@ class Sampler:
         )
         if not self._chain:
             raise BackendFault("llama.cpp cannot make a sampler.")
-        if temperature <= 0:
+        self._seed: int | None = seed if temperature > 0 else None
+        self._place = 0  # in the answer
+        if self._seed is None:
             stages = [native.llama_sampler_init_greedy()]
         else:
             stages = [
                 native.llama_sampler_init_top_p(top_p, 1),
                 native.llama_sampler_init_min_p(min_p, 1),
                 native.llama_sampler_init_temp(temperature),
-                native.llama_sampler_init_dist(seed),
+                native.llama_sampler_init_dist(0),
             ]
         for stage in stages:
             native.llama_sampler_chain_add(self._chain, stage)
@@ -96,7 +101,23 @@ class Sampler:
 
     def choose(self, context: NativeContext, index: int) -> int:
         """A token for row `index`, unconstrained."""
+        self._seed_place()
         return context.sample(self._chain, index)
+
+    def replay(self, _token: int) -> None:
+        """Go on as if the token had been chosen."""
+        self._place += 1
+
+    def _seed_place(self) -> None:
+        """Put fresh random numbers at the chain's end."""
+        place, self._place = self._place, self._place + 1
+        if self._seed is None:
+            return
+        native = self._native
+        last = native.llama_sampler_chain_n(self._chain) - 1
+        native.llama_sampler_free(native.llama_sampler_chain_remove(self._chain, last))
+        fresh = native.llama_sampler_init_dist(_mixed(self._seed, place))
+        native.llama_sampler_chain_add(self._chain, fresh)
 
     def choose_within(self, grammar: Grammar, context: NativeContext, index: int) -> int:
         """A token for row `index` that the grammar allows and has accepted.
@@ -135,6 +156,14 @@ class Sampler:
     def _array(self, entries: Any) -> Any:
         pointer = entries.ctypes.data_as(ctypes.POINTER(self._native.llama_token_data))
         return self._native.llama_token_data_array(pointer, len(entries), -1, False)
+
+
+def _mixed(seed: int, place: int) -> int:
+    """A seed in which every bit depends on both (31 bits: 2**32 - 1 means "any" to the library)."""
+    mixed = (seed + place * 0x9E3779B9) & 0xFFFFFFFF
+    for factor in (0x85EBCA6B, 0xC2B2AE35):
+        mixed = ((mixed ^ (mixed >> 16)) * factor) & 0xFFFFFFFF
+    return (mixed ^ (mixed >> 16)) >> 1
 
 
 def _entry_type(np: Any) -> Any:

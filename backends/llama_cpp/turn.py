@@ -8,6 +8,7 @@ import codecs
 import json
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...engine.chat import (
@@ -32,6 +33,14 @@ from .sampling import Grammar, Sampler
 from .tool_calls import CallParser
 
 _JSON_ENDS = frozenset('}]"')
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What a step came to: deltas to send, perhaps none yet, and the ids of the tokens chosen."""
+
+    deltas: tuple[Delta, ...]
+    tokens: tuple[int, ...]
 
 
 class Turn:
@@ -150,6 +159,19 @@ class Turn:
             return self._end("length")
         return self._sent()
 
+    def replay(self, tokens: Sequence[int]) -> None:
+        """Put a fresh turn where it was after these tokens had been chosen and taken. Nothing is sent for them.
+
+        Raises:
+            BackendFault: these are not tokens that this turn could have chosen.
+        """
+        for token in tokens:
+            if self.finished is not None or not 0 <= token < self._vocabulary.size:
+                raise BackendFault("The tokens to be replayed do not belong to this turn.")
+            self._sampler.replay(token)
+            self._accept(token)
+            self.take(token)
+
     def cut(self) -> list[Delta]:
         """What there is to send when no more tokens fit the context."""
         return self._end("length")
@@ -168,23 +190,40 @@ class Turn:
 
     def _watched(self, token: int, context: NativeContext, row: int) -> int:
         """Auto mode: a grammar goes along from the brace of what may be a call, and takes over when it is sure."""
+        opened = self._opened_by(token) if self._grammar is None else None
+        if opened is not None and opened.sure and not opened.grammar.allows(token):
+            token = self._sampler.choose_within(opened.grammar, context, row)
+            opened = self._opened_by(token)
+        self._follow(token, opened)
+        return token
+
+    def _accept(self, token: int) -> None:
+        """Tell the grammar of a token that was chosen in another life of this turn."""
+        if self._grammar is not None and self._enforced:
+            if not self._grammar.accept(token):
+                raise BackendFault("The tokens to be replayed do not fit what the request allows.")
+        elif self._tools is not None and not self._vocabulary.is_end(token):
+            self._follow(token, self._opened_by(token) if self._grammar is None else None)
+
+    def _follow(self, token: int, opened: "_Opened | None") -> None:
+        """Let the grammar that goes along see `token`, or begin one. Depends on nothing but the tokens so far."""
         if self._grammar is not None:
             if not self._grammar.accept(token):
                 self._grammar = None
-            return token
+            return
+        if opened is not None and opened.grammar.accept(token):
+            self._grammar, self._enforced = opened.grammar, opened.sure
+
+    def _opened_by(self, token: int) -> "_Opened | None":
+        """The grammar for what `token` would begin if it holds the brace of a possible call."""
         text = self._bytes(token).decode("utf-8", "ignore")
         at = self._parser.opens_object(text) if self._parser and "{" in text else None
         if at is None or self._tools is None or self._parser is None:
-            return token
+            return None
         ahead = self._parser.fork()
         ahead.feed(text[: at + 1])
         grammar = Grammar(self._vocabulary, self._tools.calls(before=text[:at]))
-        if grammar.accept(token):
-            self._grammar, self._enforced = grammar, ahead.committed
-        elif ahead.committed:
-            self._grammar, self._enforced = grammar, True
-            return self._sampler.choose_within(grammar, context, row)
-        return token
+        return _Opened(grammar, sure=ahead.committed)
 
     def _follow_grammar(self, text: str) -> None:
         """Let a grammar take over, or go when what it describes is complete."""
@@ -237,7 +276,8 @@ class Turn:
             self._show_text(self._stops.flush())
         called = reason == "stop" and bool(self._calls)
         self.finished = Finish("tool_calls" if called else reason)
-        usage = UsageDelta(len(self._prompt.ids), len(self._ids), self.cached)
+        prompt = len(self._prompt.ids)
+        usage = UsageDelta(prompt, len(self._ids), min(self.cached, prompt))
         self._deltas += [usage, self.finished]
         return self._sent()
 
@@ -249,6 +289,14 @@ class Turn:
         """The token's text; of control tokens only those that open a call have one."""
         written = self._vocabulary.written(token)
         return written.encode() if written in TAGS else self._vocabulary.piece(token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A grammar at its start, and whether it is sure that a call follows."""
+
+    grammar: Grammar
+    sure: bool
 
 
 def _has_to_speak(request: ChatRequest) -> bool:
