@@ -13,9 +13,10 @@ from threading import Lock
 
 from ...engine.chat import Capabilities, ChatRequest, Delta, Finish
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
+from .answers import AnswerMemory
 from .context import NativeContext
 from .library import NativeModel
-from .prompts import AnswerMemory, Prompt, PromptWriter
+from .prompts import Prompt, PromptWriter
 from .scheduler import Job, Scheduler
 from .settings import LlamaSettings
 from .template import ChatTemplate

@@ -11,20 +11,18 @@ Both are done by leaving marks in the messages and cutting the rendered text at 
 import json
 import re
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 from pydantic import JsonValue
 
 from ...engine.chat import ChatMessage, ChatRequest, ImagePart, ToolCall, ToolSchema
+from .answers import AnswerMemory
 from .library import Vocabulary
 from .template import ChatTemplate, Message
 
 _NO_PICTURE = "[picture: this model reads text only]"
-_MOST_REMEMBERED = 2000  # answers; some hundred tokens each
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,48 +32,6 @@ class Prompt:
     ids: tuple[int, ...]
     prefilled: int = 0
     prefix: str = ""
-
-
-class AnswerMemory:
-    """The tokens of answers given lately, by what they said. Safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._answers: OrderedDict[tuple[Any, ...], tuple[int, ...]] = OrderedDict()
-        self._lock = Lock()
-
-    def remember(self, session: str | None, message: ChatMessage, ids: Sequence[int]) -> None:
-        """Keep the tokens of an answer of this session."""
-        with self._lock:
-            self._answers[_key(session, message)] = tuple(ids)
-            if len(self._answers) > _MOST_REMEMBERED:
-                self._answers.popitem(last=False)
-
-    def recall(self, session: str | None, message: ChatMessage) -> tuple[int, ...] | None:
-        """The tokens of this message, if it was an answer of this session."""
-        with self._lock:
-            key = _key(session, message)
-            if key not in self._answers:
-                return None
-            self._answers.move_to_end(key)
-            return self._answers[key]
-
-    def forget(self, session: str) -> None:
-        """Drop the answers of a session."""
-        with self._lock:
-            for key in [key for key in self._answers if key[0] == session]:
-                del self._answers[key]
-
-
-def _key(session: str | None, message: ChatMessage) -> tuple[Any, ...]:
-    calls = tuple((call.name, _canonical(call.arguments)) for call in message.tool_calls)
-    return session, message.text.strip(), calls
-
-
-def _canonical(arguments: str) -> str:
-    try:
-        return json.dumps(json.loads(arguments), sort_keys=True)
-    except ValueError:
-        return arguments
 
 
 class PromptWriter:

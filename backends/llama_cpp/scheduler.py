@@ -14,15 +14,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...engine.chat import Delta
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
+from .answers import AnswerMemory
 from .context import NativeContext, Outcome, Row
-from .prompts import AnswerMemory
 from .sequences import Resident, Residents
 from .settings import LlamaSettings
-from .turn import Turn
+from .turn import Fragment, Turn
 
-Emit = Callable[[list[Delta] | AssistantsError], None]
+Emit = Callable[[Fragment | AssistantsError], None]
 _RATE_WEIGHT = 0.3  # of the newest measurement
 _SMALLEST_MEASURED = 16  # prompt tokens in a step; fewer say little about the rate
 
@@ -227,8 +226,8 @@ class Scheduler:
         if job.turn.finished is not None:
             self._memory.remember(job.session, *job.turn.answer())
             self._leave(job)
-        if deltas and not job.cancelled:
-            job.emit(deltas)
+        if not job.cancelled:
+            job.emit(Fragment(tuple(deltas), (token,)))
 
     def _make_room(self) -> None:
         """The pool is full: idle conversations go first, then the youngest turn waits, else the only one ends."""
@@ -246,7 +245,7 @@ class Scheduler:
             self._fail(job, ContextOverflow("The prompt does not fit the model's KV pool."))
         else:
             self._leave(job)
-            job.emit(job.turn.cut())
+            job.emit(Fragment(tuple(job.turn.cut()), ()))
 
     def _fail(self, job: Job, error: AssistantsError) -> None:
         self._leave(job)

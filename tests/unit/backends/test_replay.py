@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from local_assistants.backends.llama_cpp.answers import AnswerMemory
 from local_assistants.backends.llama_cpp.context import NativeContext, Row
 from local_assistants.backends.llama_cpp.library import NativeModel
-from local_assistants.backends.llama_cpp.prompts import AnswerMemory, PromptWriter
+from local_assistants.backends.llama_cpp.prompts import PromptWriter
 from local_assistants.backends.llama_cpp.template import ChatTemplate
 from local_assistants.backends.llama_cpp.turn import Turn
 from local_assistants.engine.chat import ChatRequest, Delta
