@@ -33,7 +33,7 @@ class Job:
     turn: Turn
     tokens: list[int]
     session: str | None
-    emit: Emit
+    emit: Emit  # called for every token, from the scheduler's thread
     resident: Resident | None = None
     started: bool = False
     cancelled: bool = False
