@@ -6,7 +6,8 @@ come back through a queue per turn. Closing a stream stops its turn within a ste
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -20,9 +21,9 @@ from .prompts import Prompt, PromptWriter
 from .scheduler import Job, Scheduler
 from .settings import LlamaSettings
 from .template import ChatTemplate
-from .turn import Turn
+from .turn import Fragment, Turn
 
-_Item = list[Delta] | AssistantsError
+_Item = Fragment | AssistantsError
 
 
 class LlamaCppBackend:
@@ -85,18 +86,35 @@ class LlamaCppBackend:
             InvalidRequest: a schema or the forced tool cannot be honoured.
             BackendFault: the library failed.
         """
-        prompt, turn = await asyncio.to_thread(self._prepare, request)
+        async with aclosing(self.answer(request)) as fragments:
+            async for fragment in fragments:
+                for delta in fragment.deltas:
+                    yield delta
+
+    async def answer(
+        self, request: ChatRequest, said: Sequence[int] = ()
+    ) -> AsyncGenerator[Fragment, None]:
+        """One turn, step by step, with the tokens it came of; raises what `stream` raises.
+
+        Args:
+            request: the turn.
+            said: the tokens of an earlier answer to this request that was broken off. The turn goes on after them as if
+                it had never stopped; nothing of them is given again.
+        """
+        prompt, turn = await asyncio.to_thread(self._prepare, request, said)
+        if len(prompt.ids) + len(said) >= self._context.size:
+            yield Fragment(tuple(turn.cut()), ())
+            return
         items: asyncio.Queue[_Item] = asyncio.Queue()
-        job = Job(turn, list(prompt.ids), request.session, _sender(items))
+        job = Job(turn, [*prompt.ids, *said], request.session, _sender(items))
         self._scheduler.submit(job)
         try:
             while True:
                 item = await items.get()
                 if isinstance(item, AssistantsError):
                     raise item
-                for delta in item:
-                    yield delta
-                if isinstance(item[-1], Finish):
+                yield item
+                if item.deltas and isinstance(item.deltas[-1], Finish):
                     return
         finally:
             self._scheduler.cancel(job)
@@ -115,7 +133,7 @@ class LlamaCppBackend:
             self._check_open()
             return self._writer.write(request)
 
-    def _prepare(self, request: ChatRequest) -> tuple[Prompt, Turn]:
+    def _prepare(self, request: ChatRequest, said: Sequence[int]) -> tuple[Prompt, Turn]:
         """Everything that can go wrong with a request before it takes a place in the context."""
         warmth = request.temperature * self._settings.temperature_at_one
         request = replace(request, temperature=warmth)
@@ -128,7 +146,9 @@ class LlamaCppBackend:
                     f"{len(prompt.ids)}. Shorten it, or load the model with a larger context."
                 )
             vocabulary = self._model.vocabulary
-            return prompt, Turn(request, prompt, vocabulary, min_p=self._settings.min_p)
+            turn = Turn(request, prompt, vocabulary, min_p=self._settings.min_p)
+            turn.replay(said)
+            return prompt, turn
 
     def _check_open(self) -> None:
         if self._closed:
