@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
-from .context import NativeContext, Outcome, Row
+from .batch import Span
+from .context import NativeContext, Outcome
 from .sequences import Resident, Residents
 from .settings import LlamaSettings
 from .turn import Fragment, Turn
@@ -169,14 +170,15 @@ class Scheduler:
             self._residents.release(job.resident)
 
     def _step(self) -> None:
-        rows, shares = self._plan()
-        if not rows:
+        spans, shares = self._plan()
+        if not spans:
             return
         began = time.perf_counter()
-        outcome = self._context.decode(rows)
+        outcome = self._context.decode(spans)
         if outcome is Outcome.DONE:
-            self._measure(len(rows), len(shares), time.perf_counter() - began)
-            self.evaluated_tokens += len(rows)
+            rows = sum(share.count for share in shares)
+            self._measure(rows, len(shares), time.perf_counter() - began)
+            self.evaluated_tokens += rows
             for share in shares:
                 share.resident.tokens += _next(share.job, share.count)
                 if share.job.pending() == 0:
@@ -188,13 +190,14 @@ class Scheduler:
         if outcome is Outcome.FULL:
             self._make_room()
 
-    def _plan(self) -> tuple[list[Row], list[_Share]]:
-        """The rows of the next step: generating turns first, then prompts, oldest first."""
+    def _plan(self) -> tuple[list[Span], list[_Share]]:
+        """The tokens of the next step: generating turns first, then prompts, oldest first."""
         generating = [job for job in self._active if job.pending() == 1]
         prompts = [job for job in self._active if job.pending() > 1]
         chunk = 32 if generating else self._settings.prefill_chunk
         chunk = min(chunk, self._context.batch_size - len(generating))
-        rows: list[Row] = []
+        spans: list[Span] = []
+        rows = 0
         shares: list[_Share] = []
         for job in (*generating, *prompts):
             is_prompt = job.pending() > 1
@@ -203,11 +206,11 @@ class Scheduler:
             if count == 0 or job.resident is None:
                 continue
             start = len(job.resident.tokens)
-            for offset, token in enumerate(_next(job, count)):
-                last = start + offset + 1 == len(job.tokens)
-                rows.append(Row(token, start + offset, job.resident.number, last))
-            shares.append(_Share(job, job.resident, count, len(rows) - 1))
-        return rows, shares
+            last = start + count == len(job.tokens)
+            spans.append(Span(_next(job, count), start, job.resident.number, last))
+            rows += count
+            shares.append(_Share(job, job.resident, count, rows - 1))
+        return spans, shares
 
     def _advance(self, job: Job, row: int) -> None:
         """Choose a turn's next token and pass on what it says."""

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...engine.errors import BackendFault
+
+_MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaSettings:
@@ -62,6 +66,47 @@ class LlamaSettings:
     probe_folder: Path | None = None
     mmproj: Path | None = None
     router: bool = False
+
+    def check(self) -> None:
+        """See that the values make sense and go together.
+
+        Raises:
+            BackendFault: they do not; it names the setting.
+        """
+        least = {
+            "context_tokens": 1,
+            "threads": 1,
+            "gpu_layers": -1,
+            "parallel": 1,
+            "decode_width": 1,
+            "sequences": 1,
+            "max_waiting": 0,
+            "prefill_chunk": 1,
+            "stretch": 1,
+        }
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and not value >= lowest:
+                raise BackendFault(f"The model's setting {name} must be at least {lowest}.")
+        if self.sequences > _MOST_SEQUENCES:
+            raise BackendFault(f"llama.cpp keeps at most {_MOST_SEQUENCES} sequences.")
+        if self.kv_type not in ("f16", "q8_0", "q4_0"):
+            raise BackendFault("kv_type is one of f16, q8_0 and q4_0.")
+        if self.kv_type != "f16" and self.flash_attention is False:
+            raise BackendFault(
+                f"Keys and values as {self.kv_type} need flash attention: leave it on, or set kv_type to f16."
+            )
+        if self.repeat_penalty <= 0:
+            raise BackendFault("repeat_penalty must be more than 0; 1 is none.")
+
+
+def default_threads(cores: int | None = None) -> int:
+    """Compute threads when nothing is set: the physical cores, from three on less one for the rest of the machine.
+
+    Of two cores one would be half the speed (docs/decisions/0010-scheduler.md).
+    """
+    available = physical_cores() if cores is None else cores
+    return available - 1 if available > 2 else available
 
 
 def physical_cores(cpus: Path = Path("/sys/devices/system/cpu")) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from local_assistants.backends.llama_cpp.answers import AnswerMemory
-from local_assistants.backends.llama_cpp.context import NativeContext, Row
+from local_assistants.backends.llama_cpp.batch import Span
+from local_assistants.backends.llama_cpp.context import NativeContext
 from local_assistants.backends.llama_cpp.library import NativeModel
 from local_assistants.backends.llama_cpp.prompts import PromptWriter
 from local_assistants.backends.llama_cpp.template import ChatTemplate
@@ -59,7 +60,7 @@ class Stage:
             same += 1
         self.context.rewind(0, same)
         for position in range(same, len(tokens)):
-            self.context.decode([Row(tokens[position], position, 0, wants_logits=True)])
+            self.context.decode([Span([tokens[position]], position, 0, wants_logits=True)])
         self._evaluated = list(tokens)
 
     def close(self) -> None:
