@@ -58,6 +58,26 @@ class Residents:
         self._touch(target)
         return target
 
+    def extend(self, resident: Resident, ids: Sequence[int]) -> None:
+        """Note that these tokens were evaluated after those that the sequence had."""
+        resident.tokens += ids
+
+    def missing(self, ids: Sequence[int]) -> int:
+        """Cells that a prompt would need besides those that turns at work hold already."""
+        shared = [common_prefix(each.tokens, ids) for each in self._all if each.busy]
+        return len(ids) - (max(shared, default=0) if self._can_rewind else 0)
+
+    def has_room(self, tokens: int) -> bool:
+        """Whether so many more cells fit once all idle sequences have left."""
+        taken = sum(len(each.tokens) for each in self._all if each.busy)
+        return taken + tokens <= self._context.size
+
+    def park_idle(self) -> None:
+        """Write what is worth keeping of idle sequences to where a restart finds it."""
+
+    def close(self) -> None:
+        """Let go of everything beside the pool."""
+
     def release(self, resident: Resident) -> None:
         """The turn is over; its tokens stay until they are in the way."""
         resident.busy = False
