@@ -34,6 +34,7 @@ class CatalogueEntry:
     parts: int
     member: str
     temperature: float = 1.0
+    router: bool = False
     folder: str | None = None
     files: dict[str, str] = field(default_factory=dict[str, str])
 

