@@ -10,14 +10,14 @@ come back as objects that are false, never as None: they are tested by truth.
 import ctypes
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...engine.errors import BackendFault, MissingDependency
+from .inspection import inspect
 from .settings import LlamaSettings
 
-_MAGIC = b"GGUF"
 _LOG_ERROR = 4  # GGML_LOG_LEVEL_ERROR
 _recent_errors: deque[str] = deque(maxlen=8)
 _loaded: list[Any] = []  # the bindings and what must not be garbage-collected beside them
@@ -60,20 +60,41 @@ def last_errors() -> str:
 class NativeModel:
     """A loaded GGUF: weights, metadata and vocabulary.
 
+    Args:
+        path: the file, of a split model the first part.
+        settings: of which gpu_layers and repack matter here.
+        on_progress: hears how far it is (0 to 1) and says whether to go on; on this thread.
+
     Raises:
-        BackendFault: the file is missing, no GGUF, broken, or of a kind the library cannot run.
+        BackendFault: the file is missing, no GGUF, cut off, broken, or of a kind the library cannot run; or
+            `on_progress` said no.
     """
 
-    def __init__(self, path: Path, settings: LlamaSettings) -> None:
-        _check_file(path)
+    def __init__(
+        self,
+        path: Path,
+        settings: LlamaSettings,
+        on_progress: Callable[[float], bool] | None = None,
+    ) -> None:
+        self.facts = inspect(path)
         self.native = bindings()
         _recent_errors.clear()
         params = self.native.llama_model_default_params()
         params.n_gpu_layers = settings.gpu_layers or 0
         params.use_extra_bufts = settings.repack
+        stopped = False
+
+        def progressed(share: float, _data: object) -> bool:
+            nonlocal stopped
+            stopped = on_progress is not None and not on_progress(share)
+            return not stopped
+
+        params.progress_callback = self.native.llama_progress_callback(progressed)
         self.handle: Any = self.native.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
-            raise BackendFault(f"llama.cpp cannot load {path}: {last_errors()}.")
+            raise BackendFault(
+                f"Loading {path} was stopped." if stopped else self._refusal(path, last_errors())
+            )
         self.trained_context = int(self.native.llama_model_n_ctx_train(self.handle))
         # Of a recurrent state there is no earlier version to go back to.
         self.can_rewind = not (
@@ -81,6 +102,14 @@ class NativeModel:
             or self.native.llama_model_is_hybrid(self.handle)
         )
         self.vocabulary = Vocabulary(self.native, self.native.llama_model_get_vocab(self.handle))
+
+    def _refusal(self, path: Path, reason: str) -> str:
+        if "unknown model architecture" in reason:
+            return (
+                f"{path} is of the architecture '{self.facts.architecture}', which this llama.cpp does not know. "
+                "A newer one may: pip install --upgrade llama-cpp-python."
+            )
+        return f"llama.cpp cannot load {path}: {reason}."
 
     @property
     def template(self) -> str | None:
@@ -93,18 +122,6 @@ class NativeModel:
         if self.handle:
             self.native.llama_model_free(self.handle)
             self.handle = None
-
-
-def _check_file(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise BackendFault(f"Cannot read the model {path}: {error.strerror}.") from error
-    if magic != _MAGIC:
-        raise BackendFault(
-            f"{path} is not a GGUF file. Models in other formats must be converted to GGUF first."
-        )
 
 
 class Vocabulary:

@@ -34,6 +34,8 @@ class LlamaSettings:
         min_p: tokens less likely than this share of the likeliest one are never sampled.
         repeat_penalty, frequency_penalty, presence_penalty: of tokens among the last 64; 1, 0 and 0 are none.
         repack: let the library store weights in a second, faster form (about half the file's size in extra memory).
+        memory: bytes of host memory that it may take at most, conversations outside the KV pool not counted. Default:
+            what can be had when it is loaded.
         park_memory: bytes of host memory for conversations that had to leave the KV pool.
         park_disk: bytes of disk for them.
         park_folder: where on disk; None: they are not kept on disk.
@@ -60,6 +62,7 @@ class LlamaSettings:
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     repack: bool = True
+    memory: int | None = None
     park_memory: int = 1 << 30
     park_disk: int = 4 << 30
     park_folder: Path | None = None

@@ -404,7 +404,7 @@ async def test_nobody_ends_a_message_but_its_author(babbler: LlamaCppBackend) ->
     [
         (None, "No such file"),
         (b"PK\x03\x04 no model", "not a GGUF"),
-        (b"GGUF\x03\0\0\0", "cannot load"),
+        (b"GGUF\x03\0\0\0", "is cut off"),
     ],
     ids=["missing", "foreign", "truncated"],
 )
@@ -425,7 +425,7 @@ async def test_truncated_weights_are_refused(tmp_path: Path) -> None:
     """Half a file is an error, not a crash."""
     path = write_random_model(tmp_path / "half.gguf")
     path.write_bytes(path.read_bytes()[:200_000])
-    with pytest.raises(BackendFault, match="cannot load"):
+    with pytest.raises(BackendFault, match="is cut off"):
         await LlamaCppBackend.open(path)
 
 
