@@ -1,142 +1,142 @@
-"""The model room against bare llama-cpp-python: time to first token and decode rate, same file, prompts and threads.
+"""The model room against llama.cpp itself: the bare loop, its own server, and `llama_cpp.Llama`.
 
-Both sides answer the same prompts one after another in turn, each prompt new to both, greedy, in one process. Medians
-of the rounds; the ratios are what counts, the absolute figures depend on what else the machine does.
+The same GGUF, prompts and threads on all sides, which take turns round by round; figures are medians over the rounds,
+ratios those of the rounds' own ratios. README.md, beside this file, says what each row is. Without arguments all rows
+are run, each on the models that it is about.
 """
 
 import argparse
 import asyncio
 import os
 import sys
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from _report import Goal, Row, median, report
+import _plot
+from _report import RESULTS, Goal, Row, machine, report
+from model_parts import (
+    admission,
+    choice,
+    constrained,
+    decode,
+    history,
+    limits,
+    overhead,
+    parked,
+    prefill,
+    streams,
+    turns,
+)
+from model_parts.bench import Bench, Part
 
-from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
+from local_assistants import paths
 from local_assistants.backends.llama_cpp.library import bindings
 from local_assistants.backends.llama_cpp.settings import physical_cores
-from local_assistants.engine.chat import ChatMessage, ChatRequest, TextDelta, UsageDelta
 
-FIRST_TOKEN_GOAL = 1.15  # ours : bare
-BARE = "llama_cpp.Llama"
-CONTEXT = 2048
-ANSWER = 64  # tokens
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One answer: seconds to the first text, tokens per second after it."""
-
-    first: float
-    rate: float
-
-
-def question(round_: int) -> str:
-    """A prompt of some 300 tokens that shares no beginning with another round's."""
-    facts = " ".join(f"Item {round_}-{n} costs {n * 7 % 13} coins." for n in range(20))
-    return f"Round {round_}. {facts} Write a long story about these items."
-
-
-async def ours(backend: LlamaCppBackend, text: str) -> Sample:
-    """An answer of our backend."""
-    request = ChatRequest(
-        (ChatMessage(role="user", content=text),), temperature=0, max_tokens=ANSWER
-    )
-    began, first, tokens = time.perf_counter(), 0.0, 0
-    async for delta in backend.stream(request):
-        if isinstance(delta, TextDelta) and not first:
-            first = time.perf_counter()
-        elif isinstance(delta, UsageDelta):
-            tokens = delta.completion_tokens
-    return _sample(began, first, tokens)
+PARTS: Sequence[Part] = (
+    limits.PART,
+    overhead.PART,
+    decode.PART,
+    prefill.PART,
+    streams.PART,
+    turns.PART,
+    history.PART,
+    constrained.PART,
+    parked.PART,
+    admission.PART,
+    choice.PART,
+)
+DRAWING = Path(__file__).with_name("model_parts") / "drawing.py"
+FILES = {
+    "135m": "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "0.5b": "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+    "1.5b": "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+}
 
 
-def bare(llama: Any, text: str) -> Sample:
-    """An answer of llama_cpp.Llama, streamed through its own chat path."""
-    messages = [{"role": "user", "content": text}]
-    began, first, tokens = time.perf_counter(), 0.0, 0
-    for chunk in llama.create_chat_completion(
-        messages=messages, temperature=0, max_tokens=ANSWER, stream=True, repeat_penalty=1.0
-    ):
-        if chunk["choices"][0]["delta"].get("content"):
-            first = first or time.perf_counter()
-            tokens += 1
-    return _sample(began, first, tokens)
+def benches(options: argparse.Namespace, folder: Path) -> list[tuple[Bench, list[Part]]]:
+    """The models, and what is run on each. Weights that are not here are left out, which is said."""
+    chosen = [part for part in PARTS if not options.only or part.name in options.only]
+    found: list[tuple[Bench, list[Part]]] = []
+    for name in options.model or ("135m", "1.5b"):
+        path = Path(name) if name not in FILES else paths.cache_root() / "models" / FILES[name]
+        model = name if name in FILES else path.stem
+        parts = [part for part in chosen if options.model or model in part.models]
+        if not path.is_file():
+            print(f"{path} is missing: left out; `local-assistants models pull` fetches weights")
+        elif parts:
+            (own := folder / model).mkdir()
+            bench = Bench(model, path, options.threads, own, quick=options.quick)
+            found.append((bench, parts))
+    return found
 
 
-def _sample(began: float, first: float, tokens: int) -> Sample:
-    return Sample(first - began, (tokens - 1) / (time.perf_counter() - first))
+async def measure(found: Sequence[tuple[Bench, list[Part]]]) -> None:
+    """Everything in turn; says how long each part took."""
+    for bench, parts in found:
+        for part in parts:
+            began = time.monotonic()
+            await part.measure(bench)
+            bench.say(f"{part.name} took {time.monotonic() - began:.0f} s")
 
 
-async def measure(path: Path, threads: int, rounds: int) -> tuple[list[Sample], list[Sample]]:
-    """Samples of both sides, taken in turn."""
-    bindings()  # first: it sets how threads wait, for both sides
-    import llama_cpp
-
-    llama = llama_cpp.Llama(
-        str(path), n_ctx=CONTEXT, n_threads=threads, n_threads_batch=threads, verbose=False
-    )
-    backend = await LlamaCppBackend.open(
-        path, LlamaSettings(context_tokens=CONTEXT, threads=threads)
-    )
-    own: list[Sample] = []
-    other: list[Sample] = []
-    try:
-        for round_ in range(rounds + 1):
-            sample_other = bare(llama, question(round_))
-            sample_own = await ours(backend, question(round_))
-            if round_:  # the first round warms both up
-                own.append(sample_own)
-                other.append(sample_other)
-    finally:
-        await backend.close()
-        llama.close()
-    return own, other
-
-
-def default_model() -> Path:
-    """Where `local-assistants models pull smollm2-135m` puts the weights."""
-    own = os.environ.get("LOCAL_ASSISTANTS_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    root = Path(own) if own else Path(base) / "local-assistants"
-    return root / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-def rows_of(own: list[Sample], other: list[Sample]) -> list[Row]:
-    """Medians of both sides, ours with its ratio to the other."""
+def tell(found: Sequence[tuple[Bench, list[Part]]], *, name: str, check: bool) -> int:
+    """Print, draw and judge; the exit status."""
     rows: list[Row] = []
-    for what, unit in (("first token", "ms"), ("decode", "tokens/s")):
-        values = [median([_value(sample, what) for sample in side]) for side in (other, own)]
-        rows.append(Row(f"{what}, {BARE}", values[0], unit))
-        rows.append(
-            Row(f"{what}, ours", values[1], unit, ratio=values[1] / values[0], against=BARE)
-        )
-    return rows
-
-
-def _value(sample: Sample, what: str) -> float:
-    return sample.first * 1000 if what == "first token" else sample.rate
+    goals: list[Goal] = []
+    for bench, parts in found:
+        for part in parts:
+            told = part.tell(bench.model, bench.figures)
+            rows += told.rows
+            goals += told.goals
+    threads = found[0][0].threads
+    figures = {
+        "title": f"{machine()}, {threads} threads",
+        "goals": [asdict(goal) for goal in goals],
+        "rounds": {bench.model: bench.figures.rounds for bench, _ in found},
+    }
+    _plot.draw(DRAWING, figures, RESULTS / f"{name}.png")
+    notes = {
+        "threads": threads,
+        "load_average": os.getloadavg(),
+        "rounds": figures["rounds"],
+        "models": {bench.model: bench.figures.notes for bench, _ in found},
+    }
+    return report(name, rows, goals, check=check, notes=notes)
 
 
 def main() -> int:
-    """Measure, print, and judge if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=default_model(), help="a GGUF; default 135M")
-    parser.add_argument("--threads", type=int, default=physical_cores())
-    parser.add_argument("--rounds", type=int, default=5)
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--model",
+        action="append",
+        help=f"run the rows on this one: {', '.join(FILES)}, or the path of a GGUF; may be repeated",
+    )
+    names = ", ".join(part.name for part in PARTS)
+    parser.add_argument("--only", type=lambda text: text.split(","), help=f"some of: {names}")
+    parser.add_argument("--threads", type=int, default=physical_cores(), help="of all sides")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
+    parser.add_argument(
+        "--quick", action="store_true", help="only show that all runs; the figures say nothing"
+    )
     options = parser.parse_args()
-    if not options.model.is_file():
-        print(f"{options.model} is missing: run `local-assistants models pull smollm2-135m` first")
-        return 2
-    print(f"{options.model.name}, {options.threads} threads, {options.rounds} rounds")
-    rows = rows_of(*asyncio.run(measure(options.model, options.threads, options.rounds)))
-    seen = next(row.ratio for row in rows if row.what == "first token, ours")
-    goals = [Goal("first token, ours : bare", seen or 0.0, FIRST_TOKEN_GOAL)]
-    return report("model", rows, goals, check=options.check)
+    unknown = set(options.only or ()) - {part.name for part in PARTS}
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {names}")
+    bindings()  # before any other way to the library: it sets how threads wait, for all sides
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="model-", dir=RESULTS) as folder:
+        found = benches(options, Path(folder))
+        if not found:
+            return 2
+        asyncio.run(measure(found))
+    print(f"done after {time.monotonic() - began:.0f} s", file=sys.stderr)
+    name = "model-quick" if options.quick else "model"
+    return tell(found, name=name, check=options.check)
 
 
 if __name__ == "__main__":
