@@ -10,18 +10,20 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from ...engine.chat import Capabilities, ChatRequest, Delta, Finish
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
-from .context import NativeContext
-from .library import NativeModel
+from .identity import model_identity
+from .loading import OnProgress, load
 from .prompts import Prompt, PromptWriter
 from .scheduler import Job, Scheduler
+from .sequences import Residents
 from .settings import LlamaSettings
 from .template import ChatTemplate
 from .turn import Fragment, Turn
+from .width import find_widths
 
 _Item = Fragment | AssistantsError
 
@@ -29,18 +31,28 @@ _Item = Fragment | AssistantsError
 class LlamaCppBackend:
     """A loaded model. Made by `open`."""
 
-    def __init__(self, path: Path, settings: LlamaSettings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: LlamaSettings,
+        on_progress: OnProgress | None = None,
+        stop: Event | None = None,
+    ) -> None:
+        loaded = load(path, settings, on_progress, stop)
+        settings = loaded.plan.settings
         self._settings = settings
-        self._model = NativeModel(path, settings)
+        self._plan = loaded.plan
+        self._model, self._context = loaded.model, loaded.context
         vocabulary = self._model.vocabulary
         template = ChatTemplate(
             self._model.template, bos=vocabulary.text_of_bos(), eos=vocabulary.text_of_eos()
         )
         memory = self._memory = AnswerMemory()
         self._writer = PromptWriter(vocabulary, template, memory)
-        self._context = NativeContext(self._model, settings)
+        residents = Residents(self._context, settings.sequences, can_rewind=self._model.can_rewind)
+        widths = find_widths(self._context, settings, model_identity(path))
         self._scheduler = Scheduler(
-            self._context, memory, settings, can_rewind=self._model.can_rewind
+            self._context, memory, settings, residents=residents, widths=widths
         )
         self._in_use = (
             Lock()
@@ -49,15 +61,33 @@ class LlamaCppBackend:
 
     @classmethod
     async def open(
-        cls, path: str | Path, settings: LlamaSettings | None = None
+        cls,
+        path: str | Path,
+        settings: LlamaSettings | None = None,
+        on_progress: OnProgress | None = None,
     ) -> "LlamaCppBackend":
-        """Load a GGUF; takes seconds for a big one.
+        """Load a GGUF; takes seconds for a big one. Cancelling ends the load before it raises.
+
+        Args:
+            path: the file, of a split model the first part.
+            settings: as asked for.
+            on_progress: hears how far it is loaded (0 to 1), from another thread.
 
         Raises:
             BackendFault: the file cannot be loaded, or there is no memory for it.
             MissingDependency: llama-cpp-python is not installed.
         """
-        return await asyncio.to_thread(cls, Path(path), settings or LlamaSettings())
+        stop = Event()
+        thread = asyncio.ensure_future(
+            asyncio.to_thread(cls, Path(path), settings or LlamaSettings(), on_progress, stop)
+        )
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            stop.set()
+            with contextlib.suppress(AssistantsError):
+                await (await thread).close()
+            raise
 
     @property
     def capabilities(self) -> Capabilities:
@@ -65,7 +95,11 @@ class LlamaCppBackend:
         return Capabilities(
             context_window=self._context.size,
             prefill_rate=self._scheduler.prefill_rate,
-            extra={"threads": self._context.threads},
+            extra={
+                "threads": self._context.threads,
+                "bytes": self._plan.bytes,
+                "detail": f"{self._plan.text}, {self._context.threads} threads",
+            },
         )
 
     @property

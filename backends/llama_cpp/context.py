@@ -34,6 +34,7 @@ class NativeContext:
     Attributes:
         size: tokens that the pool holds, and the longest sequence.
         batch_size: tokens in a step, at most.
+        vocabulary_size: of the model.
         decode_seconds, sample_seconds: time spent in the library, evaluating and choosing.
 
     Raises:
@@ -43,7 +44,7 @@ class NativeContext:
     def __init__(self, model: NativeModel, settings: LlamaSettings) -> None:
         settings.check()
         self._native = model.native
-        self._vocabulary_size = model.vocabulary.size
+        self.vocabulary_size = model.vocabulary.size
         self.threads = settings.threads or default_threads()
         self.decode_seconds = self.sample_seconds = 0.0
         self._abort_flag = ctypes.create_string_buffer(2)
@@ -128,7 +129,7 @@ class NativeContext:
             self._check_sequence(span.sequence)
             if not span.tokens or span.start < 0 or span.start + len(span.tokens) > self.size:
                 raise BackendFault(f"No such positions: {len(span.tokens)} from {span.start} on.")
-            if min(span.tokens) < 0 or max(span.tokens) >= self._vocabulary_size:
+            if min(span.tokens) < 0 or max(span.tokens) >= self.vocabulary_size:
                 raise BackendFault("A prompt holds a token that this model does not have.")
 
     def _check_sequence(self, *numbers: int) -> None:
@@ -154,7 +155,7 @@ class NativeContext:
 
         self._check_output(row)
         pointer = self._native.llama_get_logits_ith(self._handle, row)
-        return np.ctypeslib.as_array(pointer, (self._vocabulary_size,))
+        return np.ctypeslib.as_array(pointer, (self.vocabulary_size,))
 
     def rewind(self, sequence: int, length: int) -> bool:
         """Keep the first `length` tokens of a sequence. False: it had to be emptied."""

@@ -1,47 +1,57 @@
 """The thread that owns the context: many turns, one `decode` per step for all of them.
 
-A step takes one token of every turn that is generating and, beside them, a chunk of the oldest prompt that is not
-evaluated yet; small chunks while others generate, so that a long prompt never stops their streams. When the KV pool
-is full idle conversations make room, then the youngest turn steps back and is evaluated again later. A cancelled turn
-costs nothing from the next step on, and the running step is aborted if it takes part in it.
+A step takes a token of every turn that is generating (of as many as are best at a time) and, beside them, as many
+tokens of the oldest prompt as the others' streams can bear. When the KV pool is full idle conversations leave it, then
+turns that are paused, then the youngest turn steps back into the line and goes on later from what was kept of it. A
+cancelled turn costs nothing from the next step on; a running step is aborted if the cancelled turn is most of it.
 
 Knows turns and sequences; nothing of prompts, text or asyncio.
 """
 
+import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
 from .batch import Span
 from .context import NativeContext, Outcome
+from .costs import StepCosts
+from .inbox import Inbox
+from .jobs import Emit, Job
+from .places import Places
+from .planning import Demand, plan
 from .sequences import Resident, Residents
 from .settings import LlamaSettings
-from .turn import Fragment, Turn
+from .turn import Fragment
+from .width import Widths
 
-Emit = Callable[[Fragment | AssistantsError], None]
-_RATE_WEIGHT = 0.3  # of the newest measurement
-_SMALLEST_MEASURED = 16  # prompt tokens in a step; fewer say little about the rate
+__all__ = ["Emit", "Job", "Scheduler", "Statistics"]
+
+_IDLE = 2.0  # seconds without work after which idle conversations are written to disk
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """A turn on its way. `tokens` are all it consists of so far; those in `resident` are evaluated."""
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the scheduler has done since the model was loaded.
 
-    turn: Turn
-    tokens: list[int]
-    session: str | None
-    emit: Emit  # called for every token, from the scheduler's thread
-    resident: Resident | None = None
-    started: bool = False
-    cancelled: bool = False
+    Attributes:
+        steps: calls of the library that evaluated tokens.
+        rows: tokens evaluated, reused ones not counted.
+        decode_seconds, sample_seconds: spent in the library, evaluating and choosing tokens.
+        other_seconds: of the thread's time at work spent on neither.
+    """
 
-    def pending(self) -> int:
-        """Tokens that are not evaluated."""
-        return len(self.tokens) - (len(self.resident.tokens) if self.resident else 0)
+    steps: int
+    rows: int
+    decode_seconds: float
+    sample_seconds: float
+    other_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class _Share:
     resident: Resident
     count: int
     last_row: int
+    is_prompt: bool
 
 
 class Scheduler:
@@ -63,21 +74,25 @@ class Scheduler:
         memory: AnswerMemory,
         settings: LlamaSettings,
         *,
-        can_rewind: bool,
+        residents: Residents,
+        widths: Widths | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._context = context
         self._memory = memory
-        self._settings = settings
-        self._residents = Residents(context, settings.sequences, can_rewind=can_rewind)
-        self._wake = threading.Condition()
-        self._waiting: deque[Job] = deque()
-        self._active: list[Job] = []
-        self._running: frozenset[Job] = frozenset()
-        self._crowded = False  # a turn had to step back: nobody is let in before one ends
-        self._closing = False
-        self._forgotten: set[str] = set()
-        self.prefill_rate: float | None = None
-        self.evaluated_tokens = 0
+        self._residents = residents
+        self._widths = widths or Widths(cap=settings.decode_width)
+        places = min(settings.parallel, settings.sequences)
+        self._clock = clock
+        self._costs = StepCosts(
+            stretch=settings.stretch, most=settings.prefill_chunk, by_width=self._widths.seconds
+        )
+        self._steps = self._rows = 0
+        self._busy_seconds = 0.0
+        self._inbox = Inbox(context, places + settings.max_waiting)
+        self._places = Places(residents, places)
+        self._forgetting: set[str] = set()
+        self._parked = True  # nothing new to write to disk
         self._thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
         self._thread.start()
 
@@ -87,190 +102,214 @@ class Scheduler:
         """Put a turn in line.
 
         Raises:
-            BackendFault: the model is being unloaded.
+            BackendFault: the model is being unloaded, or too many turns wait.
         """
-        with self._wake:
-            if self._closing:
-                raise BackendFault("The model is being unloaded.")
-            self._waiting.append(job)
-            self._wake.notify()
+        job.arrived = self._clock()
+        self._inbox.submit(job)
 
     def cancel(self, job: Job) -> None:
         """Stop a turn; nothing more is emitted for it. Harmless when it is over."""
-        with self._wake:
-            job.cancelled = True
-            if job in self._running:
-                self._context.abort()
-            self._wake.notify()
+        self._inbox.cancel(job)
+
+    def pause(self, job: Job) -> None:
+        """Let a turn take no part in steps until it is resumed. It may have a token on the way still."""
+        self._inbox.pause(job, paused=True)
+
+    def resume(self, job: Job) -> None:
+        """Let a paused turn go on."""
+        self._inbox.pause(job, paused=False)
 
     def forget(self, session: str) -> None:
         """Empty the sequences of a session before the next step; those of turns at work when they end."""
-        with self._wake:
-            self._forgotten.add(session)
-            self._wake.notify()
+        self._inbox.forget(session)
 
     def close(self) -> None:
         """Stop everything and wait for the thread to end."""
-        with self._wake:
-            self._closing = True
-            self._context.abort()
-            self._wake.notify()
+        self._inbox.close()
         self._thread.join()
+
+    @property
+    def prefill_rate(self) -> float | None:
+        """Prompt tokens per second, as measured in use; None before the first prompt."""
+        return self._costs.prefill_rate
+
+    @property
+    def evaluated_tokens(self) -> int:
+        """Tokens evaluated, reused ones not counted."""
+        return self._rows
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counts and times so far; while a step runs they are those before it."""
+        decode, sample = self._context.decode_seconds, self._context.sample_seconds
+        other = max(self._busy_seconds - decode - sample, 0.0)
+        return Statistics(self._steps, self._rows, decode, sample, other)
 
     # --- the owner's thread --------------------------------------------------------------------
 
     def _run(self) -> None:
         while self._ready():
-            try:
-                self._step()
-            except Exception as error:  # a fault of ours or of the library must not end the thread
-                self._fail_all(error)
-        for job in (*self._active, *self._waiting):
-            job.emit(BackendFault("The model was unloaded before it had answered."))
+            began = time.perf_counter()
+            self._take_a_step()
+            self._busy_seconds += time.perf_counter() - began
+        for job in self._inbox.left():
+            self._emit(job, BackendFault("The model was unloaded before it had answered."))
+        self._guarded(self._residents.park_idle)
+        self._guarded(self._residents.close)
 
     def _ready(self) -> bool:
-        """Wait for work; False when it is time to go."""
-        with self._wake:
-            self._running = frozenset()
-            while not (self._closing or self._waiting or self._active or self._forgotten):
-                self._wake.wait()
-            if self._closing:
+        """Take in what has come, and wait while there is nothing to do; False when it is time to go."""
+        while True:
+            began = time.perf_counter()
+            self._guarded(self._tidy)
+            self._busy_seconds += time.perf_counter() - began
+            if self._inbox.closing:
                 return False
-            self._drop_cancelled()
-            self._forgotten -= self._residents.forget(self._forgotten)
-            self._admit()
-            self._context.rearm()
-            self._running = frozenset(self._active)
-            return True
+            if self._places.able():
+                return True
+            if not self._inbox.wait(None if self._parked else _IDLE):
+                self._parked = True
+                self._guarded(self._residents.park_idle)
 
-    def _drop_cancelled(self) -> None:
-        for job in [each for each in self._active if each.cancelled]:
-            self._leave(job)
-        if any(job.cancelled for job in self._waiting):
-            self._waiting = deque(job for job in self._waiting if not job.cancelled)
+    def _tidy(self) -> None:
+        """Between steps: who comes, who goes, who is let in."""
+        arrived, forget = self._inbox.collect()
+        for job in arrived:
+            self._places.add(job)
+        self._places.drop_cancelled()
+        self._forgetting |= forget
+        if self._forgetting:
+            self._forgetting -= self._residents.forget(self._forgetting)
+        while (following := self._places.next()) is not None:
+            try:
+                self._places.enter(following, self._clock())
+            except Exception as error:
+                self._end(following, _fault(error))
 
-    def _admit(self) -> None:
-        if self._crowded and self._active:
+    def _take_a_step(self) -> None:
+        shares: list[_Share] = []
+        try:
+            shares = self._planned()
+            self._step(shares)
+        except Exception as error:  # a fault of ours or of the library must not end the thread
+            _log.warning("A step failed", exc_info=True)
+            jobs = [share.job for share in shares] or list(self._places.active)
+            for job in jobs:
+                self._guarded(partial(self._empty, job))
+                self._end(job, _fault(error))
+
+    def _planned(self) -> list[_Share]:
+        """Who has what part in the next step."""
+        jobs = self._places.able()
+        demands = [Demand(job.pending, job.served) for job in jobs]
+        width = self._widths.best(sum(demand.pending == 1 for demand in demands))
+        since = (job.admitted for job, each in zip(jobs, demands, strict=True) if each.pending > 1)
+        now = self._clock()
+        chunk = self._costs.chunk(width, now - min(since, default=now))
+        counts = plan(demands, width=width, chunk=min(chunk, self._context.batch_size - width))
+        shares: list[_Share] = []
+        row = -1
+        for job, demand, count in zip(jobs, demands, counts, strict=True):
+            if count and job.resident is not None:
+                row += count
+                shares.append(_Share(job, job.resident, count, row, demand.pending > 1))
+        return shares
+
+    def _step(self, shares: list[_Share]) -> None:
+        spans = [_span(share) for share in shares]
+        if not self._inbox.begin({share.job: share.count for share in shares}):
             return
-        while (
-            self._waiting
-            and len(self._active) < self._settings.parallel
-            and self._residents.has_idle()
-        ):
-            job = self._waiting.popleft()
-            job.resident = self._residents.take(job.tokens, job.session)
-            if not job.started:
-                job.started, job.turn.cached = True, len(job.resident.tokens)
-            self._active.append(job)
-
-    def _leave(self, job: Job) -> None:
-        self._active.remove(job)
-        self._crowded = False
-        if job.resident is not None:
-            self._residents.release(job.resident)
-
-    def _step(self) -> None:
-        spans, shares = self._plan()
-        if not spans:
-            return
-        began = time.perf_counter()
+        before = self._context.decode_seconds
         outcome = self._context.decode(spans)
         if outcome is Outcome.DONE:
-            rows = sum(share.count for share in shares)
-            self._measure(rows, len(shares), time.perf_counter() - began)
-            self.evaluated_tokens += rows
-            for share in shares:
-                share.resident.tokens += _next(share.job, share.count)
-                if share.job.pending() == 0:
+            self._count(shares, self._context.decode_seconds - before)
+            for share, span in zip(shares, spans, strict=True):
+                self._residents.extend(share.resident, span.tokens)
+                share.job.served = self._steps
+            for share, span in zip(shares, spans, strict=True):
+                if span.wants_logits:
                     self._advance(share.job, share.last_row)
             return
         for share in shares:
-            # What part of the step was done is unknown: go back to what is known.
-            self._context.rewind(share.resident.number, len(share.resident.tokens))
-        if outcome is Outcome.FULL:
-            self._make_room()
+            self._restore(share.resident)
+        if outcome is Outcome.FULL and not self._places.make_room():
+            self._overflow(shares[0].job)
 
-    def _plan(self) -> tuple[list[Span], list[_Share]]:
-        """The tokens of the next step: generating turns first, then prompts, oldest first."""
-        generating = [job for job in self._active if job.pending() == 1]
-        prompts = [job for job in self._active if job.pending() > 1]
-        chunk = 32 if generating else self._settings.prefill_chunk
-        chunk = min(chunk, self._context.batch_size - len(generating))
-        spans: list[Span] = []
-        rows = 0
-        shares: list[_Share] = []
-        for job in (*generating, *prompts):
-            is_prompt = job.pending() > 1
-            count = min(job.pending(), chunk) if is_prompt else 1
-            chunk -= count if is_prompt else 0
-            if count == 0 or job.resident is None:
-                continue
-            start = len(job.resident.tokens)
-            last = start + count == len(job.tokens)
-            spans.append(Span(_next(job, count), start, job.resident.number, last))
-            rows += count
-            shares.append(_Share(job, job.resident, count, rows - 1))
-        return spans, shares
+    def _count(self, shares: Sequence[_Share], seconds: float) -> None:
+        prompts = [share.count for share in shares if share.is_prompt]
+        width = len(shares) - len(prompts)
+        self._costs.observe(width, sum(prompts), seconds, prompts=len(prompts))
+        self._steps += 1
+        self._rows += width + sum(prompts)
+        self._parked = False
 
     def _advance(self, job: Job, row: int) -> None:
         """Choose a turn's next token and pass on what it says."""
+        turn = job.turn
         try:
-            token = job.turn.choose(self._context, row)
-            deltas = job.turn.take(token)
+            token = turn.choose(self._context, row)
+            deltas = turn.take(token)
             job.tokens.append(token)
-            if job.turn.finished is None and len(job.tokens) >= self._context.size:
-                deltas += job.turn.cut()
-        except AssistantsError as error:
-            self._fail(job, error)
-            return
+            if turn.finished is None and len(job.tokens) >= self._context.size:
+                deltas += turn.cut()
+            if turn.finished is not None:
+                self._memory.remember(job.session, *turn.answer())
         except Exception as error:
-            self._fail(job, BackendFault(f"The turn failed: {error!r}"))
+            self._end(job, _fault(error))
             return
-        if job.turn.finished is not None:
-            self._memory.remember(job.session, *job.turn.answer())
-            self._leave(job)
-        if not job.cancelled:
-            job.emit(Fragment(tuple(deltas), (token,)))
-
-    def _make_room(self) -> None:
-        """The pool is full: idle conversations go first, then the youngest turn waits, else the only one ends."""
-        if self._residents.evict():
-            return
-        job = self._active[-1]
-        if len(self._active) > 1:
-            self._leave(job)
-            if job.resident is not None:
-                self._residents.rewind(job.resident, 0)
-            job.resident = None
-            self._crowded = True
-            self._waiting.appendleft(job)
-        elif job.pending() > 1:
-            self._fail(job, ContextOverflow("The prompt does not fit the model's KV pool."))
+        fragment = Fragment(tuple(deltas), (token,))
+        if turn.finished is None:
+            self._emit(job, fragment)
         else:
-            self._leave(job)
-            job.emit(Fragment(tuple(job.turn.cut()), ()))
+            self._end(job, fragment)
 
-    def _fail(self, job: Job, error: AssistantsError) -> None:
-        self._leave(job)
-        job.emit(error)
+    def _overflow(self, job: Job) -> None:
+        """The only turn at work fills the pool."""
+        if job.pending > 1:
+            self._end(job, ContextOverflow("The prompt does not fit the model's KV pool."))
+        else:
+            self._end(job, Fragment(tuple(job.turn.cut()), ()))
 
-    def _fail_all(self, error: Exception) -> None:
-        fault = (
-            error if isinstance(error, AssistantsError) else BackendFault(f"llama.cpp: {error!r}")
-        )
-        for job in list(self._active):
-            if job.resident is not None:
-                self._residents.rewind(job.resident, 0)
-            self._fail(job, fault)
+    def _restore(self, resident: Resident) -> None:
+        """What part of a step was done is unknown: go back to what is known."""
+        if not self._context.rewind(resident.number, len(resident.tokens)):
+            self._residents.rewind(resident, 0)
 
-    def _measure(self, tokens: int, turns: int, seconds: float) -> None:
-        if turns == 1 and tokens >= _SMALLEST_MEASURED and seconds > 0:
-            rate = tokens / seconds
-            before = self.prefill_rate if self.prefill_rate is not None else rate
-            self.prefill_rate = before + _RATE_WEIGHT * (rate - before)
+    def _empty(self, job: Job) -> None:
+        """Keep nothing of a sequence in which something went wrong."""
+        if job.resident is not None:
+            self._context.rewind(job.resident.number, 0)
+            self._residents.rewind(job.resident, 0)
+
+    def _end(self, job: Job, last: Fragment | AssistantsError) -> None:
+        self._places.leave(job)
+        self._emit(job, last)
+        self._inbox.over(job)
+
+    def _emit(self, job: Job, item: Fragment | AssistantsError) -> None:
+        if job.cancelled:
+            return
+        try:
+            job.emit(item)
+        except Exception:  # whoever listens: the other turns go on
+            _log.warning("A turn's reader failed; the turn is dropped", exc_info=True)
+            self.cancel(job)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Do what the thread must survive."""
+        try:
+            work()
+        except Exception:
+            _log.warning("The scheduler met a fault between steps", exc_info=True)
 
 
-def _next(job: Job, count: int) -> list[int]:
-    """The first `count` tokens that are not evaluated."""
-    start = len(job.tokens) - job.pending()
-    return job.tokens[start : start + count]
+def _span(share: _Share) -> Span:
+    job, start = share.job, len(share.resident.tokens)
+    tokens = job.tokens[start : start + share.count]
+    return Span(tokens, start, share.resident.number, start + share.count == len(job.tokens))
+
+
+def _fault(error: Exception) -> AssistantsError:
+    if isinstance(error, AssistantsError):
+        return error
+    return BackendFault(f"The turn failed in llama.cpp's scheduler: {error!r}")
