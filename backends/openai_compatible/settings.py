@@ -101,7 +101,8 @@ def base_url(endpoint: str) -> str:
 def _check(endpoint: str) -> None:
     try:
         parts = urlsplit(endpoint)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")  # fails on names that no look-up would take
+        fine = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
     except ValueError:
         fine = False
         parts = urlsplit("")
