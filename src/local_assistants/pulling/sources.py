@@ -94,24 +94,30 @@ def target_names(file: str, name: str | None) -> tuple[str, ...]:
     return tuple(files)
 
 
+def shown(source: str) -> str:
+    """A source as it may be printed and noted: an address without password and query, which may be secrets."""
+    if "://" not in source:
+        return source
+    scheme, _, rest = source.partition("://")
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
 def _addressed(address: str, name: str | None) -> Remote:
     try:
         split = urlsplit(address)
-        host, port = split.hostname, split.port
+        named = bool(split.hostname) and (split.port or 1)
     except ValueError as error:
-        raise InvalidRequest(f"{address!r} is no address: {error}.") from error
-    if not host:
-        raise InvalidRequest(f"{address!r} is no address: it names no host.")
+        raise InvalidRequest(f"{shown(address)!r} is no address: {error}.") from error
+    if not named:
+        raise InvalidRequest(f"{shown(address)!r} is no address: it names no host.")
     folder, _, last = split.path.rpartition("/")
     file = unquote(last)
-    shown = urlunsplit(
-        (split.scheme, host if port is None else f"{host}:{port}", split.path, "", "")
-    )
     addresses = [
         urlunsplit(split._replace(path=f"{folder}/{quote(part)}", fragment=""))
         for part in part_names(file)
     ]
-    return Remote(shown=shown, files=target_names(file, name), addresses=tuple(addresses))
+    return Remote(shown=shown(address), files=target_names(file, name), addresses=tuple(addresses))
 
 
 def _hub(reference: str, name: str | None) -> Remote:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from local_assistants import model_store
+from local_assistants.cli import exit_codes
+from local_assistants.cli.app import run
 from local_assistants.engine.errors import (
     AssistantsError,
     InsufficientStorage,
@@ -293,6 +295,22 @@ def test_what_does_not_fit_the_disk_is_not_begun(models: Path, server: WeightsSe
 
     with pytest.raises(InsufficientStorage, match="Make room"):
         pull(f"{server.address}/mine.gguf", patience=QUICK)
+
+
+def test_no_password_and_no_query_is_shown_or_noted(
+    models: Path, server: WeightsServer, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are sent to the server and nowhere else."""
+    server.files["/mine.gguf?signature=secret"] = Hosted(content=content)
+    address = f"{server.address}/mine.gguf?signature=secret".replace("//", "//me:secret@")
+
+    assert exit_codes.DONE == run(["models", "pull", address])
+
+    said = capsys.readouterr()
+    noted = "".join(path.read_text() for path in models.rglob("*.json"))
+    assert server.asked[0][1]["authorization"].startswith("Basic ")
+    assert "secret" not in said.out + said.err + noted
+    assert f"{server.address}/mine.gguf" in noted
 
 
 def test_a_missing_file_is_said_to_be_missing(models: Path, server: WeightsServer) -> None:
