@@ -11,7 +11,7 @@ from typing import Any
 
 from _report import Goal, Row, median
 
-from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
+from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings, ProcessBackend
 
 CONTEXT = 4096  # tokens of a pool, unless a row needs another
 
@@ -77,8 +77,17 @@ class Bench:
 
     @asynccontextmanager
     async def ours(self, settings: LlamaSettings | None = None) -> AsyncIterator[LlamaCppBackend]:
-        """Our backend in this process, loaded and warm."""
+        """Our backend in this process, loaded."""
         backend = await LlamaCppBackend.open(self.path, settings or self.settings())
+        try:
+            yield backend
+        finally:
+            await backend.close()
+
+    @asynccontextmanager
+    async def apart(self, settings: LlamaSettings | None = None) -> AsyncIterator[ProcessBackend]:
+        """Our backend in a process of its own, as `serve` runs it, loaded."""
+        backend = await ProcessBackend.open(self.path, settings or self.settings())
         try:
             yield backend
         finally:

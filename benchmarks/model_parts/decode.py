@@ -4,7 +4,6 @@ from _report import Goal, Row
 
 from model_parts.bare import Bare
 from model_parts.bench import Bench, Figures, Part, Told
-from model_parts.isolated import isolated
 from model_parts.talk import Streams, decode_rate, request, story
 
 WIDTHS = {1: 96, 8: 48, 16: 32}  # sequences: tokens of each
@@ -16,7 +15,7 @@ SIDES = {"inline": "ours, in this process", "process": "ours, in a process of it
 async def measure(bench: Bench) -> None:
     """Everyone in turn, first one sequence, then eight, then sixteen."""
     with Bare(bench.path, bench.threads, 4096, max(WIDTHS)) as bare:
-        async with bench.ours() as inline, isolated(bench) as process:
+        async with bench.ours() as inline, bench.apart() as process:
             sides = {"inline": inline, "process": process}
             for width, tokens in WIDTHS.items():
                 for number in range(bench.size(ROUNDS) + 1):

@@ -37,6 +37,8 @@ def _median(rounds: dict[str, list[float]], name: str) -> float:
 
 
 def _goals(axes: Any, goals: list[dict[str, Any]]) -> None:
+    if not goals:
+        return
     margins = [
         goal["seen"] / goal["limit"]
         if goal["at_least"]
@@ -49,7 +51,9 @@ def _goals(axes: Any, goals: list[dict[str, Any]]) -> None:
     axes.axvline(1, color="black", lw=1)
     axes.set_yticks(range(len(goals)), [_label(goal) for goal in goals], fontsize=7)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="times better than the goal asks for (1: just met)")
+    axes.set(
+        xscale="log", xlim=(0.09, 40), xlabel="times better than the goal asks for (1: just met)"
+    )
     axes.set_title("Goals: seen, and what was wanted")
 
 
@@ -90,12 +94,15 @@ def _firsts(axes: Any, models: dict[str, Any]) -> None:
         for name, label, colour in FIRSTS
         if (value := _median(rounds, name))
     ]
+    if not found:
+        return
     axes.barh(range(len(found)), [ms for _, ms, _ in found], color=[c for *_, c in found])
     for at, (_, ms, _) in enumerate(found):
         axes.text(ms * 1.05, at, f"{ms:.0f}", va="center", fontsize=7)
     axes.set_yticks(range(len(found)), [label for label, *_ in found], fontsize=8)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="ms to the first token")
+    axes.set(xscale="log", xlim=(min(ms for _, ms, _ in found) / 2, None))
+    axes.set(xlabel="ms to the first token")
     axes.set_title("First token with about 1,500 tokens of history")
 
 

@@ -16,7 +16,6 @@ from _report import Goal, Row, median
 
 from model_parts.bare import Bare
 from model_parts.bench import Bench, Figures, Part, Told
-from model_parts.isolated import isolated
 from model_parts.talk import Streams, decode_rate, request, story
 
 WIDTHS = (1, 8)
@@ -32,7 +31,7 @@ async def measure(bench: Bench) -> None:
     """The toy on all sides, and a step of the real model."""
     toy = _toy(bench)
     with Bare(toy.path, 1, POOL, max(WIDTHS)) as bare:
-        async with toy.ours(toy.settings(POOL)) as inline, isolated(toy, toy.settings(POOL)) as far:
+        async with toy.ours(toy.settings(POOL)) as inline, toy.apart(toy.settings(POOL)) as far:
             for width in WIDTHS:
                 for number in range(bench.size(ROUNDS) + 1):
                     bench.say(f"our own work, {width} at a time, round {number}")

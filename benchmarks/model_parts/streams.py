@@ -16,7 +16,6 @@ from api_parts.client import json_bytes, open_connection
 
 from model_parts import peer
 from model_parts.bench import Bench, Figures, Part, Told
-from model_parts.isolated import isolated
 from model_parts.peer import ask_peer, body
 from model_parts.talk import Streams, ask_all, request, story, whole_rate
 
@@ -45,7 +44,7 @@ class Api:
             self._assistant = made[0].json()["id"]
         answers = await self._post("/v1/threads/runs", [self._body(text, tokens) for text in texts])
         took = max(a.ended for a in answers) - min(a.began for a in answers)
-        return sum(_tokens(answer.body) for answer in answers) / took
+        return float(sum(_tokens(answer.body) for answer in answers) / took)
 
     def _body(self, text: str, tokens: int) -> dict[str, Any]:
         return {
@@ -86,7 +85,7 @@ def api(bench: Bench) -> Server:
 async def measure(bench: Bench) -> None:
     """Everyone in turn, each round with new questions, the same for all."""
     with peer.peer(bench) as other, api(bench) as server:
-        async with bench.ours() as inline, isolated(bench) as process:
+        async with bench.ours() as inline, bench.apart() as process:
             sides = {"process": process, "inline": inline}
             for number in range(bench.size(ROUNDS.get(bench.model, 3)) + 1):
                 bench.say(f"{STREAMS} chats, round {number}")
