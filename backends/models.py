@@ -1,131 +1,144 @@
-"""The models of one installation by name: which there are, which name means which, loaded when first asked for.
+"""The models of one installation (ports.Models): names from `model_names`, memory from `residency`.
 
-Code written for the hosted service names hosted models; such names are answered by the default model, so that it runs
-unchanged. Names of models that embed, draw or transcribe are refused. Any other unknown name is an error. This module
-knows no file format: it is given one opener per model.
+It knows no file format: it is given an entry for each model. Callers get a backend that stays the same for good; behind
+it the model may be unloaded while nobody streams, and is loaded again by the next stream.
 """
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 
-from ..engine.chat import ChatRequest
-from ..engine.errors import ModelNotFound, UnsuitedModel
+from ..engine.chat import Capabilities, ChatRequest, Delta
+from ..engine.clock import SystemClock
+from ..engine.errors import BackendFault
 from ..engine.objects import Model
-from ..engine.ports import Backend, ModelStatus
+from ..engine.observer import Observer
+from ..engine.ports import Backend, Clock, ModelStatus
+from .model_names import ModelNames
+from .residency import Residency
+from .slots import ModelEntry, OnProgress, Opener
 
-Opener = Callable[[], Awaitable[Backend]]
-"""Loads a model; called once."""
-
-HOSTED_NAMES = re.compile(r"(?:ft:)?(?:gpt-|chatgpt-|o[1-9]).*|default", re.IGNORECASE)
-
-HOSTED_UNSUITED = re.compile(
-    r"text-embedding-.*|.*moderation.*|whisper.*|tts-.*|dall-e-.*|gpt-image-.*|sora-.*|babbage-.*|davinci-.*"
-    r"|gpt-.*-(?:tts|transcribe|realtime|audio)(?:-.*)?",
-    re.IGNORECASE,
-)
+__all__ = ["LocalModels", "ModelEntry", "OnProgress", "Opener"]
 
 
 class LocalModels:
-    """`ports.Models` over openers.
+    """`ports.Models` over entries.
 
     Args:
-        openers: name -> opener; the first one is the default.
-        aliases: further name -> name of an opener.
+        entries: name -> how to load it; the first one is the default.
+        aliases: further name -> name of an entry.
         created: Unix seconds that the list shows.
         unsuited: names of models that are here, but not for conversations (the embedder).
+        clock: by which models get idle.
+        budget: bytes that all loaded models may take together; None: no limit.
+        erase: wipes what is kept on disk for a conversation, for all models; blocks.
+        observers: hear of every change of a model's state; may grow later.
     """
 
     def __init__(
         self,
-        openers: Mapping[str, Opener],
+        entries: Mapping[str, ModelEntry],
         aliases: Mapping[str, str] | None = None,
         created: int = 0,
         unsuited: Collection[str] = (),
+        *,
+        clock: Clock | None = None,
+        budget: int | None = None,
+        erase: Callable[[str], None] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
-        self._unsuited = frozenset(unsuited)
-        self._openers = dict(openers)
-        self._aliases = dict(aliases or {})
-        self._default = next(iter(self._openers))
+        self._entries = dict(entries)
+        self._names = ModelNames(self._entries, aliases or {}, unsuited)
         self._created = created
-        self._loading: dict[str, asyncio.Task[Backend]] = {}
+        self._erase = erase
+        self._residency = Residency(self._entries, clock or SystemClock(), budget, observers)
+        self._backends = {name: _Held(name, self._residency) for name in self._entries}
+
+    def start(self) -> None:
+        """Begin to load the models that are wanted at start; returns at once."""
+        self._residency.start()
 
     def list(self) -> Sequence[Model]:
         """The models themselves, without the names that merely lead to them."""
         return [
             Model(id=name, created=self._created, owned_by="local-assistants")
-            for name in self._openers
+            for name in self._entries
         ]
 
     def resolve(self, name: str) -> str:
-        """The model that answers for `name`.
-
-        Raises:
-            ModelNotFound: it is neither served here nor a hosted model's name.
-            UnsuitedModel: it does not talk.
-        """
-        if name in self._openers:
-            return name
-        if name in self._aliases:
-            return self._aliases[name]
-        if name in self._unsuited or HOSTED_UNSUITED.fullmatch(name):
-            raise UnsuitedModel(
-                f"The requested model '{name}' cannot be used with the Assistants API.",
-                param="model",
-            )
-        if HOSTED_NAMES.fullmatch(name):
-            return self._default
-        raise ModelNotFound(f"The model '{name}' does not exist", param="model")
+        """The model that answers for `name`; raises as `ModelNames.resolve`."""
+        return self._names.resolve(name)
 
     async def backend(self, name: str) -> Backend:
-        """The backend of a resolved name. Several callers share one load; a failed load is tried again."""
-        task = self._loading.get(name)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.ensure_future(self._openers[name]())
-            self._loading[name] = task
-        return await asyncio.shield(task)
+        """The backend of a resolved name, loaded. Several callers share one load; a failed one is tried again."""
+        await self._residency.wanted(name)
+        return self._backends[name]
 
     async def validate(self, name: str, request: ChatRequest) -> None:
-        """Refuse what a model could never answer: here none says of any request that it could not."""
+        """Refuse what the model of a resolved name could never answer; it is not loaded for this."""
+        check = self._entries[name].validate
+        if check is not None:
+            await asyncio.to_thread(check, request)
 
     async def forget(self, session: str) -> None:
-        """Have every loaded model erase what it keeps for a conversation."""
-        for task in self._ready():
-            await task.result().forget(session)
+        """Erase what is kept for a conversation: by loaded models, and on disk."""
+        await self._residency.forget(session)
+        if self._erase is not None:
+            await asyncio.to_thread(self._erase, session)
 
     def status(self) -> Sequence[ModelStatus]:
         """Every model with how it is."""
-        return [self._status(name) for name in self._openers]
-
-    def _ready(self) -> Sequence["asyncio.Task[Backend]"]:
-        done = [task for task in self._loading.values() if task.done() and not task.cancelled()]
-        return [task for task in done if task.exception() is None]
-
-    def _status(self, name: str) -> ModelStatus:
-        task = self._loading.get(name)
-        if task is None or (task.done() and task.cancelled()):
-            return ModelStatus(name, "unloaded")
-        if not task.done():
-            return ModelStatus(name, "loading")
-        error = task.exception()
-        return (
-            ModelStatus(name, "ready", 1.0)
-            if error is None
-            else ModelStatus(name, "failed", detail=str(error))
-        )
+        return self._residency.statuses()
 
     async def check(self) -> None:
-        """Raise what the last attempt to load a model ended with; a model that nobody asked for yet is not loaded."""
-        for task in self._loading.values():
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        """Raise if a model failed to load, or is wanted at start and not there yet.
+
+        Raises:
+            BackendFault: says which, and why.
+        """
+        statuses = self.status()
+        failed = [status for status in statuses if status.state == "failed"]
+        if failed:
+            texts = [f"{each.name}: {each.detail}" for each in failed]
+            raise BackendFault(failed[0].detail if len(statuses) == 1 else " ".join(texts))
+        starting = [f"{each.name} ({each.progress:.0%})" for each in self._residency.starting()]
+        if starting:
+            raise BackendFault(f"Being loaded: {', '.join(starting)}.")
 
     async def close(self) -> None:
-        """Unload what was loaded."""
-        for task in self._loading.values():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                await task.result().close()
-            else:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        self._loading.clear()
+        """Unload everything."""
+        await self._residency.close()
+
+
+class _Held:
+    """A model as callers hold it, loaded or not."""
+
+    def __init__(self, name: str, residency: Residency) -> None:
+        self._name = name
+        self._residency = residency
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The loaded model's, else those it had when it was."""
+        return self._residency.capabilities(self._name)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """Prompt tokens this request would take."""
+        async with self._residency.use(self._name) as backend:
+            return await backend.count_tokens(request)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta]:
+        """One turn; raises as the model's own."""
+        async with (
+            self._residency.use(self._name) as backend,
+            aclosing(backend.stream(request)) as deltas,
+        ):
+            async for delta in deltas:
+                yield delta
+
+    async def forget(self, session: str) -> None:
+        """Every model's business: `LocalModels.forget`."""
+        await self._residency.forget(session)
+
+    async def close(self) -> None:
+        """Nothing: others may hold it, too."""

@@ -7,6 +7,7 @@ quick and must not raise. What another process on the same store does is not tol
 from collections.abc import Sequence
 
 from .events import Event
+from .ports import ModelStatus
 from .states import StoreFileStatus
 
 
@@ -21,3 +22,6 @@ class Observer:
 
     def indexed(self, status: StoreFileStatus, seconds: float) -> None:
         """A vector store's file was dealt with: it is completed or failed."""
+
+    def model_changed(self, status: ModelStatus) -> None:
+        """A model began to load, got on with it by a hundredth, is ready, could not be loaded, or was unloaded."""

@@ -25,7 +25,7 @@ from local_assistants.engine.services import Export, Keys, Overview, Services
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
 
 if TYPE_CHECKING:
-    from local_assistants.backends.models import Opener
+    from local_assistants.backends.models import ModelEntry, OnProgress
     from local_assistants.storage.sqlite import SQLiteStore
     from local_assistants.tools.file_search.library import FileLibrary
 
@@ -176,7 +176,7 @@ def _core_settings(settings: Settings) -> CoreSettings:
 
 
 def _models(settings: Settings, clock: Clock) -> Models:
-    from local_assistants.backends.models import LocalModels
+    from local_assistants.backends.models import LocalModels, ModelEntry
 
     weights = catalogue.embedder()
     unsuited = (weights.key, *weights.aliases, weights.target)
@@ -187,18 +187,19 @@ def _models(settings: Settings, clock: Clock) -> Models:
     path = model_store.resolve(settings.model)
     names, opener = _names_of(path), partial(_load_gguf, path, settings)
     aliases = dict.fromkeys((*names[1:], *settings.model_aliases), names[0])
-    return LocalModels({names[0]: opener}, aliases, int(clock.now()), unsuited)
+    return LocalModels({names[0]: ModelEntry(opener)}, aliases, int(clock.now()), unsuited)
 
 
-def _scripted(path: Path, clock: Clock) -> "dict[str, Opener]":
+def _scripted(path: Path, clock: Clock) -> "dict[str, ModelEntry]":
     """One model for a file; for a folder one for each file, `default` or else the first name being the default."""
+    from local_assistants.backends.models import ModelEntry
     from local_assistants.backends.scripted import ScriptedBackend
 
     found = {script.stem: script for script in sorted(path.glob("*.yaml"))}
     names = sorted(found, key=lambda name: name != "default")
     scripts = {name: found[name] for name in names} or {"scripted": path}
     return {
-        name: partial(_ready, ScriptedBackend.from_file(script, clock=clock))
+        name: ModelEntry(partial(_ready, ScriptedBackend.from_file(script, clock=clock)))
         for name, script in scripts.items()
     }
 
@@ -210,11 +211,12 @@ def _names_of(path: Path) -> list[str]:
     return list(dict.fromkeys([*known, path.stem, path.name]))
 
 
-async def _ready(backend: Backend) -> Backend:
+async def _ready(backend: Backend, on_progress: "OnProgress") -> Backend:
+    del on_progress
     return backend
 
 
-async def _load_gguf(path: Path, settings: Settings) -> Backend:
+async def _load_gguf(path: Path, settings: Settings, on_progress: "OnProgress") -> Backend:
     from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 
     _log.info("loading %s", path.name)
@@ -226,6 +228,7 @@ async def _load_gguf(path: Path, settings: Settings) -> Backend:
             context_tokens=settings.context_tokens,
             temperature_at_one=entry.temperature if entry else 1.0,
         ),
+        on_progress,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_assistants.backends.models import LocalModels
+from local_assistants.backends.models import LocalModels, ModelEntry, OnProgress
 from local_assistants.backends.scripted import ScriptedBackend
 from local_assistants.engine.ports import Backend
 from tests.support.engine import CODE, FAST, FUNCTION, SEARCH, ScriptedTool, answering, calls
@@ -238,10 +238,11 @@ async def test_models_that_are_not_here_or_do_not_talk(tmp_path: Path) -> None:
     async with open_web(tmp_path, core=FAST) as web:
         assistant, thread = await web.assistant(), await web.thread("hi")
 
-        async def ready() -> Backend:
+        async def ready(on_progress: OnProgress) -> Backend:
+            del on_progress
             return ScriptedBackend.from_turns([DONE])
 
-        web.home.models.registry = LocalModels({"scripted": ready}, unsuited=["minilm"])
+        web.home.models.registry = LocalModels({"scripted": ModelEntry(ready)}, unsuited=["minilm"])
         for path, body in (
             ("/assistants", {}),
             (f"/assistants/{assistant['id']}", {}),

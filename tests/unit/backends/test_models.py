@@ -1,11 +1,10 @@
 """Names of models, and loading each once."""
 
 import asyncio
-from functools import partial
 
 import pytest
 
-from local_assistants.backends.models import LocalModels
+from local_assistants.backends.models import LocalModels, ModelEntry, OnProgress
 from local_assistants.backends.scripted import ScriptedBackend
 from local_assistants.engine.errors import BackendFault, ModelNotFound, UnsuitedModel
 from local_assistants.engine.ports import Backend
@@ -18,8 +17,14 @@ class Loader:
         self.loads = 0
         self.broken = False
 
-    async def open(self) -> Backend:
+    @property
+    def entry(self) -> ModelEntry:
+        """A model that it opens."""
+        return ModelEntry(self.open)
+
+    async def open(self, on_progress: OnProgress) -> Backend:
         """Load once more."""
+        del on_progress
         self.loads += 1
         await asyncio.sleep(0.01)
         if self.broken:
@@ -36,7 +41,7 @@ def loader() -> Loader:
 @pytest.fixture
 def models(loader: Loader) -> LocalModels:
     """Two models, the first the default."""
-    return LocalModels({"qwen": loader.open, "other": partial(loader.open)}, created=5)
+    return LocalModels({"qwen": loader.entry, "other": loader.entry}, created=5)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_list_shows_the_models_themselves(models: LocalModels) -> None:
 )
 def test_a_model_that_does_not_talk_is_refused(name: str) -> None:
     """The embedder served here, and the hosted models of other kinds: none is answered by the default model."""
-    served = LocalModels({"qwen": Loader().open}, unsuited=["minilm"])
+    served = LocalModels({"qwen": Loader().entry}, unsuited=["minilm"])
     with pytest.raises(
         UnsuitedModel, match=rf"'{name}' cannot be used with the Assistants API\."
     ) as error:
@@ -121,6 +126,6 @@ async def test_failed_load_is_tried_again(models: LocalModels, loader: Loader) -
 
 def test_alias_leads_to_its_model(loader: Loader) -> None:
     """Also to one that is not the default."""
-    served = LocalModels({"qwen": loader.open, "other": partial(loader.open)}, {"o": "other"})
+    served = LocalModels({"qwen": loader.entry, "other": loader.entry}, {"o": "other"})
     assert served.resolve("o") == "other"
     assert [model.id for model in served.list()] == ["qwen", "other"]

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local_assistants.backends.models import LocalModels
+from local_assistants.backends.models import LocalModels, ModelEntry, OnProgress
 from local_assistants.engine.clock import SystemClock
 from local_assistants.engine.errors import BackendFault
 from local_assistants.engine.ports import Backend
@@ -81,10 +81,14 @@ async def test_strangers_are_told_no_paths(tmp_path: Path) -> None:
 async def test_a_model_that_did_not_load_is_told(tmp_path: Path) -> None:
     """Once somebody wanted it."""
 
-    async def refuse() -> Backend:
+    async def refuse(on_progress: OnProgress) -> Backend:
+        del on_progress
         raise BackendFault("The weights are damaged.")
 
-    async with watched(tmp_path, models=LocalModels({"m": refuse})) as (client, services):
+    async with watched(tmp_path, models=LocalModels({"m": ModelEntry(refuse)})) as (
+        client,
+        services,
+    ):
         before = await client.get("/readyz?exclude=models")
         with pytest.raises(BackendFault):
             await services.core.models.backend("m")
