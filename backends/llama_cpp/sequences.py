@@ -1,140 +1,277 @@
-"""Which conversation's tokens lie in which sequence of the KV pool, and which sequence a prompt goes on from.
+"""Which sequence of the KV pool a prompt goes on from, and what becomes of those that are in the way.
 
-Bookkeeping only; the pool itself is the context's. A prompt takes over the idle sequence that it extends, or gets the
-common part of another one shared into a free sequence, so that conversations with the same instructions evaluate
-them once.
+A prompt takes over the idle sequence that it extends, or gets the beginning that it has in common with another one
+shared into a sequence of its own, or its parked state brought back where that is sooner done than evaluating. So
+conversations with the same instructions evaluate them once, and what had to leave the pool comes back.
+
+Used by the context's thread only. Knows token ids and sessions; nothing of requests or text.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
 
+from .answers import Answers
 from .context import NativeContext
+from .fetching import LEAST, Fetching
+from .parking import Parking
+from .pool import Pool, Resident
+from .state_files import name_of
+from .token_ids import common_prefix, packed, unpacked
+
+__all__ = ["Resident", "Residents"]
+
+_CLOSING = 10.0  # seconds that writing may take at the end
 
 
-@dataclass(slots=True)
-class Resident:
-    """One sequence: the tokens whose keys and values it holds."""
-
-    number: int
-    tokens: list[int] = field(default_factory=list[int])
-    session: str | None = None
-    busy: bool = False
-    last_used: int = 0
+def _no_answers(session: str) -> Answers:
+    return {}
 
 
 class Residents:
-    """All sequences of one context. Used by the context's thread only."""
+    """All sequences of one context.
 
-    def __init__(self, context: NativeContext, count: int, *, can_rewind: bool) -> None:
-        self._context = context
-        self._can_rewind = can_rewind
-        self._all = [Resident(number) for number in range(count)]
-        self._time = 0
+    Args:
+        context: the pool.
+        count: its sequences.
+        can_rewind: whether the model can go back to an earlier token.
+        parking: where sequences go that have to leave; None: nowhere.
+        answers: the answers to keep with a session's state.
+    """
+
+    def __init__(
+        self,
+        context: NativeContext,
+        count: int,
+        *,
+        can_rewind: bool,
+        parking: Parking | None = None,
+        answers: Callable[[str], Answers] = _no_answers,
+    ) -> None:
+        self._pool = Pool(context, count, can_rewind=can_rewind)
+        self._parking = parking or Parking(0, 0, None, {})
+        self._answers = answers
+        self._fetching = Fetching()
+
+    # --- room ------------------------------------------------------------------------------------
 
     def has_idle(self) -> bool:
         """Whether another prompt can be taken in."""
-        return any(not resident.busy for resident in self._all)
+        return any(not resident.busy for resident in self._pool.all)
+
+    def missing(self, ids: Sequence[int]) -> int:
+        """Cells that a prompt would need besides those that turns at work hold already."""
+        if not self._pool.can_rewind:
+            return len(ids)
+        wanted = packed(ids)
+        shared = (common_prefix(self._pool.ids(each), wanted) for each in self._busy())
+        return len(ids) - max(shared, default=0)
+
+    def has_room(self, tokens: int) -> bool:
+        """Whether so many more cells fit once all idle sequences have left."""
+        return self._pool.fits_beside(self._busy(), tokens)
+
+    # --- a turn's sequence -----------------------------------------------------------------------
 
     def take(self, ids: Sequence[int], session: str | None) -> Resident:
         """A sequence for a prompt, marked busy, holding as much of its beginning as is known.
 
         At least the last token is left to evaluate: its scores are what the answer starts from.
         """
-        wanted = list(ids[:-1])
-        source = max(
-            self._all, key=lambda each: (self._useful(each, wanted), each.session == session)
-        )
-        common = self._useful(source, wanted)
-        takes_over = not source.busy and (
-            common == len(source.tokens) or (source.session == session and session is not None)
-        )
-        target = source if takes_over and common else self._oldest_idle()
-        if target is source:
-            self.rewind(target, common)
-        else:
-            self.rewind(target, 0)
-            self._share(source, target, common)
+        wanted = packed(ids[:-1])
+        target = self._brought_back(wanted, session) or self._branch(wanted, session)
         target.busy, target.session = True, session
-        self._touch(target)
+        self._pool.touch(target)
         return target
+
+    def catch_up(self, resident: Resident, ids: Sequence[int]) -> int:
+        """Give a turn's sequence what others have evaluated of its prompt by now; how many tokens it gained."""
+        if not self._pool.can_rewind:
+            return 0
+        common, found = self._pool.longest(packed(ids[:-1]))
+        gained = common - len(resident.tokens)
+        source = next((each for each in found if each is not resident), None)
+        if source is None or gained <= 0:
+            return 0
+        self._pool.rewind(resident, 0)
+        self._pool.share(source, resident, common)
+        return gained
 
     def extend(self, resident: Resident, ids: Sequence[int]) -> None:
         """Note that these tokens were evaluated after those that the sequence had."""
-        resident.tokens += ids
+        self._pool.extend(resident, ids)
 
-    def missing(self, ids: Sequence[int]) -> int:
-        """Cells that a prompt would need besides those that turns at work hold already."""
-        shared = [common_prefix(each.tokens, ids) for each in self._all if each.busy]
-        return len(ids) - (max(shared, default=0) if self._can_rewind else 0)
-
-    def has_room(self, tokens: int) -> bool:
-        """Whether so many more cells fit once all idle sequences have left."""
-        taken = sum(len(each.tokens) for each in self._all if each.busy)
-        return taken + tokens <= self._context.size
-
-    def park_idle(self) -> None:
-        """Write what is worth keeping of idle sequences to where a restart finds it."""
-
-    def close(self) -> None:
-        """Let go of everything beside the pool."""
+    def rewind(self, resident: Resident, length: int) -> None:
+        """Keep the first `length` tokens, or none where the model cannot go back."""
+        self._pool.rewind(resident, length)
 
     def release(self, resident: Resident) -> None:
         """The turn is over; its tokens stay until they are in the way."""
         resident.busy = False
-        self._touch(resident)
+        self._pool.touch(resident)
 
-    def rewind(self, resident: Resident, length: int) -> None:
-        """Keep the first `length` tokens, or none where the model cannot go back."""
-        if length == len(resident.tokens) and length > 0:
-            return
-        keeps = self._can_rewind and self._context.rewind(resident.number, length)
-        if not keeps:
-            self._context.rewind(resident.number, 0)
-        resident.tokens = resident.tokens[: length if keeps else 0]
+    def note_prefill(self, rate: float | None) -> None:
+        """Tell how many prompt tokens are evaluated per second."""
+        self._fetching.prefill_rate = rate
+
+    # --- leaving the pool ------------------------------------------------------------------------
 
     def evict(self) -> bool:
-        """Empty the idle sequence that was used longest ago; False when there is none with tokens."""
-        idle = [each for each in self._all if not each.busy and each.tokens]
+        """Park and empty the idle sequence that was used longest ago; False when there is none with tokens."""
+        idle = [each for each in self._pool.all if not each.busy and each.tokens]
         if not idle:
             return False
-        self.rewind(min(idle, key=lambda each: each.last_used), 0)
+        self._empty(min(idle, key=lambda each: each.last_used))
         return True
 
+    def park_idle(self) -> bool:
+        """Have one idle conversation written that the disk does not have yet; False when there is nothing left to do.
+
+        Call it again until then: one state is copied at a time, so that a new turn never waits for more.
+        """
+        if self._parking.waits:
+            return True
+        resident = next(iter(self._unwritten(include_busy=False)), None)
+        if resident is None:
+            self._parking.write_memory()
+        else:
+            self._write(resident)
+        return self._parking.waits
+
+    def close(self) -> None:
+        """Write what the disk does not have yet, within seconds; then let go of everything beside the pool."""
+        end = time.monotonic() + _CLOSING
+        for resident in self._unwritten(include_busy=True):
+            if not self._parking.flush(max(0.0, end - time.monotonic())):
+                break
+            self._write(resident)
+        self._parking.write_memory()
+        self._parking.flush(max(0.0, end - time.monotonic()))
+        self._parking.close()
+
     def forget(self, sessions: set[str]) -> set[str]:
-        """Empty the idle sequences of these sessions; those sessions that have none at work."""
-        at_work = {each.session for each in self._all if each.busy}
-        for resident in self._all:
+        """Erase these sessions, parked states too; those of them that are not at work, so that nothing comes after."""
+        at_work = {each.session for each in self._pool.all if each.busy}
+        for resident in self._pool.all:
             if resident.session in sessions and not resident.busy:
-                self.rewind(resident, 0)
+                self._pool.rewind(resident, 0)
                 resident.session = None
+        for session in sessions:
+            self._parking.forget(session)
         return {session for session in sessions if session not in at_work}
 
-    def _useful(self, resident: Resident, ids: list[int]) -> int:
-        """How many tokens of a sequence a prompt could use."""
-        common = common_prefix(resident.tokens, ids)
-        return common if self._can_rewind or common == len(resident.tokens) else 0
+    # --- where a prompt goes on from -------------------------------------------------------------
 
-    def _share(self, source: Resident, target: Resident, length: int) -> None:
-        if length > 0 and self._can_rewind:
-            self._context.share(source.number, target.number, length)
-            target.tokens = source.tokens[:length]
+    def _busy(self) -> list[Resident]:
+        return [each for each in self._pool.all if each.busy]
 
-    def _oldest_idle(self) -> Resident:
-        idle = [each for each in self._all if not each.busy]
-        return min(idle, key=lambda each: (bool(each.tokens), each.last_used))
-
-    def _touch(self, resident: Resident) -> None:
-        self._time += 1
-        resident.last_used = self._time
-
-
-def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    """Length of the longest common beginning."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
+    def _live(self, wanted: bytes, session: str | None) -> tuple[int, Resident | None]:
+        """How much of a prompt the pool has, and the sequence to take it from."""
+        if self._pool.can_rewind:
+            common, found = self._pool.longest(wanted)
         else:
-            high = middle - 1
-    return low
+            common, found = self._pool.whole(wanted)
+            found = [each for each in found if not each.busy]
+        if not found or not common:
+            return 0, None
+
+        def fitness(each: Resident) -> tuple[bool, bool, int]:
+            own = not each.busy and each.belongs_to(session)
+            return own, not each.busy and len(each.tokens) == common, each.last_used
+
+        return common, max(found, key=fitness)
+
+    def _branch(self, wanted: bytes, session: str | None) -> Resident:
+        """A sequence with what the pool has of a prompt: where it is, or shared into another."""
+        common, source = self._live(wanted, session)
+        if source is None:
+            return self._empty(self._oldest_idle())
+        own = source.belongs_to(session)
+        target = self._oldest_idle(besides=source)
+        ends_here = len(source.tokens) == common or (own and 2 * common >= len(source.tokens))
+        if (ends_here and not source.busy) or target is source:
+            if not own and (not self._pool.can_rewind or len(source.tokens) > common):
+                self._park(source)
+            self._pool.rewind(source, common)
+            return source
+        self._empty(target)
+        self._pool.share(source, target, common)
+        return target
+
+    def _brought_back(self, wanted: bytes, session: str | None) -> Resident | None:
+        """A sequence with a parked state that has more of a prompt than the pool has, if fetching it pays."""
+        found = self._parking.find(wanted, whole=not self._pool.can_rewind)
+        if found is None or not self._fetching.pays(
+            found, found.common - self._live(wanted, session)[0]
+        ):
+            return None
+        began = time.perf_counter()
+        state = self._parking.load(found)
+        if state is None:
+            return None
+        target, ids = self._empty(self._oldest_idle()), unpacked(state.ids)
+        while self._pool.free < len(ids):
+            if not self.evict():
+                return None
+        if not self._pool.load(target, ids, state.data):
+            return None
+        self._fetching.observe(found, time.perf_counter() - began)
+        self._pool.rewind(target, found.common)
+        if session is not None and found.name == name_of(session):
+            self._parking.drop(found.name)
+        return target
+
+    def _oldest_idle(self, besides: Resident | None = None) -> Resident:
+        """The idle sequence to be used next, `besides` one only if there is no other."""
+        idle = [each for each in self._pool.all if not each.busy]
+        return min(idle, key=lambda each: (each is besides, bool(each.tokens), each.last_used))
+
+    # --- parking ---------------------------------------------------------------------------------
+
+    def _empty(self, resident: Resident) -> Resident:
+        self._park(resident)
+        self._pool.rewind(resident, 0)
+        return resident
+
+    def _park(self, resident: Resident) -> None:
+        """Keep a sequence's state, if it is worth it and to be had nowhere else."""
+        if len(resident.tokens) < LEAST or self._is_elsewhere(resident):
+            return
+        if self._parking.takes(self._pool.state_size(resident)):
+            ids, session = self._pool.ids(resident), resident.session
+            answers = self._answers(session) if session is not None else {}
+            data = self._pool.save(resident)
+            if data:
+                self._parking.park(session, ids, answers, data)
+
+    def _is_elsewhere(self, resident: Resident) -> bool:
+        """Whether a parked state or another sequence has all of it, or a newer one of its session is there."""
+        ids, session = self._pool.ids(resident), resident.session
+        others = [each for each in self._pool.all if each is not resident and each.tokens]
+        if session is not None and self._parking.holds(session, ids):
+            return True
+        if any(each.belongs_to(session) and each.last_used > resident.last_used for each in others):
+            return True
+        return self._pool.can_rewind and any(
+            each is not resident for each in self._pool.longest(ids)[1]
+        )
+
+    def _unwritten(self, *, include_busy: bool) -> list[Resident]:
+        """Conversations that the disk does not have as they are, used lately first."""
+        newest: dict[str, Resident] = {}
+        for each in sorted(self._pool.all, key=lambda each: each.last_used):
+            if each.session is not None and len(each.tokens) >= LEAST:
+                newest[each.session] = each
+        found = [
+            each
+            for session, each in newest.items()
+            if self._parking.writes
+            and (include_busy or not each.busy)
+            and not self._parking.holds(session, self._pool.ids(each), on_disk=True)
+        ]
+        return sorted(found, key=lambda each: -each.last_used)
+
+    def _write(self, resident: Resident) -> None:
+        session = resident.session
+        if session is not None and (data := self._pool.save(resident)):
+            ids = self._pool.ids(resident)
+            self._parking.write_behind(session, ids, self._answers(session), data)
