@@ -178,6 +178,14 @@ class Parking:
             elif kept is not None:
                 self._remove(name)
 
+    def discard(self, name: str) -> None:
+        """Drop a state that the library does not take."""
+        _log.warning("A parked conversation does not fit the model's settings: %s", name)
+        with self._changed:
+            self._remove(name)
+            if self._shelf is not None:
+                self._shelf.erase(name)
+
     def forget(self, session: str) -> None:
         """Erase what is kept of a conversation; nothing of it is left when this returns."""
         name = name_of(session)

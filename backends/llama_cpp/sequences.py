@@ -109,8 +109,13 @@ class Residents:
         resident.busy = False
         self._pool.touch(resident)
 
-    def note_prefill(self, rate: float | None) -> None:
-        """Tell how many prompt tokens are evaluated per second."""
+    @property
+    def prefill_rate(self) -> float | None:
+        """Prompt tokens evaluated per second, told by who measures it: what fetching is compared with."""
+        return self._fetching.prefill_rate
+
+    @prefill_rate.setter
+    def prefill_rate(self, rate: float | None) -> None:
         self._fetching.prefill_rate = rate
 
     # --- leaving the pool ------------------------------------------------------------------------
@@ -213,6 +218,7 @@ class Residents:
             if not self.evict():
                 return None
         if not self._pool.load(target, ids, state.data):
+            self._parking.discard(found.name)
             return None
         self._fetching.observe(found, time.perf_counter() - began)
         self._pool.rewind(target, found.common)
