@@ -17,6 +17,7 @@ from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
 from .identity import model_identity
 from .loading import OnProgress, load
+from .parking_place import open_parking
 from .prompts import Prompt, PromptWriter
 from .scheduler import Job, Scheduler
 from .sequences import Residents
@@ -47,10 +48,18 @@ class LlamaCppBackend:
         template = ChatTemplate(
             self._model.template, bos=vocabulary.text_of_bos(), eos=vocabulary.text_of_eos()
         )
-        memory = self._memory = AnswerMemory()
+        identity = model_identity(path)
+        parking = self._parking = open_parking(settings, identity)
+        memory = self._memory = AnswerMemory(parking.answers)
         self._writer = PromptWriter(vocabulary, template, memory)
-        residents = Residents(self._context, settings.sequences, can_rewind=self._model.can_rewind)
-        widths = find_widths(self._context, settings, model_identity(path))
+        residents = Residents(
+            self._context,
+            settings.sequences,
+            can_rewind=self._model.can_rewind,
+            parking=parking,
+            answers=memory.of,
+        )
+        widths = find_widths(self._context, settings, identity)
         self._scheduler = Scheduler(
             self._context, memory, settings, residents=residents, widths=widths
         )
@@ -154,7 +163,11 @@ class LlamaCppBackend:
             self._scheduler.cancel(job)
 
     async def forget(self, session: str) -> None:
-        """Erase the tokens of a conversation's answers and give up its place in the KV pool."""
+        """Erase a conversation: from disk and memory at once, from the KV pool before the next step.
+
+        A turn of it that is at work goes on; what it leaves is erased when it ends.
+        """
+        await asyncio.to_thread(self._parking.forget, session)
         await asyncio.to_thread(self._memory.forget, session)
         self._scheduler.forget(session)
 

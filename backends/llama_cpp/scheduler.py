@@ -32,6 +32,7 @@ from .width import Widths
 __all__ = ["Emit", "Job", "Scheduler", "Statistics"]
 
 _IDLE = 2.0  # seconds without work after which idle conversations are written to disk
+_BETWEEN = 0.05  # seconds between one and the next
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Scheduler:
         self._inbox = Inbox(context, places + settings.max_waiting)
         self._places = Places(residents, places)
         self._forgetting: set[str] = set()
-        self._parked = True  # nothing new to write to disk
+        self._patience: float | None = None  # seconds without work before something is parked
         self._thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
         self._thread.start()
 
@@ -154,7 +155,6 @@ class Scheduler:
             self._busy_seconds += time.perf_counter() - began
         for job in self._inbox.left():
             self._emit(job, BackendFault("The model was unloaded before it had answered."))
-        self._guarded(self._residents.park_idle)
         self._guarded(self._residents.close)
 
     def _ready(self) -> bool:
@@ -167,9 +167,14 @@ class Scheduler:
                 return False
             if self._places.able():
                 return True
-            if not self._inbox.wait(None if self._parked else _IDLE):
-                self._parked = True
-                self._guarded(self._residents.park_idle)
+            if not self._inbox.wait(self._patience):
+                self._guarded(self._park)
+
+    def _park(self) -> None:
+        """Have an idle conversation written to disk; the next one soon, if nothing comes in between."""
+        self._patience = None
+        if self._residents.park_idle():
+            self._patience = _BETWEEN
 
     def _tidy(self) -> None:
         """Between steps: who comes, who goes, who is let in."""
@@ -241,7 +246,7 @@ class Scheduler:
         self._costs.observe(width, sum(prompts), seconds, prompts=len(prompts))
         self._steps += 1
         self._rows += width + sum(prompts)
-        self._parked = False
+        self._patience = _IDLE
 
     def _advance(self, job: Job, row: int) -> None:
         """Choose a turn's next token and pass on what it says."""
