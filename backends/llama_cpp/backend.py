@@ -1,32 +1,32 @@
 """The llama.cpp backend: one GGUF, answering requests (ports.Backend).
 
 The asyncio side of it: prompts are written and tokenized on worker threads, turns run on the scheduler's thread, deltas
-come back through a queue per turn. Closing a stream stops its turn within a step.
+come back through an outlet per turn. Closing a stream stops its turn within a step.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event, Lock
 
-from ...engine.chat import Capabilities, ChatRequest, Delta, Finish
+from ...engine.chat import Capabilities, ChatRequest, Delta
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
 from .identity import model_identity
 from .loading import OnProgress, load
+from .outlet import Outlet, is_last
 from .parking_place import open_parking
 from .prompts import Prompt, PromptWriter
+from .sampling import Penalties
 from .scheduler import Job, Scheduler
 from .sequences import Residents
 from .settings import LlamaSettings
 from .template import ChatTemplate
 from .turn import Fragment, Turn
 from .width import find_widths
-
-_Item = Fragment | AssistantsError
 
 
 class LlamaCppBackend:
@@ -42,6 +42,9 @@ class LlamaCppBackend:
         loaded = load(path, settings, on_progress, stop)
         settings = loaded.plan.settings
         self._settings = settings
+        self._penalties = Penalties(
+            settings.repeat_penalty, settings.frequency_penalty, settings.presence_penalty
+        )
         self._plan = loaded.plan
         self._model, self._context = loaded.model, loaded.context
         vocabulary = self._model.vocabulary
@@ -59,7 +62,7 @@ class LlamaCppBackend:
             parking=parking,
             answers=memory.of,
         )
-        widths = find_widths(self._context, settings, identity)
+        widths = self._widths = find_widths(self._context, settings, identity)
         self._scheduler = Scheduler(
             self._context, memory, settings, residents=residents, widths=widths
         )
@@ -106,6 +109,8 @@ class LlamaCppBackend:
             prefill_rate=self._scheduler.prefill_rate,
             extra={
                 "threads": self._context.threads,
+                "widths": self._widths.rates,
+                "statistics": asdict(self._scheduler.statistics),
                 "bytes": self._plan.bytes,
                 "detail": f"{self._plan.text}, {self._context.threads} threads",
             },
@@ -148,16 +153,15 @@ class LlamaCppBackend:
         if len(prompt.ids) + len(said) >= self._context.size:
             yield Fragment(tuple(turn.cut()), ())
             return
-        items: asyncio.Queue[_Item] = asyncio.Queue()
-        job = Job(turn, [*prompt.ids, *said], request.session, _sender(items))
+        outlet = Outlet(lambda: self._scheduler.pause(job), lambda: self._scheduler.resume(job))
+        tokens = [*prompt.ids, *said]
+        job = Job(turn, tokens, request.session, outlet.put, priority=request.priority)
         self._scheduler.submit(job)
         try:
             while True:
-                item = await items.get()
-                if isinstance(item, AssistantsError):
-                    raise item
-                yield item
-                if item.deltas and isinstance(item.deltas[-1], Finish):
+                fragment = await outlet.get()
+                yield fragment
+                if is_last(fragment):
                     return
         finally:
             self._scheduler.cancel(job)
@@ -193,7 +197,13 @@ class LlamaCppBackend:
                     f"{len(prompt.ids)}. Shorten it, or load the model with a larger context."
                 )
             vocabulary = self._model.vocabulary
-            turn = Turn(request, prompt, vocabulary, min_p=self._settings.min_p)
+            turn = Turn(
+                request,
+                prompt,
+                vocabulary,
+                min_p=self._settings.min_p,
+                penalties=self._penalties,
+            )
             turn.replay(said)
             return prompt, turn
 
@@ -209,14 +219,3 @@ class LlamaCppBackend:
             self._scheduler.close()
             self._context.free()
             self._model.free()
-
-
-def _sender(items: asyncio.Queue[_Item]) -> Callable[[_Item], None]:
-    """Puts items into a queue of the running loop, from any thread."""
-    loop = asyncio.get_running_loop()
-
-    def send(item: _Item) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            loop.call_soon_threadsafe(items.put_nowait, item)
-
-    return send

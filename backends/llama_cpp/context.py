@@ -35,7 +35,7 @@ class NativeContext:
         size: tokens that the pool holds, and the longest sequence.
         batch_size: tokens in a step, at most.
         vocabulary_size: of the model.
-        decode_seconds, sample_seconds: time spent in the library, evaluating and choosing.
+        decode_seconds: time spent in the library, evaluating.
 
     Raises:
         BackendFault: there is not enough memory for the KV pool, or the settings do not go together.
@@ -46,10 +46,11 @@ class NativeContext:
         self._native = model.native
         self.vocabulary_size = model.vocabulary.size
         self.threads = settings.threads or default_threads()
-        self.decode_seconds = self.sample_seconds = 0.0
+        self.decode_seconds = 0.0
         self._abort_flag = ctypes.create_string_buffer(2)
         self._sequences = settings.sequences
         self._outputs: frozenset[int] = frozenset()  # rows of the last step that have scores
+        self._scores_type: Any = ctypes.c_float * self.vocabulary_size
         params = self._params(settings, model.trained_context)
         self._handle: Any = self._native.llama_init_from_model(model.handle, params)
         if not self._handle:
@@ -137,25 +138,21 @@ class NativeContext:
             if not 0 <= number < self._sequences:
                 raise BackendFault(f"There is no sequence {number}.")
 
-    def _check_output(self, row: int) -> None:
-        if row not in self._outputs:
-            raise BackendFault(f"Row {row} of the last step has no scores.")
-
-    def sample(self, chain: Any, row: int) -> int:
-        """The token that a sampler chain picks for a row of the last step."""
-        self._check_output(row)
-        began = time.perf_counter()
-        token = int(self._native.llama_sampler_sample(chain, self._handle, row))
-        self.sample_seconds += time.perf_counter() - began
-        return token
-
     def logits(self, row: int) -> Any:
-        """The scores of a row of the last step (numpy, float32), valid until the next step."""
+        """The scores of a row of the last step (numpy, float32), valid until the next step.
+
+        Raises:
+            BackendFault: the step did not ask for that row's.
+        """
         import numpy as np
 
-        self._check_output(row)
+        if row not in self._outputs:
+            raise BackendFault(f"Row {row} of the last step has no scores.")
         pointer = self._native.llama_get_logits_ith(self._handle, row)
-        return np.ctypeslib.as_array(pointer, (self.vocabulary_size,))
+        if not pointer:
+            raise BackendFault(f"The library has no scores of row {row}.")
+        memory = self._scores_type.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(memory, dtype=np.float32)
 
     def rewind(self, sequence: int, length: int) -> bool:
         """Keep the first `length` tokens of a sequence. False: it had to be emptied."""

@@ -44,7 +44,8 @@ class Statistics:
     Attributes:
         steps: calls of the library that evaluated tokens.
         rows: tokens evaluated, reused ones not counted.
-        decode_seconds, sample_seconds: spent in the library, evaluating and choosing tokens.
+        decode_seconds: spent in the library, evaluating.
+        sample_seconds: spent on choosing tokens, grammars included.
         other_seconds: of the thread's time at work spent on neither.
     """
 
@@ -89,7 +90,7 @@ class Scheduler:
             stretch=settings.stretch, most=settings.prefill_chunk, by_width=self._widths.seconds
         )
         self._steps = self._rows = 0
-        self._busy_seconds = 0.0
+        self._busy_seconds = self._sample_seconds = 0.0
         self._inbox = Inbox(context, places + settings.max_waiting)
         self._places = Places(residents, places)
         self._forgetting: set[str] = set()
@@ -142,7 +143,7 @@ class Scheduler:
     @property
     def statistics(self) -> Statistics:
         """Counts and times so far; while a step runs they are those before it."""
-        decode, sample = self._context.decode_seconds, self._context.sample_seconds
+        decode, sample = self._context.decode_seconds, self._sample_seconds
         other = max(self._busy_seconds - decode - sample, 0.0)
         return Statistics(self._steps, self._rows, decode, sample, other)
 
@@ -244,6 +245,7 @@ class Scheduler:
         prompts = [share.count for share in shares if share.is_prompt]
         width = len(shares) - len(prompts)
         self._costs.observe(width, sum(prompts), seconds, prompts=len(prompts))
+        self._residents.prefill_rate = self._costs.prefill_rate
         self._steps += 1
         self._rows += width + sum(prompts)
         self._patience = _IDLE
@@ -252,7 +254,9 @@ class Scheduler:
         """Choose a turn's next token and pass on what it says."""
         turn = job.turn
         try:
+            began = time.perf_counter()
             token = turn.choose(self._context, row)
+            self._sample_seconds += time.perf_counter() - began
             deltas = turn.take(token)
             job.tokens.append(token)
             if turn.finished is None and len(job.tokens) >= self._context.size:

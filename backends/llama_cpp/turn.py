@@ -29,7 +29,7 @@ from .context import NativeContext
 from .grammar import SPEECH, CallGrammar, response_grammar, response_rules
 from .library import Vocabulary
 from .prompts import Prompt
-from .sampling import Grammar, Sampler
+from .sampling import Grammar, Penalties, Sampler
 from .tool_calls import CallParser
 
 _JSON_ENDS = frozenset('}]"')
@@ -54,7 +54,13 @@ class Turn:
     """
 
     def __init__(
-        self, request: ChatRequest, prompt: Prompt, vocabulary: Vocabulary, *, min_p: float
+        self,
+        request: ChatRequest,
+        prompt: Prompt,
+        vocabulary: Vocabulary,
+        *,
+        min_p: float,
+        penalties: Penalties | None = None,
     ) -> None:
         self._vocabulary = vocabulary
         self._prompt = prompt
@@ -64,6 +70,8 @@ class Turn:
             top_p=request.top_p,
             min_p=min_p,
             seed=_seed(request.seed),
+            vocabulary_size=vocabulary.size,
+            penalties=penalties,
         )
         self._stops = StopStrings(request.stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -141,6 +149,7 @@ class Turn:
 
     def take(self, token: int) -> list[Delta]:
         """What there is to send now that `token` was chosen; Finish is the last of it when the turn is over."""
+        self._sampler.accept(token)
         if self._vocabulary.is_end(token):
             return self._end("stop")
         self._ids.append(token)
@@ -168,7 +177,6 @@ class Turn:
         for token in tokens:
             if self.finished is not None or not 0 <= token < self._vocabulary.size:
                 raise BackendFault("The tokens to be replayed do not belong to this turn.")
-            self._sampler.replay(token)
             self._accept(token)
             self.take(token)
 

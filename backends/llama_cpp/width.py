@@ -46,6 +46,11 @@ class Widths:
         self._cap = cap
         self._best: dict[int, int] = {}
 
+    @property
+    def rates(self) -> dict[int, float]:
+        """Tokens a second in all, by width, as measured."""
+        return {width: round(width / taken, 1) for width, taken in self.seconds.items()}
+
     def best(self, turns: int) -> int:
         """The width for `turns` turns that generate."""
         if self._cap is not None:
@@ -94,7 +99,7 @@ def find_widths(context: NativeContext, settings: LlamaSettings, identity: str) 
     seconds = _read(settings.probe_folder, key)
     if seconds is None:
         seconds = measure(context, most)
-        _log.info("Widths measured: %s", {width: width / each for width, each in seconds.items()})
+        _log.info("Tokens a second in all, by width: %s", Widths(seconds).rates)
         _write(settings.probe_folder, key, seconds)
     return Widths(seconds)
 
