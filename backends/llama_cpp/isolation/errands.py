@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ....engine.chat import Finish
 from ....engine.errors import AssistantsError
+from ..outlet import is_last
 from ..turn import Fragment
 from .messages import fragment_of, with_request
 from .wire import Message, WireError, frame
@@ -138,8 +138,3 @@ class Turn:
 
 
 Errand = Call | Turn
-
-
-def is_last(fragment: Fragment) -> bool:
-    """Whether a turn is over with this."""
-    return bool(fragment.deltas) and isinstance(fragment.deltas[-1], Finish)

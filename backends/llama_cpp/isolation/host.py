@@ -15,9 +15,10 @@ from ....engine.chat import Capabilities, ChatRequest, Delta
 from ....engine.clock import SystemClock
 from ....engine.errors import BackendFault
 from ....engine.ports import Clock
+from ..outlet import is_last
 from ..settings import LlamaSettings
 from ..turn import Fragment
-from .errands import Call, Turn, is_last
+from .errands import Call, Turn
 from .messages import written
 from .supervisor import Progress, Supervision, Supervisor
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ....engine.errors import BackendFault
-from .wire import MOST_TO_HOST, Message, Wire
+from .wire import HUNG_UP, MOST_TO_HOST, Message, Wire
 
 _log = logging.getLogger("local_assistants.model")
 _ROOT = Path(__file__).absolute().parents[4]  # what local_assistants lies in
@@ -126,6 +126,8 @@ class Link:
             raise
 
     def _hung_up(self, reason: str) -> None:
+        if reason != HUNG_UP:
+            self._signal(signal.SIGKILL)  # it was us, and for a reason
         self._burial = asyncio.ensure_future(self._bury(reason))
 
     async def _bury(self, reason: str) -> None:
@@ -226,6 +228,6 @@ def _obituary(code: int, reason: str, tail: str) -> str:
         )
     except ValueError:
         how = f"was ended by signal {-code}"
-    if reason != "it hung up":
+    if reason != HUNG_UP:
         how = f"was ended because {reason}"
     return f"{how}: {tail}" if tail else how

@@ -171,10 +171,7 @@ class Supervisor:
         settings = settings_written(self._settings)
         life.link.send(frame({"kind": "open", "path": str(self._path), "settings": settings}))
         life.watch(self._clock, self._supervision.patience, self._is_awaited)
-        capabilities = await life.loaded
-        self.capabilities = replace(
-            capabilities, extra=capabilities.extra | {"worker_pid": life.link.pid}
-        )
+        self._learn(life, await life.loaded)
         life.since = self._clock.now()
 
     async def _revive(self) -> None:
@@ -251,9 +248,13 @@ class Supervisor:
 
     def _feel(self, life: Life, message: Message) -> None:
         life.feel(typed(message, "evaluated", int))
-        rate = message.get("prefill_rate")
-        if isinstance(rate, float) and rate != self.capabilities.prefill_rate:
-            self.capabilities = replace(self.capabilities, prefill_rate=rate)
+        if message.get("capabilities") is not None:
+            self._learn(life, capabilities_of(message))
+
+    def _learn(self, life: Life, capabilities: Capabilities) -> None:
+        """What the model can do, as it says now."""
+        extra = capabilities.extra | {"worker_pid": life.link.pid if life.link else None}
+        self.capabilities = replace(capabilities, extra=extra)
 
     def _take(self, kind: str, message: Message) -> None:
         errand = self._errands.get(typed(message, "key", int))

@@ -15,6 +15,9 @@ MOST_TO_WORKER = 64 * MiB
 MOST_TO_HOST = 1 * MiB
 """Bytes of a frame from the model process, which is not trusted: a few fragments of text."""
 
+HUNG_UP = "it hung up"
+"""The reason when it was the other end."""
+
 _LENGTH = 4  # bytes
 
 Message = dict[str, Any]
@@ -53,7 +56,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._heard = bytearray()
         self._unsent: list[bytes] = []
-        self._reason = "it hung up"
+        self._reason = HUNG_UP
 
     def send(self, data: bytes) -> None:
         """Send a frame; what is said in one pass of the loop goes out in one piece. Harmless when the line is gone."""

@@ -20,8 +20,8 @@ from typing import Any
 
 from ....engine.errors import AssistantsError, BackendFault
 from ..backend import LlamaCppBackend
+from ..outlet import is_last
 from ..settings import LlamaSettings
-from .errands import is_last
 from .messages import (
     capabilities_written,
     fault_written,
@@ -186,11 +186,11 @@ class Worker:
         """Tell at intervals that this loop runs, and whether the model gets on."""
         while True:
             await asyncio.sleep(_PULSE)
-            evaluated, rate = 0, None
+            pulse: Message = {"kind": "pulse", "evaluated": 0, "capabilities": None}
             if self._loaded is not None:
-                evaluated = self._loaded.evaluated_tokens
-                rate = self._loaded.capabilities.prefill_rate
-            self._say({"kind": "pulse", "evaluated": evaluated, "prefill_rate": rate})
+                pulse["evaluated"] = self._loaded.evaluated_tokens
+                pulse["capabilities"] = capabilities_written(self._loaded.capabilities)
+            self._say(pulse)
 
     def _say(self, message: Message) -> None:
         if self._wire is not None:
