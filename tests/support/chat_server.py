@@ -158,12 +158,14 @@ class ChatServer:
         replies: what chat requests get, one after another.
         pages: what other paths answer: a reply, or JSON.
         seen: every request.
+        asked: set when the first chat request came.
         left: set when a client closed its connection before the answer was over.
     """
 
     replies: Sequence[Reply] = (says("hello"),)
     pages: dict[str, Reply | dict[str, Any]] = field(default_factory=lambda: {"/v1/models": MODELS})
     seen: list[Seen] = field(default_factory=list[Seen])
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     port: int = 0
@@ -197,6 +199,8 @@ class ChatServer:
         try:
             seen = await _read(reader)
             self.seen.append(seen)
+            if seen.path == CHAT:
+                self.asked.set()
             await self._reply(Caller(writer, seen), reader)
         except (asyncio.IncompleteReadError, ConnectionError):
             self.left.set()
@@ -213,7 +217,8 @@ class ChatServer:
         gone = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
+            broken = answering.done() and isinstance(answering.exception(), ConnectionError)
+            if broken or not answering.done():
                 self.left.set()
         finally:
             for task in (answering, gone):

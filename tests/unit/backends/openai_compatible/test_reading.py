@@ -35,7 +35,7 @@ def call(**fields: Any) -> dict[str, Any]:
 
 def test_text_comes_as_it_was_cut() -> None:
     """Role, empty and null contents are nothing; lists of parts are their text."""
-    parts = [{"type": "text", "text": "c"}, {"type": "thinking", "thinking": []}]
+    parts = [{"type": "text", "text": "c"}, {"type": "thinking", "thinking": "hmm"}]
     turn = read(
         delta(role="assistant", content=None),
         delta(content=""),
