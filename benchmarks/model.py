@@ -34,7 +34,7 @@ from model_parts.bench import Bench, Part
 
 from local_assistants import paths
 from local_assistants.backends.llama_cpp.library import bindings
-from local_assistants.backends.llama_cpp.settings import physical_cores
+from local_assistants.backends.llama_cpp.settings import default_threads
 
 PARTS: Sequence[Part] = (
     limits.PART,
@@ -118,7 +118,7 @@ def main() -> int:
     )
     names = ", ".join(part.name for part in PARTS)
     parser.add_argument("--only", type=lambda text: text.split(","), help=f"some of: {names}")
-    parser.add_argument("--threads", type=int, default=physical_cores(), help="of all sides")
+    parser.add_argument("--threads", type=int, default=default_threads(), help="of all sides")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     parser.add_argument(
         "--quick", action="store_true", help="only show that all runs; the figures say nothing"
