@@ -6,31 +6,28 @@ engine is quick and needs none of them.
 What it does not do: listen (serving), parse command lines (cli), fetch anything (model_store).
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_assistants import catalogue, model_store, paths
+from local_assistants import catalogue, paths
+from local_assistants.chat_models import SCRIPTED, Isolation, Runtime, open_models
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import DEFAULT_PROJECT
-from local_assistants.engine.ports import Backend, Clock, Models, Store, Tool
+from local_assistants.engine.ports import Clock, Models, Store, Tool
 from local_assistants.engine.services import Export, Keys, Overview, Services
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
+from local_assistants.models_file import ModelConfig, ModelsConfig
 
 if TYPE_CHECKING:
-    from local_assistants.backends.models import ModelEntry, OnProgress
+    from local_assistants.backends.models import LocalModels
     from local_assistants.storage.sqlite import SQLiteStore
     from local_assistants.tools.file_search.library import FileLibrary
-
-_log = logging.getLogger("local_assistants")
-_SCRIPTED = "scripted:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +35,18 @@ class Settings:
     """How an installation is put together.
 
     Attributes:
-        model: catalogue key, file name in a models folder, path of a GGUF, or scripted:FILE (or a
-            folder of scripts: a model each).
+        model: catalogue key, file name in a models folder, path of a GGUF, scripted:FILE (or a folder of scripts: a
+            model each), or openai_compatible:URL[,URL...][#MODEL].
+        models: several models, and more that can be said of each; then `model` is not looked at.
+        isolation: where GGUFs run: "process", in one of their own, which is started again when it dies; or "inline",
+            in this one.
+        load_at_start: load the first model before anybody asks for it, in the background.
         data: folder of everything that survives: store.db, blobs/, vectors/, code_interpreter/.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        threads: compute threads of the model; None: the physical cores.
-        context_tokens: size of the model's context; None: what it was trained for, within reason.
-        model_aliases: further names that clients may call the model by, such as those of their Azure deployments.
+        threads: compute threads of a model; None: the physical cores, from three on one less.
+        context_tokens: size of a model's context; None: what it was trained for, at most 16,384, less in little memory.
+        model_aliases: further names that clients may call the first model by, such as those of their Azure deployments.
         interpreter: the Python environment that model-written code runs in.
         no_auth: ask nobody for a key. Without it, a server that others can reach does not start before there is one.
         allowed_hosts: further names that clients may call the server by, without port.
@@ -57,6 +58,9 @@ class Settings:
     """
 
     model: str = catalogue.DEFAULT
+    models: ModelsConfig | None = None
+    isolation: Isolation = "inline"
+    load_at_start: bool = False
     data: Path = field(default_factory=paths.data_root)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -71,6 +75,11 @@ class Settings:
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0
     core: CoreSettings = field(default_factory=CoreSettings)
+
+    @property
+    def served(self) -> ModelsConfig:
+        """The models, however they were named."""
+        return self.models or ModelsConfig((ModelConfig(self.model),))
 
 
 class Engine:
@@ -88,12 +97,17 @@ class Engine:
         """An engine for the length of the block; runs left from before are taken up again.
 
         Raises:
-            ModelNotFound: the model is not here; says how to get it.
+            ModelNotFound: a model is not here; says how to get it.
+            InvalidRequest: names or settings of models do not go together.
             StorageFault: the data folder cannot be used.
         """
-        core = _core(settings or Settings())
+        settings = settings or Settings()
+        feed, clock = EventFeed(), SystemClock()
+        models = _models(settings, feed, clock)
+        core = _core(settings, models, feed, clock)
         services = Services(core)
         await services.start()
+        models.start()
         try:
             yield cls(services.of(DEFAULT_PROJECT))
         finally:
@@ -147,13 +161,10 @@ def _store(data: Path) -> "SQLiteStore":
     return SQLiteStore.open(data / "store.db")
 
 
-def _core(settings: Settings) -> Core:
+def _core(settings: Settings, models: Models, feed: EventFeed, clock: Clock) -> Core:
     from local_assistants.storage.blobs import FileBlobs
 
-    clock = SystemClock()
-    models = _models(settings, clock)
     store = _store(settings.data)
-    feed = EventFeed()
     library = _library(settings, store)
     return Core(
         store=store,
@@ -171,65 +182,22 @@ def _core(settings: Settings) -> Core:
 
 def _core_settings(settings: Settings) -> CoreSettings:
     """Those asked for; a script needs no nudge, and {{tool}} stands for what the tool said."""
-    scripted = settings.model.startswith(_SCRIPTED)
+    scripted = settings.served.models[0].source.startswith(SCRIPTED)
     return replace(settings.core, nudges=False) if scripted else settings.core
 
 
-def _models(settings: Settings, clock: Clock) -> Models:
-    from local_assistants.backends.models import LocalModels, ModelEntry
-
-    weights = catalogue.embedder()
-    unsuited = (weights.key, *weights.aliases, weights.target)
-    if settings.model.startswith(_SCRIPTED):
-        scripts = _scripted(Path(settings.model.removeprefix(_SCRIPTED)), clock)
-        aliases = dict.fromkeys(settings.model_aliases, next(iter(scripts)))
-        return LocalModels(scripts, aliases, int(clock.now()), unsuited)
-    path = model_store.resolve(settings.model)
-    names, opener = _names_of(path), partial(_load_gguf, path, settings)
-    aliases = dict.fromkeys((*names[1:], *settings.model_aliases), names[0])
-    return LocalModels({names[0]: ModelEntry(opener)}, aliases, int(clock.now()), unsuited)
-
-
-def _scripted(path: Path, clock: Clock) -> "dict[str, ModelEntry]":
-    """One model for a file; for a folder one for each file, `default` or else the first name being the default."""
-    from local_assistants.backends.models import ModelEntry
-    from local_assistants.backends.scripted import ScriptedBackend
-
-    found = {script.stem: script for script in sorted(path.glob("*.yaml"))}
-    names = sorted(found, key=lambda name: name != "default")
-    scripts = {name: found[name] for name in names} or {"scripted": path}
-    return {
-        name: ModelEntry(partial(_ready, ScriptedBackend.from_file(script, clock=clock)))
-        for name, script in scripts.items()
-    }
-
-
-def _names_of(path: Path) -> list[str]:
-    """What clients may call the model in this file, its proper name first."""
-    entry = catalogue.find(path.name)
-    known = [entry.key, *entry.aliases] if entry else []
-    return list(dict.fromkeys([*known, path.stem, path.name]))
-
-
-async def _ready(backend: Backend, on_progress: "OnProgress") -> Backend:
-    del on_progress
-    return backend
-
-
-async def _load_gguf(path: Path, settings: Settings, on_progress: "OnProgress") -> Backend:
-    from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
-
-    _log.info("loading %s", path.name)
-    entry = catalogue.find(path.name)
-    return await LlamaCppBackend.open(
-        path,
-        LlamaSettings(
-            threads=settings.threads,
-            context_tokens=settings.context_tokens,
-            temperature_at_one=entry.temperature if entry else 1.0,
-        ),
-        on_progress,
+def _models(settings: Settings, feed: EventFeed, clock: Clock) -> "LocalModels":
+    runtime = Runtime(
+        data=settings.data,
+        clock=clock,
+        observers=feed.observers,
+        isolation=settings.isolation,
+        load_at_start=settings.load_at_start,
+        threads=settings.threads,
+        context_tokens=settings.context_tokens,
+        aliases=settings.model_aliases,
     )
+    return open_models(settings.served, runtime)
 
 
 def _library(settings: Settings, store: Store) -> "FileLibrary":
