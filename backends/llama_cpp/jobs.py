@@ -32,7 +32,7 @@ class Job:
     resident: Resident | None = None
     arrived: float = 0.0  # seconds of the scheduler's clock
     admitted: float = 0.0
-    served: int = 0  # number of the last step that it took part in
+    served: int = 0  # place in the round of those that generate
     started: bool = False
     cancelled: bool = False
     paused: bool = False

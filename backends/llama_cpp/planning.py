@@ -1,4 +1,4 @@
-"""What each turn at work gets of the next step. A pure function of what they need and of two limits."""
+"""What each turn at work gets of the next step. Pure functions of what they need and of two limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ class Demand:
 
     Attributes:
         pending: its tokens that are not evaluated: 1 for a turn that generates, more for a prompt.
-        served: number of the last step that it took part in.
+        served: its place in the round, the lowest first: see `after`.
     """
 
     pending: int
@@ -20,8 +20,8 @@ class Demand:
 def plan(demands: Sequence[Demand], *, width: int, chunk: int) -> list[int]:
     """How many tokens of each turn the next step evaluates, in the order of `demands`.
 
-    Of those that generate, the `width` that were served longest ago have a token each: with more of them than that,
-    all come round in turn. Prompts share `chunk` tokens, the first in order first.
+    Of those that generate, the first `width` in the round have a token each: with more of them than that, all come
+    round in turn. Prompts share `chunk` tokens, the first in order first.
     """
     counts = [0] * len(demands)
     generating = [index for index, demand in enumerate(demands) if demand.pending == 1]
@@ -32,3 +32,13 @@ def plan(demands: Sequence[Demand], *, width: int, chunk: int) -> list[int]:
             counts[index] = min(demand.pending, chunk)
             chunk -= counts[index]
     return counts
+
+
+def after(demands: Sequence[Demand], counts: Sequence[int]) -> list[int]:
+    """The places in the round once a step was taken: those that took part go to its end, in the order they had."""
+    places = [demand.served for demand in demands]
+    end = max(places, default=0)
+    part = [index for index, count in enumerate(counts) if count]
+    for place, index in enumerate(sorted(part, key=lambda each: places[each]), start=end + 1):
+        places[index] = place
+    return places

@@ -11,21 +11,20 @@ Knows turns and sequences; nothing of prompts, text or asyncio.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
-from .batch import Span
 from .context import NativeContext, Outcome
 from .costs import StepCosts
 from .inbox import Inbox
 from .jobs import Emit, Job
 from .places import Places
-from .planning import Demand, plan
 from .sequences import Resident, Residents
 from .settings import LlamaSettings
+from .steps import Planner, Share
 from .turn import Fragment
 from .width import Widths
 
@@ -56,17 +55,6 @@ class Statistics:
     other_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """What a job has in a step: `count` tokens, the last of them in row `last_row`."""
-
-    job: Job
-    resident: Resident
-    count: int
-    last_row: int
-    is_prompt: bool
-
-
 class Scheduler:
     """Runs turns on a thread of its own until it is closed."""
 
@@ -83,12 +71,13 @@ class Scheduler:
         self._context = context
         self._memory = memory
         self._residents = residents
-        self._widths = widths or Widths(cap=settings.decode_width)
+        widths = widths or Widths(cap=settings.decode_width)
         places = min(settings.parallel, settings.sequences)
         self._clock = clock
         self._costs = StepCosts(
-            stretch=settings.stretch, most=settings.prefill_chunk, by_width=self._widths.seconds
+            stretch=settings.stretch, most=settings.prefill_chunk, by_width=widths.seconds
         )
+        self._planner = Planner(residents, widths, self._costs, context.batch_size)
         self._steps = self._rows = 0
         self._busy_seconds = self._sample_seconds = 0.0
         self._inbox = Inbox(context, places + settings.max_waiting)
@@ -193,9 +182,9 @@ class Scheduler:
                 self._end(following, _fault(error))
 
     def _take_a_step(self) -> None:
-        shares: list[_Share] = []
+        shares: list[Share] = []
         try:
-            shares = self._planned()
+            shares = self._planner.next(self._places.able(), self._clock())
             self._step(shares)
         except Exception as error:  # a fault of ours or of the library must not end the thread
             _log.warning("A step failed", exc_info=True)
@@ -204,51 +193,23 @@ class Scheduler:
                 self._guarded(partial(self._empty, job))
                 self._end(job, _fault(error))
 
-    def _planned(self) -> list[_Share]:
-        """Who has what part in the next step."""
-        jobs = self._places.able()
-        demands = [Demand(job.pending, job.served) for job in jobs]
-        width = self._widths.best(sum(demand.pending == 1 for demand in demands))
-        since = (job.admitted for job, each in zip(jobs, demands, strict=True) if each.pending > 1)
-        now = self._clock()
-        chunk = self._costs.chunk(width, now - min(since, default=now))
-        counts = plan(demands, width=width, chunk=min(chunk, self._context.batch_size - width))
-        shares: list[_Share] = []
-        row = -1
-        for job, demand, count in zip(jobs, demands, counts, strict=True):
-            if count and job.resident is not None:
-                row += count
-                shares.append(_Share(job, job.resident, count, row, demand.pending > 1))
-        return shares
-
-    def _step(self, shares: list[_Share]) -> None:
-        spans = [_span(share) for share in shares]
-        if not self._inbox.begin({share.job: share.count for share in shares}):
+    def _step(self, shares: list[Share]) -> None:
+        if not self._inbox.begin({share.job: len(share.span.tokens) for share in shares}):
             return
         before = self._context.decode_seconds
-        outcome = self._context.decode(spans)
+        outcome = self._context.decode([share.span for share in shares])
         if outcome is Outcome.DONE:
-            self._count(shares, self._context.decode_seconds - before)
-            for share, span in zip(shares, spans, strict=True):
-                self._residents.extend(share.resident, span.tokens)
-                share.job.served = self._steps
-            for share, span in zip(shares, spans, strict=True):
-                if span.wants_logits:
+            self._steps += 1
+            self._rows += self._planner.done(shares, self._context.decode_seconds - before)
+            self._patience = _IDLE
+            for share in shares:
+                if share.span.wants_logits:
                     self._advance(share.job, share.last_row)
             return
         for share in shares:
             self._restore(share.resident)
         if outcome is Outcome.FULL and not self._places.make_room():
             self._overflow(shares[0].job)
-
-    def _count(self, shares: Sequence[_Share], seconds: float) -> None:
-        prompts = [share.count for share in shares if share.is_prompt]
-        width = len(shares) - len(prompts)
-        self._costs.observe(width, sum(prompts), seconds, prompts=len(prompts))
-        self._residents.prefill_rate = self._costs.prefill_rate
-        self._steps += 1
-        self._rows += width + sum(prompts)
-        self._patience = _IDLE
 
     def _advance(self, job: Job, row: int) -> None:
         """Choose a turn's next token and pass on what it says."""
@@ -310,12 +271,6 @@ class Scheduler:
             work()
         except Exception:
             _log.warning("The scheduler met a fault between steps", exc_info=True)
-
-
-def _span(share: _Share) -> Span:
-    job, start = share.job, len(share.resident.tokens)
-    tokens = job.tokens[start : start + share.count]
-    return Span(tokens, start, share.resident.number, start + share.count == len(job.tokens))
 
 
 def _fault(error: Exception) -> AssistantsError:
