@@ -54,7 +54,7 @@ class LlamaCppBackend:
         identity = model_identity(path)
         parking = self._parking = open_parking(settings, identity)
         memory = self._memory = AnswerMemory(parking.answers)
-        self._writer = PromptWriter(vocabulary, template, memory)
+        self._writer = PromptWriter(vocabulary, template, memory, router=settings.router)
         residents = Residents(
             self._context,
             settings.sequences,

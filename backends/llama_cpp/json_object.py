@@ -16,9 +16,12 @@ _Expect = Literal["key", "colon", "value", "comma"]
 
 
 class ObjectScanner:
-    """The state of one object. Feed it from the opening brace on."""
+    """The state of one object. Feed it from the opening brace on.
 
-    def __init__(self) -> None:
+    With a `name` it is the arguments of a call of that name that stand alone, without an object around them.
+    """
+
+    def __init__(self, name: str = "") -> None:
         self.text = ""
         self.closed = False
         self.broken = False
@@ -32,6 +35,15 @@ class ObjectScanner:
         self._expect: _Expect = "key"
         self._key = ""
         self._string_at = 0
+        self.named = bool(name)
+        for char in f'{{"name": {json.dumps(name)}, "arguments": ' if name else "":
+            self.feed(char)
+
+    @property
+    def awaits_arguments(self) -> bool:
+        """Whether the value of the arguments comes next."""
+        at_value = self._depth == 1 and self._expect == "value" and not self.in_string
+        return at_value and self._key in ARGUMENT_KEYS and self.arguments_at is None
 
     def feed(self, char: str) -> None:
         """Take one character; ignored once the object is closed."""
@@ -136,7 +148,7 @@ def as_call(text: str, tools: Container[str]) -> tuple[str, Any] | None:
     """Name and arguments of a whole object in any of the forms that models use, None when it is no call."""
     try:
         value: Any = json.loads(text, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     call = _as_object(value)
     inner = _as_object(call.get("function"))

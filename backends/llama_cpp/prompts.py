@@ -11,14 +11,16 @@ Both are done by leaving marks in the messages and cutting the rendered text at 
 import json
 import re
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import JsonValue
 
 from ...engine.chat import ChatMessage, ChatRequest, ImagePart, ToolCall, ToolSchema
 from .answers import AnswerMemory
+from .dialects import Piece
+from .dialects.forms import AnswerForm, form_of
 from .library import Vocabulary
 from .template import ChatTemplate, Message
 
@@ -27,21 +29,32 @@ _NO_PICTURE = "[picture: this model reads text only]"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids to evaluate. The last `prefilled` of them begin the model's own answer with the text `prefix`."""
+    """Token ids to evaluate. The last `prefilled` of them begin the model's own answer with the text `prefix`.
+
+    `suffix`: the tokens that complete an answer with a forced call. `form`: how the answer is to be written.
+    """
 
     ids: tuple[int, ...]
     prefilled: int = 0
     prefix: str = ""
+    suffix: tuple[int, ...] = ()
+    form: AnswerForm = field(default_factory=AnswerForm)
 
 
 class PromptWriter:
     """Writes the prompts of one model. Safe to use from several threads."""
 
     def __init__(
-        self, vocabulary: Vocabulary, template: ChatTemplate, memory: AnswerMemory
+        self,
+        vocabulary: Vocabulary,
+        template: ChatTemplate,
+        memory: AnswerMemory,
+        *,
+        router: bool = False,
     ) -> None:
         self._vocabulary = vocabulary
         self._template = template
+        self._router = router
         self._memory = memory
         controls = sorted(vocabulary.control_texts, key=len, reverse=True)
         self._controls = re.compile("|".join(map(re.escape, controls)) or r"(?!)")
@@ -53,19 +66,18 @@ class PromptWriter:
             BackendFault: the template refuses the conversation.
         """
         marks = _Marks()
+        form = form_of(request, self._template.dialect, router=self._router)
         messages = self._messages(request, marks)
-        text = self._template.render(messages, self._tools(request, marks))
-        ids = self._tokens(text, marks)
-        if not request.forced_tool:
-            return Prompt(tuple(ids))
-        prefix = f'{{"name": {json.dumps(request.forced_tool, ensure_ascii=False)}, "arguments": '
-        prefill = self._vocabulary.tokenize(prefix, special=False)
-        return Prompt((*ids, *prefill), len(prefill), prefix)
+        tools = [self._tool(tool, marks) for tool in form.shown]
+        ids = self._tokens(self._template.render(messages, tools), marks)
+        prefill = self._pieces(form.prefix)
+        prefix = "".join(text for text, _ in form.prefix)
+        suffix = tuple(self._pieces(form.suffix))
+        return Prompt((*ids, *prefill), len(prefill), prefix, suffix, form)
 
-    def _tools(self, request: ChatRequest, marks: "_Marks") -> list[dict[str, Any]]:
-        if request.tool_choice == "none" and not request.forced_tool:
-            return []
-        return [self._tool(tool, marks) for tool in request.tools]
+    def _pieces(self, pieces: Sequence[Piece]) -> list[int]:
+        tokenize = self._vocabulary.tokenize
+        return [token for text, special in pieces for token in tokenize(text, special=special)]
 
     def _tool(self, tool: ToolSchema, marks: "_Marks") -> dict[str, Any]:
         function = {

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...engine.errors import BackendFault
+from .call_openings import MARKERS
 from .context import NativeContext
 from .library import Vocabulary, bindings
 
@@ -48,10 +49,17 @@ class Grammar:
 
     def allows(self, token: int) -> bool:
         """Whether the text may go on with `token`."""
+        if not self.writes(token):
+            return False
         entry = self._one[0]
         entry.id, entry.logit = token, 0.0
         self.filter(self._native.llama_token_data_array(self._one, 1, -1, False))
         return not math.isinf(entry.logit)
+
+    def writes(self, token: int) -> bool:
+        """Whether the token is text, the end, or a tag; the library takes other control tokens for their names."""
+        written = self._vocabulary.written(token)
+        return not written or written in MARKERS or self._vocabulary.is_end(token)
 
     def accept(self, token: int) -> bool:
         """Go on with `token`; False, and nothing changed, if the grammar does not allow it."""
@@ -168,6 +176,7 @@ class Sampler:
             entries = _entries(scores, ids)
             grammar.filter(self._array(entries))
             fitting = entries[entries["logit"] > -math.inf]
+            fitting = fitting[[grammar.writes(int(token)) for token in fitting["id"]]]
             if len(fitting):
                 chosen = self._among(fitting)
                 if grammar.accept(chosen):

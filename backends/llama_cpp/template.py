@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...engine.errors import BackendFault, MissingDependency
+from .dialects import PROBE_TOOL, dialect_of
 
 Message = dict[str, Any]
 
@@ -23,18 +24,18 @@ _CHATML = """\
 _DOUBLED = '{{\\"name\\": <function-name>, \\"arguments\\": <args-json-object>}}'
 _PROBE_TOOL = {
     "type": "function",
-    "function": {"name": "probe_tool", "description": "", "parameters": {"type": "object"}},
+    "function": {"name": PROBE_TOOL, "description": "", "parameters": {"type": "object"}},
 }
 _PROBE_CALL = {
     "id": "probe0001",
     "type": "function",
-    "function": {"name": "probe_tool", "arguments": {"a": 1}},
+    "function": {"name": PROBE_TOOL, "arguments": {"a": 1}},
 }
 _USER: Message = {"role": "user", "content": "probe question"}
 _ANSWERED: list[Message] = [
     _USER,
     {"role": "assistant", "content": "", "tool_calls": [_PROBE_CALL]},
-    {"role": "tool", "content": "probe answer", "tool_call_id": "probe0001", "name": "probe_tool"},
+    {"role": "tool", "content": "probe answer", "tool_call_id": "probe0001", "name": PROBE_TOOL},
 ]
 
 
@@ -53,9 +54,11 @@ class ChatTemplate:
             raise BackendFault("The chat template of this model renders no user message.")
         self.knows_system = self._shows("probe rule", [_system("probe rule"), _USER])
         tools = [_PROBE_TOOL]
-        self.knows_tools = self._shows("probe_tool", [_USER], tools) and self._shows(
+        self.knows_tools = self._shows(PROBE_TOOL, [_USER], tools) and self._shows(
             "probe answer", _ANSWERED, tools
         )
+        call = self._render(_ANSWERED, tools) if self.knows_tools else ""
+        self.dialect = dialect_of(call, repaired)
 
     def render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
         """The prompt up to where the model's answer begins.

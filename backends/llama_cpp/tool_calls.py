@@ -1,9 +1,9 @@
 """Finding tool calls in what a model writes, while it writes.
 
 Small models do not keep to their template. A call may come in a tag (<tool_call>, <tools>, ...), in a code fence,
-as bare JSON on a line of its own, in a list, doubled in braces; a tool that takes source code may be called by a
-fenced block of it. What can still become a call is held back; what turns out not to be one is text after all. The
-outcome never depends on how the text was cut into pieces.
+as bare JSON on a line of its own, in a list, doubled in braces, as a name and its arguments behind a tag; a tool that
+takes source code may be called by a fenced block of it. What can still become a call is held back; what turns out not
+to be one is text after all. The outcome never depends on how the text was cut into pieces.
 
 After a call only more calls are taken: what a model says then is a guess at the result, so the turn is `done`. The
 parser does not check arguments against schemas (grammars do) and knows no tokens.
@@ -11,13 +11,27 @@ parser does not check arguments against schemas (grammars do) and knows no token
 
 import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import cast
+from typing import Literal, cast
 
 from ...engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
-from .call_openings import CLOSING_TAGS, FENCE, TAGS, begins, read_opening
+from .call_openings import (
+    CLOSING_TAGS,
+    FENCE,
+    NAME_TAGS,
+    TAGS,
+    Opening,
+    begins,
+    opener,
+    read_opening,
+)
+from .dialects import takes_block
+from .dialects.forms import REPLY_KEY
 from .json_object import ObjectScanner, as_call
+from .replies import ReplyReader
+from .source_block import SourceBlock
 
 
 class _State(Enum):
@@ -25,26 +39,46 @@ class _State(Enum):
     FENCE = auto()  # a code block that is no call
     OPENING = auto()  # tag, fence, bracket: a call may follow
     OBJECT = auto()  # inside the braces
-    CODE = auto()  # inside a block of source code that is a call
+    CODE = auto()  # inside source code that is a call
     AFTER = auto()  # between calls
     DONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A brace in a text to come. `tool`: it opens the arguments of a call of this tool, else it opens a call's object.
+
+    `sure`: that it will be a call.
+    """
+
+    at: int
+    tool: str | None
+    sure: bool
 
 
 class CallParser:
     """The parser of one turn.
 
     `executed` holds source code that the conversation has run already: a block that repeats it is a quotation, not
-    a call.
+    a call. `reply` is the name of the pseudo tool for answers in words: its message is text, and ends the turn.
     """
 
     def __init__(
-        self, tools: Sequence[ToolSchema], *, parallel: bool = True, executed: Iterable[str] = ()
+        self,
+        tools: Sequence[ToolSchema],
+        *,
+        parallel: bool = True,
+        executed: Iterable[str] = (),
+        reply: str | None = None,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self._code_tool = next((tool for tool in tools if tool.code_argument), None)
+        self._reply = reply
+        self._known = self._tools.keys() | ({reply} if reply else set())
+        self._code_tool = next((tool for tool in tools if takes_block(tool)), None)
         self._parallel = parallel
         self._executed = tuple(code.strip() for code in executed)
         self.calls = 0  # complete ones
+        self.vouched = True  # a grammar goes along: arguments that come before the name, too, fit
         self._state = _State.PROSE
         self._buffer: str = ""  # not decided on yet
         self._held: str = ""  # what has been read of a call that has not begun
@@ -53,8 +87,10 @@ class CallParser:
         self._said_something = False
         self._skip: ObjectScanner | None = None  # an object that is text
         self._scanner = ObjectScanner()
-        self._tagged = self._fenced = self._started = False
-        self._code: str = ""
+        self._opened = Opening("more")
+        self._fenced = self._started = False
+        self._block = SourceBlock("")
+        self._reader: ReplyReader | None = None
         self._out: list[Delta] = []
 
     @property
@@ -69,8 +105,8 @@ class CallParser:
 
     @property
     def begun(self) -> bool:
-        """Whether a call has begun and is not complete."""
-        return self._started
+        """Whether a call (or an answer in its form) has begun and is not complete."""
+        return self._started or self._reader is not None
 
     @property
     def committed(self) -> bool:
@@ -78,22 +114,39 @@ class CallParser:
         if not self.in_object:
             return False
         opens_turn = not self._said_something and self._scanner.first_key == "name"
-        return self._tagged or opens_turn or self._scanner.name in self._tools
+        return self._opened.tagged or opens_turn or self._scanner.name in self._known
 
-    def opens_object(self, piece: str) -> int | None:
-        """Where in `piece`, if it came next, the brace of a possible call would be."""
+    @property
+    def awaits(self) -> Literal["name", "arguments"] | None:
+        """What has to come next: a tool's name behind its tag, or the arguments of a call that has a name."""
+        if self._state is _State.OPENING and self._buffer.rstrip().endswith(NAME_TAGS):
+            return "name"
+        waiting = self.in_object and not self._started and self._reader is None
+        if waiting and self._scanner.awaits_arguments and self._scanner.name in self._known:
+            return "arguments"
+        return None
+
+    @property
+    def tool(self) -> str | None:
+        """The name in the call's object, once it was read."""
+        return self._scanner.name if self.in_object else None
+
+    def foresee(self, piece: str) -> Iterator[Foreseen]:
+        """The braces of possible calls and of their arguments in `piece`, if it came next."""
         probe = self.fork()
         for index, char in enumerate(piece):
-            inside = probe.in_object
+            before = probe.in_object, probe.begun
             probe.feed(char)
-            if probe.in_object and not inside:
-                return index
-        return None
+            if probe.begun and probe.in_object and not before[1]:
+                yield Foreseen(index, probe.tool, sure=True)
+            elif probe.in_object and not before[0] and char == "{":
+                yield Foreseen(index, None, sure=probe.committed)
 
     def fork(self) -> "CallParser":
         """A parser in the same state, to try a text on."""
         fork = copy.copy(self)
         fork._skip, fork._scanner = copy.copy(self._skip), copy.copy(self._scanner)
+        fork._block, fork._reader = copy.copy(self._block), copy.copy(self._reader)
         fork._out = []
         return fork
 
@@ -120,7 +173,7 @@ class CallParser:
             self._end_source(cut=cut)
         elif self._state in (_State.PROSE, _State.FENCE, _State.OPENING) and not self.calls:
             self._say(self._buffer)
-        if not self.calls and not self._started and self._space:
+        if not self.calls and not self.begun and self._space:
             self._out.append(TextDelta(self._space))
         self._state, self._buffer, self._space = _State.DONE, "", ""
         return self._take()
@@ -143,7 +196,8 @@ class CallParser:
     def _prose(self) -> bool:
         """Say everything up to what may open a call."""
         for index, char in enumerate(self._buffer):
-            verdict = self._opener(self._buffer[index:]) if char in "<[`{" else "no"
+            rest = self._buffer[index:]
+            verdict = opener(rest, self._line_blank, skip=self._skip is not None)
             if verdict != "no":
                 self._pass_on(index)
                 self._state = _State.OPENING if verdict == "yes" else self._state
@@ -152,23 +206,6 @@ class CallParser:
             self._move_past(char)
         self._pass_on(len(self._buffer))
         return False
-
-    def _opener(self, rest: str) -> str:
-        """Whether `rest` begins with the opening of a call: "yes", "no" or "maybe" (more must come)."""
-        if rest.startswith(TAGS):
-            return "yes"
-        if any(tag.startswith(rest) for tag in TAGS):
-            return "maybe"
-        if not self._line_blank:
-            return "no"
-        if rest[0] == "`":
-            return begins(rest, FENCE)
-        if self._skip is not None or rest[0] == "<":
-            return "no"
-        inner = rest[1:].lstrip()
-        if rest[0] == "{" or inner.startswith("{"):
-            return "yes"
-        return "no" if inner else "maybe"
 
     def _in_fence(self) -> bool:
         """Say everything up to the end of a code block."""
@@ -205,13 +242,15 @@ class CallParser:
         if opening.kind == "more":
             return False
         head, self._buffer = self._buffer[: opening.length], self._buffer[opening.length :]
-        self._tagged, self._fenced = opening.tagged, opening.fenced
+        self._opened, self._fenced = opening, opening.fenced
         self._started, self._held = False, head
         self._line_blank = False
-        if opening.kind == "object":
-            self._state, self._scanner = _State.OBJECT, ObjectScanner()
-        elif opening.kind == "code":
-            self._state, self._code, self._line_blank = _State.CODE, "", True
+        known = opening.kind != "named" or opening.name in self._known
+        if opening.kind in ("object", "named") and known:
+            self._state, self._scanner = _State.OBJECT, ObjectScanner(opening.name)
+        elif opening.kind in ("code", "script") and self._code_tool is not None:
+            self._state, self._line_blank = _State.CODE, True
+            self._block = SourceBlock(str(self._code_tool.code_argument), self._executed)
         else:
             self._reject(fenced=opening.fenced)
         return True
@@ -231,15 +270,7 @@ class CallParser:
     def _object(self) -> bool:
         fragment = ""
         for index, char in enumerate(self._buffer):
-            wanted = self._started and self._scanner.arguments_end is None
-            quoted = self._scanner.in_string
-            self._scanner.feed(char)
-            self._held += char
-            if wanted:
-                fragment += json.dumps(char)[1:-1] if quoted and char < " " else char
-            elif self._begins_arguments():
-                self._begin(str(self._scanner.name))
-                fragment = char
+            fragment += self._read(char)
             if self._object_is_over():
                 self._buffer = self._buffer[index + 1 :]
                 self._give(fragment)
@@ -249,22 +280,39 @@ class CallParser:
         self._give(fragment)
         return False
 
+    def _read(self, char: str) -> str:
+        """Take a character of the object; what it adds to the arguments, or to an answer in words."""
+        wanted = self._started and self._scanner.arguments_end is None
+        quoted = self._scanner.in_string
+        self._scanner.feed(char)
+        self._held += char
+        if self._reader is not None:
+            return self._reader.feed(char)
+        if wanted:
+            return json.dumps(char)[1:-1] if quoted and char < " " else char
+        if not self._begins_arguments():
+            return ""
+        self._begin(str(self._scanner.name))
+        return char if self._started else ""
+
     def _begins_arguments(self) -> bool:
         scanner = self._scanner
         at_value = scanner.arguments_at == len(scanner.text) - 1 and scanner.text.endswith("{")
-        return not self._started and at_value and scanner.name in self._tools
+        return not self.begun and at_value and scanner.name in self._known
 
     def _object_is_over(self) -> bool:
-        if self._started:
-            stray = self._scanner.broken and self._scanner.arguments_end is not None
-            return self._scanner.closed or stray
-        return self._scanner.closed or not self._scanner.could_be_call(self._tools)
+        if not self.begun:
+            return self._scanner.closed or not self._scanner.could_be_call(self._known)
+        ended = self._scanner.arguments_end is not None
+        return self._scanner.closed or (ended and (self._scanner.broken or self._scanner.named))
 
     def _leave_object(self) -> None:
-        if self._started:
+        if self.begun:
             self._complete()
             return
-        call = as_call(self._scanner.text, self._tools) if self._scanner.closed else None
+        call = None
+        if self._scanner.closed and self.vouched:
+            call = as_call(self._scanner.text, self._known)
         if call is not None:
             self._begin(call[0])
             self._give(self._arguments_text(*call))
@@ -275,11 +323,13 @@ class CallParser:
         self._reject(fenced=self._fenced)
 
     def _arguments_text(self, name: str, arguments: object) -> str:
-        """Arguments as JSON text, whatever the model wrapped them in."""
+        """Arguments as JSON text, whatever the model wrapped them in; the text itself of an answer in words."""
+        if name == self._reply:
+            return str(arguments.get(REPLY_KEY, "")) if isinstance(arguments, dict) else ""
         if isinstance(arguments, str):
             try:
                 decoded: object = json.loads(arguments, strict=False)
-            except ValueError:
+            except (ValueError, RecursionError):
                 decoded = None
             key = self._tools[name].code_argument
             if not isinstance(decoded, dict):
@@ -291,18 +341,29 @@ class CallParser:
         """The turn ended inside the braces. Whole arguments make a whole call."""
         if self._started and self._scanner.arguments_end is not None:
             self._complete()
-        elif not self._started and not self.calls:
+        elif not self.begun and not self.calls:
             self._say(self._held)
 
     def _begin(self, name: str) -> None:
-        self._started, self._space = True, ""
+        self._space = ""
+        if name == self._reply:
+            self._reader = ReplyReader()
+            return
+        self._started = True
         self._out.append(ToolCallDelta(self.calls, name))
 
     def _give(self, fragment: str) -> None:
-        if fragment:
+        if not fragment:
+            return
+        if self._reader is None:
             self._out.append(ToolCallDelta(self.calls, None, fragment))
+        elif not self.calls:  # behind a call it would be a guess at the result
+            self._out.append(TextDelta(fragment))
 
     def _complete(self) -> None:
+        if self._reader is not None:
+            self._state, self._reader = _State.DONE, None
+            return
         self.calls += 1
         self._started, self._held = False, ""
         self._state = _State.AFTER if self._parallel else _State.DONE
@@ -312,7 +373,7 @@ class CallParser:
     def _source(self) -> bool:
         for index, char in enumerate(self._buffer):
             verdict = "no"
-            if char == "`" and self._line_blank:
+            if char == "`" and self._line_blank and self._opened.kind == "code":
                 verdict = begins(self._buffer[index:], FENCE)
             if verdict != "no":
                 self._read_source(index)
@@ -326,39 +387,23 @@ class CallParser:
         return False
 
     def _read_source(self, length: int) -> None:
-        """Take more of the block; it becomes a call as soon as it differs from what has run already."""
         chunk, self._buffer = self._buffer[:length], self._buffer[length:]
         self._held += chunk
-        self._code += chunk
-        code = self._code.strip()
-        if not self._started and not any(old.startswith(code) for old in ("", *self._executed)):
-            self._begin_source()
-        if self._started:
-            self._give_source()
+        self._give_source(self._block.feed(chunk))
 
-    def _begin_source(self) -> None:
-        tool = self._code_tool
-        if tool is not None:
-            self._begin(tool.name)
-            self._give("{" + json.dumps(tool.code_argument) + ': "')
-            self._code = self._code.lstrip("\n")
-
-    def _give_source(self) -> None:
-        """The code up to its last visible character: line breaks before the closing fence are not part of it."""
-        ready = self._code.rstrip()
-        self._give(json.dumps(ready, ensure_ascii=False)[1:-1])
-        self._code = self._code[len(ready) :]
+    def _give_source(self, fragment: str) -> None:
+        if fragment and not self._started and self._code_tool is not None:
+            self._begin(self._code_tool.name)
+        self._give(fragment)
 
     def _end_block(self) -> None:
-        if not self._started and self._code.strip() not in ("", *self._executed):
-            self._begin_source()
-            self._give_source()
-        if self._started:
-            self._give('"}')
-            self._fenced = False
-            self._complete()
-        else:
+        last = self._block.end()
+        if last is None:
             self._reject(fenced=False)
+            return
+        self._give_source(last)
+        self._fenced = False
+        self._complete()
 
     def _end_source(self, *, cut: bool) -> None:
         self._read_source(len(self._buffer))

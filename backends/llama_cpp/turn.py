@@ -5,11 +5,10 @@ go.
 """
 
 import codecs
-import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ...engine.chat import (
     ChatMessage,
@@ -19,20 +18,16 @@ from ...engine.chat import (
     TextDelta,
     ToolCall,
     ToolCallDelta,
-    ToolSchema,
     UsageDelta,
 )
-from ...engine.errors import BackendFault, InvalidRequest
+from ...engine.errors import BackendFault
 from ..text import StopStrings
-from .call_openings import TAGS
+from .call_openings import MARKERS
+from .constraint import Constraint
 from .context import NativeContext
-from .grammar import SPEECH, CallGrammar, response_grammar, response_rules
 from .library import Vocabulary
 from .prompts import Prompt
-from .sampling import Grammar, Penalties, Sampler
-from .tool_calls import CallParser
-
-_JSON_ENDS = frozenset('}]"')
+from .sampling import Penalties, Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,61 +71,17 @@ class Turn:
         self._stops = StopStrings(request.stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._ids: list[int] = []
-        self._complete_calls = self._ids_of_calls = (
-            0  # calls, and the tokens up to the last one's end
-        )
+        self._complete_calls = 0
+        self._ids_of_calls = 0  # tokens up to the last complete call's end
         self._deltas: list[Delta] = []
         self._text: list[str] = []
         self._calls: list[tuple[str, str]] = []
         self.cached = 0
         self.finished: Finish | None = None
-        self._parser, self._tools = self._make_parser()
-        self._grammar = self._make_grammar()
-        self._opening = self._grammar is None and _has_to_speak(request)
-        if self._opening:
-            self._grammar = self._parsed(SPEECH)
-        self._enforced = self._grammar is not None
+        self._constraint = Constraint(request, prompt.form, vocabulary)
+        self._parser = self._constraint.parser
         if self._parser is not None and prompt.prefix:
             self._show(self._parser.feed(prompt.prefix))
-
-    # --- what the request asks for -------------------------------------------------------------
-
-    def _make_parser(self) -> tuple[CallParser | None, CallGrammar | None]:
-        request = self._request
-        tools = request.tools
-        if request.forced_tool:
-            tools = tuple(tool for tool in tools if tool.name == request.forced_tool)
-            if not tools:
-                raise InvalidRequest(
-                    f"tool_choice names '{request.forced_tool}', which is not among the tools.",
-                    param="tool_choice",
-                )
-        elif request.tool_choice == "none" or not tools:
-            return None, None
-        parallel = request.parallel_tool_calls and not request.forced_tool
-        executed = executed_code(request.messages, tools)
-        return CallParser(tools, parallel=parallel, executed=executed), CallGrammar(tools)
-
-    def _make_grammar(self) -> Grammar | None:
-        """The grammar that holds from the first token on, if any."""
-        request = self._request
-        if self._tools is not None and request.forced_tool:
-            return self._parsed(self._tools.arguments(request.forced_tool))
-        if self._tools is not None and request.tool_choice == "required":
-            return self._parsed(self._tools.calls())
-        rules = response_rules(request.response_format or {})
-        if rules is None:
-            return None
-        text = self._tools.calls_or(rules) if self._tools is not None else response_grammar(rules)
-        return self._parsed(text)
-
-    def _parsed(self, grammar: str) -> Grammar:
-        try:
-            return Grammar(self._vocabulary, grammar)
-        except BackendFault as error:
-            raise InvalidRequest(
-                "llama.cpp cannot enforce a schema of this request; simplify its patterns."
-            ) from error
 
     # --- token by token ------------------------------------------------------------------------
 
@@ -140,12 +91,16 @@ class Turn:
         Raises:
             BackendFault: no token fits the grammar.
         """
-        if self._grammar is not None and self._enforced:
-            return self._sampler.choose_within(self._grammar, context, row)
+        constraint = self._constraint
+        if constraint.grammar is not None:
+            return self._sampler.choose_within(constraint.grammar, context, row)
         token = self._sampler.choose(context, row)
-        if self._tools is None or self._vocabulary.is_end(token):
-            return token
-        return self._watched(token, context, row)
+        if not self._vocabulary.is_end(token):
+            better = constraint.instead_of(token, self._piece(token))
+            if better is not None:
+                token = self._sampler.choose_within(better, context, row)
+            constraint.follow(token, self._piece(token))
+        return token
 
     def take(self, token: int) -> list[Delta]:
         """What there is to send now that `token` was chosen; Finish is the last of it when the turn is over."""
@@ -154,17 +109,18 @@ class Turn:
             return self._end("stop")
         self._ids.append(token)
         text = self._decoder.decode(self._bytes(token))
+        self._constraint.vouch()
         self._show(self._parser.feed(text) if self._parser else [TextDelta(text)] if text else [])
-        self._follow_grammar(text)
-        if self._parser is not None and self._parser.done and self.finished is None:
-            self._ids = self._ids[
-                : self._ids_of_calls
-            ]  # what came after the calls is not part of the answer
+        if self._constraint.advance(text):
+            return self._end("stop")
+        if self._parser is not None and self._parser.done:
+            if self._parser.calls:  # what came after the calls is not part of the answer
+                self._ids = self._ids[: self._ids_of_calls]
             return self._end("stop")
         if self._stops.hit:
             return self._end("stop")
         limit = self._request.max_tokens
-        if self.finished is None and limit is not None and len(self._ids) >= limit:
+        if limit is not None and len(self._ids) >= limit:
             return self._end("length")
         return self._sent()
 
@@ -177,7 +133,12 @@ class Turn:
         for token in tokens:
             if self.finished is not None or not 0 <= token < self._vocabulary.size:
                 raise BackendFault("The tokens to be replayed do not belong to this turn.")
-            self._accept(token)
+            grammar = self._constraint.grammar
+            if grammar is not None:
+                if not grammar.accept(token):
+                    raise BackendFault("The tokens to be replayed do not fit the request.")
+            elif not self._vocabulary.is_end(token):
+                self._constraint.follow(token, self._piece(token))
             self.take(token)
 
     def cut(self) -> list[Delta]:
@@ -190,65 +151,9 @@ class Turn:
         message = ChatMessage(role="assistant", content="".join(self._text), tool_calls=calls)
         start = list(self._prompt.ids[len(self._prompt.ids) - self._prompt.prefilled :])
         ids = start + self._ids
-        if self._request.forced_tool and self._parser is not None and self._parser.calls:
-            ids += self._vocabulary.tokenize("}", special=False)
+        if self._parser is not None and self._parser.calls:
+            ids += self._prompt.suffix
         return message, ids
-
-    # --- grammar -------------------------------------------------------------------------------
-
-    def _watched(self, token: int, context: NativeContext, row: int) -> int:
-        """Auto mode: a grammar goes along from the brace of what may be a call, and takes over when it is sure."""
-        opened = self._opened_by(token) if self._grammar is None else None
-        if opened is not None and opened.sure and not opened.grammar.allows(token):
-            token = self._sampler.choose_within(opened.grammar, context, row)
-            opened = self._opened_by(token)
-        self._follow(token, opened)
-        return token
-
-    def _accept(self, token: int) -> None:
-        """Tell the grammar of a token that was chosen in another life of this turn."""
-        if self._grammar is not None and self._enforced:
-            if not self._grammar.accept(token):
-                raise BackendFault("The tokens to be replayed do not fit what the request allows.")
-        elif self._tools is not None and not self._vocabulary.is_end(token):
-            self._follow(token, self._opened_by(token) if self._grammar is None else None)
-
-    def _follow(self, token: int, opened: "_Opened | None") -> None:
-        """Let the grammar that goes along see `token`, or begin one. Depends on nothing but the tokens so far."""
-        if self._grammar is not None:
-            if not self._grammar.accept(token):
-                self._grammar = None
-            return
-        if opened is not None and opened.grammar.accept(token):
-            self._grammar, self._enforced = opened.grammar, opened.sure
-
-    def _opened_by(self, token: int) -> "_Opened | None":
-        """The grammar for what `token` would begin if it holds the brace of a possible call."""
-        text = self._bytes(token).decode("utf-8", "ignore")
-        at = self._parser.opens_object(text) if self._parser and "{" in text else None
-        if at is None or self._tools is None or self._parser is None:
-            return None
-        ahead = self._parser.fork()
-        ahead.feed(text[: at + 1])
-        grammar = Grammar(self._vocabulary, self._tools.calls(before=text[:at]))
-        return _Opened(grammar, sure=ahead.committed)
-
-    def _follow_grammar(self, text: str) -> None:
-        """Let a grammar take over, or go when what it describes is complete."""
-        if self._grammar is None:
-            return
-        if self._opening:
-            if text.strip():
-                self._grammar, self._enforced, self._opening = None, False, False
-        elif not self._enforced:
-            self._enforced = self._parser is not None and self._parser.committed
-            if not self._enforced and self._parser is not None and not self._parser.in_object:
-                self._grammar = None
-        elif not _JSON_ENDS.isdisjoint(text) and self._grammar.complete:
-            self._grammar, self._enforced = None, False
-            called = self._parser is not None and self._parser.calls > 0
-            if self._request.forced_tool or not called:
-                self._deltas = self._end("stop")
 
     # --- what is sent --------------------------------------------------------------------------
 
@@ -296,41 +201,10 @@ class Turn:
     def _bytes(self, token: int) -> bytes:
         """The token's text; of control tokens only those that open a call have one."""
         written = self._vocabulary.written(token)
-        return written.encode() if written in TAGS else self._vocabulary.piece(token)
+        return written.encode() if written in MARKERS else self._vocabulary.piece(token)
 
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A grammar at its start, and whether it is sure that a call follows."""
-
-    grammar: Grammar
-    sure: bool
-
-
-def _has_to_speak(request: ChatRequest) -> bool:
-    """Whether tools were called before and may not be called now: small models go on writing calls all the same."""
-    called = any(message.tool_calls for message in request.messages)
-    return request.tool_choice == "none" and not request.forced_tool and called
-
-
-def executed_code(messages: Sequence[ChatMessage], tools: Sequence[ToolSchema]) -> list[str]:
-    """Source code that was run since the user spoke last."""
-    keys = {tool.name: tool.code_argument for tool in tools if tool.code_argument}
-    code: list[str] = []
-    for message in messages:
-        code = [] if message.role == "user" else code
-        for call in message.tool_calls:
-            if call.name in keys:
-                code.append(_argument(call.arguments, str(keys[call.name])))
-    return [text for text in code if text]
-
-
-def _argument(arguments: str, key: str) -> str:
-    try:
-        value: Any = json.loads(arguments)
-        return str(value[key])
-    except (KeyError, TypeError, ValueError):
-        return ""
+    def _piece(self, token: int) -> str:
+        return self._bytes(token).decode("utf-8", "ignore")
 
 
 def _seed(seed: int | None) -> int:

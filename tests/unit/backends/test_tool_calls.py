@@ -10,7 +10,8 @@ from local_assistants.engine.chat import Delta, TextDelta, ToolCallDelta, ToolSc
 
 OBJECT: dict[str, Any] = {"type": "object", "properties": {}}
 WEATHER = ToolSchema("get_weather", "The weather", OBJECT)
-PYTHON = ToolSchema("code_interpreter", "Runs Python", OBJECT, code_argument="code")
+CODE: dict[str, Any] = {"type": "object", "properties": {"code": {"type": "string"}}}
+PYTHON = ToolSchema("code_interpreter", "Runs Python", CODE, code_argument="code")
 CALL = '{"name": "get_weather", "arguments": {"city": "Oslo"}}'
 OSLO = ("get_weather", '{"city": "Oslo"}')
 
@@ -283,4 +284,5 @@ def test_brace_of_a_possible_call_is_foreseen(before: str, piece: str, at: int |
     """The place of the brace inside the next piece is known before the piece is taken."""
     parser = CallParser((WEATHER,))
     parser.feed(before)
-    assert parser.opens_object(piece) == at
+    braces = [brace.at for brace in parser.foresee(piece)]
+    assert braces == ([] if at is None else [at])
