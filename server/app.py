@@ -26,6 +26,7 @@ from .routes import (
     assistants,
     files,
     local,
+    local_models,
     messages,
     models,
     runs,
@@ -49,6 +50,9 @@ async def healthz() -> Response:
 async def readyz(request: Request, api: Api) -> Response:
     """Store, models and sandbox can be used; else 503 with a reason for each that cannot.
 
+    Models count that failed to load, and those that are loaded at the start while they are not there yet. `loading`
+    says how far models are.
+
     `exclude` names a part that may be missing, such as `code_interpreter`; it may be repeated.
     """
     excluded = request.query_params.getlist("exclude")
@@ -58,9 +62,10 @@ async def readyz(request: Request, api: Api) -> Response:
         part: why if told else "It cannot be used; 'local-assistants doctor' says why."
         for part, why in (await api.health.problems(excluded)).items()
     }
+    loading = {"loading": api.health.loading()} if told and api.health.loading() else {}
     if reasons:
-        return reply_json({"status": "not ready", "reasons": reasons}, status=503)
-    return reply_json({"status": "ready"})
+        return reply_json({"status": "not ready", "reasons": reasons, **loading}, status=503)
+    return reply_json({"status": "ready", **loading})
 
 
 ROUTERS = (
@@ -76,6 +81,7 @@ ROUTERS = (
     store_files.router,
     models.router,
     local.router,
+    local_models.router,
 )
 
 
@@ -88,7 +94,7 @@ def create_app(services: Services, settings: ServerSettings | None = None) -> Fa
     """The ASGI application that serves `services` in both dialects."""
     settings = settings or ServerSettings()
     counted = metrics.Metrics(version())
-    services.core.feed.observers.append(counted.core)
+    services.core.feed.observers.extend((counted.core, counted.models))
     app = FastAPI(
         title="local-assistants",
         docs_url=None,

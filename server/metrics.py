@@ -31,6 +31,7 @@ from ..engine.observer import Observer
 from ..engine.ports import PageQuery, Transaction
 from ..engine.services import Services
 from ..engine.states import StoreFileStatus
+from .model_metrics import ModelMetrics
 
 _SCOPE: Final = "local_assistants.routed_scope"
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
@@ -86,6 +87,7 @@ class Metrics:
             registry=registry,
         )
         self.core = CoreMetrics(registry)
+        self.models = ModelMetrics(registry)
 
 
 @dataclass(slots=True)

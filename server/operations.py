@@ -122,6 +122,7 @@ PATIENCE = (
 )
 
 TEXT: Schema = {"type": "string"}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 BYTES: Schema = {"type": "string", "format": "binary"}
 EXPIRES_AFTER: Schema = {
     "expires_after[anchor]": {"const": "created_at"},
@@ -189,8 +190,26 @@ READY: Schema = {
     "properties": {
         "status": {"enum": ["ok", "ready", "not ready"]},
         "reasons": {"type": "object", "additionalProperties": TEXT},
+        "loading": {"type": "object", "additionalProperties": SHARE},
     },
 }
+MODEL_STATES = _object(
+    {
+        "object": {"const": "list"},
+        "data": {
+            "type": "array",
+            "items": _object(
+                {
+                    "name": TEXT,
+                    "state": {"enum": ["unloaded", "loading", "ready", "failed"]},
+                    "progress": SHARE,
+                    "bytes": {"type": "integer", "minimum": 0},
+                    "detail": TEXT,
+                }
+            ),
+        },
+    }
+)
 
 _ASSISTANTS = {
     "list_assistants": Operation(PageOf(objects.Assistant), parameters=PAGE),
@@ -256,6 +275,7 @@ _STORES = {
 _LOCAL = {
     "list_threads": Operation(PageOf(objects.ThreadSummary), parameters=(*PAGE, *THREAD_FILTERS)),
     "export_thread": Operation(BYTES, parameters=(EXPORT_FORMAT,), media_type="application/jsonl"),
+    "list_model_states": Operation(MODEL_STATES),
 }
 _REST = {
     "list_models": Operation(MODELS),

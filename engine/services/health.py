@@ -9,6 +9,7 @@ from ..errors import AssistantsError
 
 _REMEMBERED = 10.0  # seconds that a part's answer holds: establishing a sandbox that fails takes a while each time
 _PATIENCE = 5.0
+_ALWAYS_ASKED = frozenset({"models"})  # they only look at what they know
 
 
 @runtime_checkable
@@ -44,10 +45,15 @@ class Health:
         }
         return {name: problem for name, problem in found.items() if problem}
 
+    def loading(self) -> dict[str, float]:
+        """Models that are being loaded, each with how far it is, from 0 to 1."""
+        statuses = self._core.models.status()
+        return {each.name: each.progress for each in statuses if each.state == "loading"}
+
     async def _answer(self, name: str, check: Callable[[], Awaitable[object]]) -> str:
         now = self._core.clock.now()
         at, problem = self._answers.get(name, (-_REMEMBERED, ""))
-        if now - at >= _REMEMBERED:
+        if now - at >= _REMEMBERED or name in _ALWAYS_ASKED:
             problem = await _problem(check)
             self._answers[name] = (now, problem)
         return problem

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ..core import Core
 from ..errors import ModelNotFound, PermissionDenied, UnsuitedModel
 from ..objects import Model
+from ..ports import ModelStatus
 
 
 class ModelList:
@@ -16,6 +17,10 @@ class ModelList:
     async def list(self) -> Sequence[Model]:
         """All of them."""
         return self._core.models.list()
+
+    def states(self) -> Sequence[ModelStatus]:
+        """All of them with how they are, for people."""
+        return self._core.models.status()
 
     async def get(self, name: str) -> Model:
         """One by name; an alias answers under its own name.

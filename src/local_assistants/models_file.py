@@ -119,9 +119,8 @@ class _File:
         }
         if elsewhere:
             return ModelConfig(**common, server=self._server(where))
-        return ModelConfig(
-            **common, source=self._source(where), options=where.settings(_llama_fields(), "source")
-        )
+        options = where.settings(_llama_fields(), "source")
+        return ModelConfig(**common, source=self._source(where), options=options)
 
     def _server(self, table: "_Table") -> "OpenAISettings":
         from local_assistants.backends.openai_compatible import OpenAISettings

@@ -6,7 +6,7 @@ What it does not do: put the engine together (assemble), answer requests (server
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from local_assistants import assemble
 from local_assistants.assemble import Settings
 from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.objects import DEFAULT_PROJECT
+from local_assistants.engine.observer import Observer
 from local_assistants.garbage import collected_when_idle
 
 if TYPE_CHECKING:
@@ -22,19 +23,28 @@ if TYPE_CHECKING:
 _log = logging.getLogger("local_assistants")
 
 
-def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
-    """Serve until the process is told to stop. `announce` hears the address once requests are answered."""
-    asyncio.run(serve_forever(settings, announce, alone=True))
+def serve(
+    settings: Settings,
+    announce: Callable[[str], None] = print,
+    observers: Sequence[Observer] = (),
+) -> None:
+    """Serve until the process is told to stop; the arguments are those of `serve_forever`."""
+    asyncio.run(serve_forever(settings, announce, observers, alone=True))
 
 
 async def serve_forever(
-    settings: Settings, announce: Callable[[str], None], *, alone: bool = False
+    settings: Settings,
+    announce: Callable[[str], None],
+    observers: Sequence[Observer] = (),
+    *,
+    alone: bool = False,
 ) -> None:
     """Serve for as long as it is awaited; cancelling it stops the server.
 
     Args:
         settings: what to serve, and where.
         announce: hears the address once requests are answered.
+        observers: hear what the engine does, models being loaded included.
         alone: the process does nothing else, so its garbage may be collected when it suits the server.
 
     Raises:
@@ -63,6 +73,7 @@ async def serve_forever(
         server_settings = _server_settings(settings, listener)
         await _check_door(settings, server_settings)
         async with assemble.Engine.open(settings) as engine:
+            engine.services.core.feed.observers.extend(observers)
             app = create_app(engine.services, server_settings)
             config = uvicorn.Config(
                 app, log_level="warning", timeout_graceful_shutdown=5, **http_options()

@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import os
 import re
 import socket
 from functools import partial
@@ -10,8 +11,11 @@ from typing import Annotated
 
 import typer
 
+from local_assistants import catalogue
+from local_assistants.chat_models import Isolation
 from local_assistants.engine.errors import ServerFault
 from local_assistants.engine.settings import BusyPolicy
+from local_assistants.models_file import ModelConfig, ModelsConfig, read_models_file
 
 _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM}
 _WAYS_OUT = dict.fromkeys(
@@ -39,18 +43,39 @@ def _is_host(name: str) -> bool:
 def serve(
     *,
     model: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Catalogue key, name of a file in a models folder, path of a GGUF, or scripted:FILE (of a folder "
-            "each file is a model). Without it: the 1.5B of the catalogue.",
-            envvar="LOCAL_ASSISTANTS_MODEL",
+            help="Catalogue key, name of a file in a models folder, path of a GGUF, scripted:FILE (of a folder each "
+            "file is a model), or openai_compatible:URL[,URL...][#NAME]. May be repeated: the first is the default. "
+            "Without it: $LOCAL_ASSISTANTS_MODEL, else the 1.5B of the catalogue.",
         ),
     ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that names several models and says more of each (docs/models-file.md); in place of --model.",
+            envvar="LOCAL_ASSISTANTS_MODELS",
+        ),
+    ] = None,
+    load_at_start: Annotated[
+        bool,
+        typer.Option(
+            "--load-at-start/--load-on-demand",
+            help="Load the first model at once, or when somebody asks for it.",
+        ),
+    ] = True,
+    isolation: Annotated[
+        Isolation,
+        typer.Option(
+            help="Run a GGUF in a process of its own, so that what ends llama.cpp costs a moment and not the "
+            "server; or in this one.",
+        ),
+    ] = "process",
     model_alias: Annotated[
         list[str] | None,
         typer.Option(
-            help="A further name that clients may call the model by, such as that of their Azure deployment; may be "
-            "repeated. Names of hosted models (gpt-4o and the like) are answered without.",
+            help="A further name that clients may call the first model by, such as that of their Azure deployment; "
+            "may be repeated. Names of hosted models (gpt-4o and the like) are answered without.",
             envvar="LOCAL_ASSISTANTS_MODEL_ALIASES",
         ),
     ] = None,
@@ -99,7 +124,10 @@ def serve(
         ),
     ] = False,
     threads: Annotated[
-        int | None, typer.Option(help="Compute threads of the model; by default the cores.", min=1)
+        int | None,
+        typer.Option(
+            help="Compute threads of a model; by default the cores, one less of many.", min=1
+        ),
     ] = None,
     context: Annotated[
         int | None,
@@ -123,10 +151,14 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the Assistants API v2, in OpenAI's and in Azure's form."""
-    from local_assistants import assemble, catalogue, paths, serving
+    from local_assistants import assemble, paths, serving
+    from local_assistants.cli.model_lines import ModelLines
 
+    served = _served(model, models)
     settings = assemble.Settings(
-        model=model or catalogue.DEFAULT,
+        models=served,
+        isolation=isolation,
+        load_at_start=load_at_start,
         model_aliases=tuple(model_alias or ()),
         data=(data or paths.data_root()).expanduser().absolute(),
         host=host,
@@ -141,7 +173,10 @@ def serve(
         busy_wait=busy_wait,
     )
     try:
-        serving.serve(settings, announce=partial(_announce, settings.model, settings.data))
+        named = ", ".join(each.name or each.source for each in served.models)
+        announce = partial(_announce, named, settings.data)
+        with ModelLines() as lines:
+            serving.serve(settings, announce, [lines])
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise
@@ -151,11 +186,23 @@ def serve(
         raise ServerFault(f"Cannot listen on {host}:{port}: {error.strerror}. {help_}") from error
 
 
-def _announce(model: str, data: Path, address: str) -> None:
+def _served(names: list[str] | None, file: Path | None) -> ModelsConfig:
+    """The models that the command line means."""
+    if names and file is not None:
+        raise typer.BadParameter(
+            "--model and --models exclude each other: name all models in the file."
+        )
+    if file is not None:
+        return read_models_file(file.expanduser())
+    names = names or [os.environ.get("LOCAL_ASSISTANTS_MODEL") or catalogue.DEFAULT]
+    return ModelsConfig(tuple(ModelConfig(name) for name in names))
+
+
+def _announce(models: str, data: Path, address: str) -> None:
     """The address alone is the first line of stdout, for programs that start a server; the rest is for people."""
     typer.echo(address)
     typer.echo(
-        f"Ready: {model}, everything kept in {data}\n"
+        f"Serving {models}; everything is kept in {data}\n"
         f"base_url for the SDK: {address}/v1, the API to look at: {address}/docs (Ctrl-C stops the server)",
         err=True,
     )
