@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 CHAT = "/v1/chat/completions"
 MODELS: dict[str, Any] = {"object": "list", "data": [{"id": "fake", "object": "model"}]}
@@ -163,7 +163,7 @@ class ChatServer:
     """
 
     replies: Sequence[Reply] = (says("hello"),)
-    pages: dict[str, Reply | dict[str, Any]] = field(default_factory=lambda: {"/v1/models": MODELS})
+    pages: dict[str, Any] = field(default_factory=lambda: {"/v1/models": MODELS})
     seen: list[Seen] = field(default_factory=list[Seen])
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -229,8 +229,8 @@ class ChatServer:
         if path == CHAT:
             number = len(self.chats) - 1
             return self.replies[min(number, len(self.replies) - 1)]
-        page = self.pages.get(path.partition("?")[0], refuses(404, {"error": "not here"}))
-        return page if callable(page) else refuses(200, page)
+        page: Any = self.pages.get(path.partition("?")[0], refuses(404, {"error": "not here"}))
+        return cast("Reply", page) if callable(page) else refuses(200, page)
 
 
 async def _read(reader: asyncio.StreamReader) -> Seen:

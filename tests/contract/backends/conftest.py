@@ -1,60 +1,43 @@
-"""The backends that the contract is tried on, each made to say something given.
+"""Backends of every kind, each made to say something given."""
 
-Another implementation joins by one more maker.
-"""
-
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 
-from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
-from local_assistants.backends.scripted import ScriptedBackend
 from local_assistants.engine.ports import Backend
-from tests.support.toy_gguf import write_saying_model
+
+from .kinds import KINDS, Kind, Lines, Servers, Workshop
 
 
-@dataclass(frozen=True)
-class Lines:
-    """What the model says in its turn: words, then calls."""
+class Make(Protocol):
+    """Makes a backend that says the lines."""
 
-    words: tuple[str, ...] = ()
-    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    async def __call__(self, lines: Lines, window: int = 1024) -> Backend: ...
 
 
-Make = Callable[[Lines, int], Awaitable[Backend]]
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """llama.cpp's own servers."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.stop()
 
 
-async def _scripted(lines: Lines, window: int, _folder: Path) -> Backend:
-    calls = [{"name": name, "arguments": arguments} for name, arguments in lines.calls]
-    turn = {"text": "".join(lines.words), "tool_calls": calls}
-    return ScriptedBackend.from_turns([turn], context_window=window)
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """The kind of backend; every test is about all of them that it does not leave out by name."""
+    return KINDS[request.param]
 
 
-async def _llama_cpp(lines: Lines, window: int, folder: Path) -> Backend:
-    pieces = list(lines.words)
-    for index, (name, arguments) in enumerate(lines.calls):
-        # Every piece must be another one: the index in the white space sees to that.
-        text, cut = json.dumps(arguments), 6 + index
-        pieces += [f'{" " * index}\n{{"name": "{name}", "argu', 'ments":' + "\n" * index]
-        pieces += [text[:cut], text[cut:] + "}"]
-    path = write_saying_model(folder / "says.gguf", pieces)
-    return await LlamaCppBackend.open(path, LlamaSettings(context_tokens=window, threads=1))
-
-
-MAKERS = {"scripted": _scripted, "llama_cpp": _llama_cpp}
-
-
-@pytest.fixture(params=MAKERS)
-async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
-    """Makes backends that say given lines; closed afterwards."""
+@pytest.fixture
+async def make(kind: Kind, tmp_path: Path, servers: Servers) -> AsyncIterator[Make]:
+    """Makes backends of the kind; closed afterwards."""
     made: list[Backend] = []
 
     async def maker(lines: Lines, window: int = 1024) -> Backend:
-        made.append(await MAKERS[request.param](lines, window, tmp_path))
+        made.append(await kind.make(lines, window, Workshop(tmp_path, servers)))
         return made[-1]
 
     yield maker

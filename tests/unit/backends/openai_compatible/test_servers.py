@@ -46,7 +46,7 @@ OLLAMA: dict[str, Any] = {
     "/api/ps": {"models": [{"name": "m", "context_length": 16384}]},
     "/api/show": {"capabilities": ["completion", "vision", "tools"]},
 }
-COLD_OLLAMA = {
+COLD_OLLAMA: dict[str, Any] = {
     **OLLAMA,
     "/api/ps": {"models": []},
     "/api/show": {"capabilities": ["completion"]},
