@@ -166,14 +166,17 @@ class Vocabulary:
         """Some token that ends a turn; -1 when the model has none."""
         return min(self._ends, default=-1)
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Tokens of `text`; control tokens are recognised in it only if `special`."""
+    def tokenize(self, text: str, *, special: bool, ends: bool = False) -> list[int]:
+        """Tokens of `text`; control tokens are recognised in it only if `special`.
+
+        With `ends` those are added that the model wants before and behind every text.
+        """
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         while True:
             tokens = (ctypes.c_int32 * room)()
             count = self._native.llama_tokenize(
-                self.handle, data, len(data), tokens, room, False, special
+                self.handle, data, len(data), tokens, room, ends, special
             )
             if count >= 0:
                 return list(tokens[:count])

@@ -46,16 +46,21 @@ TEMPLATE = """\
 
 
 def write_random_model(
-    path: Path, *, seed: int = 7, context: int = 2048, template: str | None = TEMPLATE
+    path: Path,
+    *,
+    seed: int = 7,
+    context: int = 2048,
+    template: str | None = TEMPLATE,
+    pooling: gguf.PoolingType | None = None,
 ) -> Path:
-    """A model with random weights; the same seed gives the same model."""
+    """A model with random weights; the same seed gives the same model. With `pooling` it is one that embeds."""
     extra = ('{"', '":', '"}', "{\n", "é", "the▁")
     shape = _Shape(layers=2, width=64, feed_forward=128, vocabulary=FIRST_EXTRA + len(extra))
     random = np.random.default_rng(seed)
     tensors = {
         name: random.normal(0.0, 0.6, size).astype(np.float32) for name, size in shape.tensors()
     }
-    _write(path, shape, tensors, extra=extra, context=context, template=template)
+    _write(path, shape, tensors, extra=extra, context=context, template=template, pooling=pooling)
     return path
 
 
@@ -124,6 +129,7 @@ def _write(
     extra: tuple[str, ...],
     context: int,
     template: str | None,
+    pooling: gguf.PoolingType | None = None,
 ) -> None:
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_context_length(context)
@@ -137,6 +143,8 @@ def _write(
     _write_vocabulary(writer, extra)
     if template is not None:
         writer.add_chat_template(template)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     for name, values in tensors.items():
         writer.add_tensor(name, values)
     for name in shape.norms():

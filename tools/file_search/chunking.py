@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .documents import Document, PageSpan
-from .tokens import Tokenizer
+from .tokens import Tokenizer, cut
 
 CHUNK_TOKENS = 240  # MiniLM cuts at 256; 240 leave room for the heading line
 OVERLAP_TOKENS = 60
@@ -67,7 +67,7 @@ def chunk(document: Document, filename: str, tokenizer: Tokenizer, sizes: Sizes)
         while headings and headings[0][0] <= start:
             _, level, title = headings.popleft()
             path = {above: name for above, name in path.items() if above < level} | {level: title}
-        heading = tokenizer.cut(" > ".join([filename, *path.values()]), HEADING_TOKENS)
+        heading = cut(tokenizer, " > ".join([filename, *path.values()]), HEADING_TOKENS)
         pieces.append(Piece(start, end, page, heading))
     return pieces
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...engine.errors import MissingDependency, ToolFault
-from .tokens import Tokenizer, missing_model
+from .tokens import FolderTokenizer, Tokenizer, missing_model
 
 BATCH = 16  # texts embedded between two looks at the queue: a query waits for one batch at most
 SPECIAL_TOKENS = 2  # [CLS] and [SEP]
@@ -54,7 +54,7 @@ class SentenceEmbedder:
         self._sha256 = sha256
         self._threads = threads
         self._window = window
-        self._tokenizer: Tokenizer | None = None
+        self._tokenizer: FolderTokenizer | None = None
         self._model: Any = None  # a SentenceTransformer; its types overwhelm every checker
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
@@ -67,7 +67,7 @@ class SentenceEmbedder:
             MissingDependency: the model folder is not there.
         """
         if self._tokenizer is None:
-            self._tokenizer = Tokenizer(self._folder)
+            self._tokenizer = FolderTokenizer(self._folder)
         return self._tokenizer
 
     @property

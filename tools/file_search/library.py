@@ -33,6 +33,7 @@ from .embedding import Embedder
 from .parsing import parse
 from .searching import Key, Searcher
 from .settings import LibrarySettings
+from .tokens import pieces as cut_pieces
 from .vectors import pooled, unpacked
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class FileLibrary:
         windows: list[list[str]] = []
         for piece in pieces:
             room = max(16, self._embedder.window - tokenizer.count(piece.heading))
-            parts = tokenizer.pieces(document.text[piece.start : piece.end], room)
+            parts = cut_pieces(tokenizer, document.text[piece.start : piece.end], room)
             windows.append([f"{piece.heading}\n{part}" for part in parts])
         return windows
 

@@ -1,12 +1,12 @@
-"""Counting in the embedder's own tokens, with offsets, without loading the embedder.
+"""Counting in the embedder's own tokens, with offsets, and cutting by them.
 
-Reads the model folder's tokenizer.json with the `tokenizers` package (20 ms instead of seconds for torch).
+`FolderTokenizer` does it without loading the embedder: it reads the model folder's tokenizer.json with the `tokenizers`
+package (20 ms instead of seconds for torch).
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...engine.errors import MissingDependency
 
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as _Tokenizer
 
 
-class Tokenizer:
+class Tokenizer(Protocol):
+    """What chunking needs of an embedding model; safe to use from several threads."""
+
+    def count(self, text: str) -> int:
+        """Number of tokens, special ones not counted."""
+        ...
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """(start, end) of each token in code points of `text`, in order; characters it drops lie between spans."""
+        ...
+
+
+class FolderTokenizer:
     """The tokenizer of one model folder; safe to use from several threads.
 
     Raises:
@@ -40,30 +52,27 @@ class Tokenizer:
         """Number of tokens, special ones not counted."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
-        """`count` of each text."""
-        batch = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [len(encoding.ids) for encoding in batch]
-
     def spans(self, text: str) -> list[tuple[int, int]]:
         """(start, end) of each token in code points of `text`, in order; characters it drops lie between spans."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return [(int(start), int(end)) for start, end in encoding.offsets]
 
-    def pieces(self, text: str, limit: int) -> list[str]:
-        """Cut `text` into the fewest even stretches of at most `limit` tokens; nothing is lost between them."""
-        spans = self.spans(text)
-        if len(spans) <= limit:
-            return [text]
-        parts = -(-len(spans) // limit)
-        firsts = [len(spans) * part // parts for part in range(parts)]
-        cuts = [0, *(spans[first][0] for first in firsts[1:]), len(text)]
-        return [text[start:end] for start, end in pairwise(cuts)]
 
-    def cut(self, text: str, limit: int) -> str:
-        """The beginning of `text` that has at most `limit` tokens."""
-        spans = self.spans(text)
-        return text if len(spans) <= limit else text[: spans[limit][0]].rstrip()
+def pieces(tokenizer: Tokenizer, text: str, limit: int) -> list[str]:
+    """Cut `text` into the fewest even stretches of at most `limit` tokens; nothing is lost between them."""
+    spans = tokenizer.spans(text)
+    if len(spans) <= limit:
+        return [text]
+    parts = -(-len(spans) // limit)
+    firsts = [len(spans) * part // parts for part in range(parts)]
+    cuts = [0, *(spans[first][0] for first in firsts[1:]), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts)]
+
+
+def cut(tokenizer: Tokenizer, text: str, limit: int) -> str:
+    """The beginning of `text` that has at most `limit` tokens."""
+    spans = tokenizer.spans(text)
+    return text if len(spans) <= limit else text[: spans[limit][0]].rstrip()
 
 
 def missing_model(folder: Path) -> MissingDependency:

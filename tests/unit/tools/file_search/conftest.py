@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from local_assistants import catalogue, paths
 from local_assistants.tools.file_search.embedding import SentenceEmbedder
-from local_assistants.tools.file_search.tokens import Tokenizer
+from local_assistants.tools.file_search.tokens import FolderTokenizer
 
 CHECKOUT = Path(__file__).parents[4]
 
@@ -21,9 +21,9 @@ def model_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tokenizer(model_folder: Path) -> Tokenizer:
+def tokenizer(model_folder: Path) -> FolderTokenizer:
     """The model's tokenizer."""
-    return Tokenizer(model_folder)
+    return FolderTokenizer(model_folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

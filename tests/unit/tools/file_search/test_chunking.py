@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from local_assistants.tools.file_search.chunking import CHUNK_TOKENS, Piece, Sizes, chunk
 from local_assistants.tools.file_search.documents import Document
 from local_assistants.tools.file_search.tokens import Tokenizer
+from local_assistants.tools.file_search.tokens import pieces as cut_pieces
 
 WORDS = [
     "Sales",
@@ -158,7 +159,7 @@ def test_static_sizes_are_kept(tokenizer: Tokenizer) -> None:
 def test_windows_cover_a_text(tokenizer: Tokenizer) -> None:
     """A text longer than the embedder's window falls into even pieces that lose nothing."""
     text = "Sales of 3,226.8 größer as before 😀. " * 50
-    parts = tokenizer.pieces(text, 100)
+    parts = cut_pieces(tokenizer, text, 100)
 
     assert "".join(parts) == text
     assert max(tokenizer.count(part) for part in parts) <= 101
