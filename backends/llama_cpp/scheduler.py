@@ -11,7 +11,7 @@ Knows turns and sequences; nothing of prompts, text or asyncio.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -93,8 +93,10 @@ class Scheduler:
         """Put a turn in line.
 
         Raises:
-            BackendFault: the model is being unloaded, or too many turns wait.
+            BackendFault: the model is being unloaded, too many turns wait, or there are no tokens or foreign ones.
+            ContextOverflow: the tokens do not fit.
         """
+        self._check(job.tokens)
         job.arrived = self._clock()
         self._inbox.submit(job)
 
@@ -135,6 +137,15 @@ class Scheduler:
         decode, sample = self._context.decode_seconds, self._sample_seconds
         other = max(self._busy_seconds - decode - sample, 0.0)
         return Statistics(self._steps, self._rows, decode, sample, other)
+
+    def _check(self, tokens: Sequence[int]) -> None:
+        """See at the door that a turn's tokens will not spoil a step for the others in it."""
+        if not tokens or min(tokens) < 0 or max(tokens) >= self._context.vocabulary_size:
+            raise BackendFault("A prompt is empty or holds a token that this model does not have.")
+        if len(tokens) > self._context.size:
+            raise ContextOverflow(
+                f"This model's context window is {self._context.size} tokens; the prompt has {len(tokens)}."
+            )
 
     # --- the owner's thread --------------------------------------------------------------------
 

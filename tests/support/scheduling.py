@@ -86,7 +86,8 @@ class Desk:
 
     def job(self, text: str, **options: Any) -> tuple[Job, Heard]:
         """A job for a question, greedy unless told otherwise, not submitted yet."""
-        request = ChatRequest((user(text),), **{"temperature": 0, **options})
+        given: dict[str, Any] = {"temperature": 0, **options}
+        request = ChatRequest((user(text),), **given)
         prompt = self._writer.write(request)
         turn = Turn(request, prompt, self.model.vocabulary, min_p=0.05)
         heard = Heard()
