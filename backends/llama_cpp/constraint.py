@@ -17,7 +17,7 @@ from .library import Vocabulary
 from .sampling import Grammar
 from .tool_calls import CallParser
 
-_ENDS = frozenset('}]"`')  # of JSON objects, lists and strings, and of blocks of code
+_ENDS = frozenset('}]"')  # of JSON objects, lists and strings
 
 
 class Constraint:
@@ -48,7 +48,7 @@ class Constraint:
         if calls is not None and request.forced_tool:
             return None if self._form.block else calls.forced(request.forced_tool)
         if calls is not None and request.tool_choice == "required":
-            return calls.required(among=tools)
+            return calls.required(tools)
         if calls is not None and self._form.routed:
             return calls.required()
         wanted = request.response_format or {}

@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from pydantic import JsonValue
@@ -93,13 +94,16 @@ class PromptWriter:
         for message in request.messages:
             recalled = self._recalled(request, message)
             if recalled is not None:
-                written.append({"role": "assistant", "content": marks.put(recalled)})
+                mark, calls = marks.put(recalled), bool(message.tool_calls)
+                written.append({"role": "assistant", "said": mark, "calls": calls})
             else:
                 written.append(self._message(message, names, marks))
         return written
 
     def _recalled(self, request: ChatRequest, message: ChatMessage) -> tuple[int, ...] | None:
         is_answer = message.role == "assistant"
+        if message.tool_calls and not self._template.quotes_calls:
+            return None
         return self._memory.recall(request.session, message) if is_answer else None
 
     def _message(self, message: ChatMessage, names: dict[str, str], marks: "_Marks") -> Message:
@@ -111,7 +115,7 @@ class PromptWriter:
             calls = [_call(call) for call in message.tool_calls]
             written["tool_calls"] = self._quoted(calls, marks)
         if message.tool_call_id is not None:
-            written["tool_call_id"] = message.tool_call_id
+            written["tool_call_id"] = _short(message.tool_call_id)
             written["name"] = names.get(message.tool_call_id, message.name)
         return written
 
@@ -173,10 +177,15 @@ def _call(call: ToolCall) -> dict[str, Any]:
     """A call as templates expect it: arguments as an object, which they encode themselves."""
     try:
         arguments: Any = json.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = call.arguments
     function = {"name": call.name, "arguments": arguments}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": _short(call.id), "type": "function", "function": function}
+
+
+def _short(call_id: str) -> str:
+    """An id as templates want it that show ids: nine letters and digits."""
+    return sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
 
 
 def _text_of(message: ChatMessage) -> str:

@@ -7,12 +7,18 @@ comes out of a downloaded file. There is no date for templates to print: prompts
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...engine.errors import BackendFault, MissingDependency
 from .dialects import PROBE_TOOL, dialect_of
-
-Message = dict[str, Any]
+from .plain_words import (
+    Message,
+    one_call_at_a_time,
+    system_message,
+    without_system,
+    without_tools,
+)
 
 _CHATML = """\
 {%- for message in messages %}<|im_start|>{{ message.role }}
@@ -39,6 +45,31 @@ _ANSWERED: list[Message] = [
 ]
 
 
+_PROBE_WORDS = "probe words"
+_WORDS: Message = {"role": "assistant", "content": _PROBE_WORDS}
+_THANKS: Message = {"role": "user", "content": "probe thanks"}
+_SECOND = {**_PROBE_CALL, "id": "probe0002"}
+_TWICE: list[Message] = [
+    _USER,
+    {"role": "assistant", "content": "", "tool_calls": [_PROBE_CALL, _SECOND]},
+    _ANSWERED[-1],
+    {**_ANSWERED[-1], "tool_call_id": "probe0002"},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What a template puts around what the model said and the model did not say."""
+
+    before: str = ""
+    after: str = ""
+    is_call: bool = False
+
+    def removed(self, text: str, mark: str) -> str:
+        """The text with the mark alone."""
+        return text.replace(f"{self.before}{mark}{self.after}", mark)
+
+
 class ChatTemplate:
     """A template and what was found out about it.
 
@@ -52,26 +83,79 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         if not self._shows("probe question", [_USER]):
             raise BackendFault("The chat template of this model renders no user message.")
-        self.knows_system = self._shows("probe rule", [_system("probe rule"), _USER])
+        self.knows_system = self._shows("probe rule", [system_message("probe rule"), _USER])
         tools = [_PROBE_TOOL]
         self.knows_tools = self._shows(PROBE_TOOL, [_USER], tools) and self._shows(
             "probe answer", _ANSWERED, tools
         )
         call = self._render(_ANSWERED, tools) if self.knows_tools else ""
         self.dialect = dialect_of(call, repaired)
+        self._one_call = self.knows_tools and not self._shows("probe answer", _TWICE, tools)
+        self._words = self._frame([_WORDS, _THANKS], _PROBE_WORDS)
+        self._calls = self._calls_as_words()
+
+    @property
+    def quotes_calls(self) -> bool:
+        """Whether an answer with calls can be put in as it was said (`said` below)."""
+        return self._calls is not None
 
     def render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
         """The prompt up to where the model's answer begins.
 
+        A message of the assistant's may have `said` in place of `content`: a mark for what it said to the letter, calls
+        included; `calls` tells whether there were any.
+
         Raises:
             BackendFault: the template refuses these messages.
         """
-        prepared = list(messages)
+        said = [message["said"] for message in messages if "said" in message]
+        prepared = [self._quoted(message) if "said" in message else message for message in messages]
         if not self.knows_tools:
-            prepared, tools = _without_tools(prepared, tools), ()
+            prepared, tools = without_tools(prepared, tools, self.dialect.key), ()
+        elif self._one_call:
+            prepared = one_call_at_a_time(prepared)
         if not self.knows_system:
-            prepared = _without_system(prepared)
-        return self._render(prepared, tools)
+            prepared = without_system(prepared)
+        text = self._render(prepared, tools)
+        for mark in said:
+            for frame in (self._calls, self._words):
+                text = frame.removed(text, mark) if frame is not None else text
+        return text
+
+    def _quoted(self, message: Message) -> Message:
+        """A message that the template writes with the mark in it."""
+        frame = self._calls if message["calls"] else self._words
+        if frame is None or not frame.is_call:
+            return {"role": "assistant", "content": message["said"]}
+        function = {"name": message["said"], "arguments": {}}
+        call = {**_PROBE_CALL, "function": function}
+        return {"role": "assistant", "content": "", "tool_calls": [call]}
+
+    def _calls_as_words(self) -> "_Frame | None":
+        """How calls are put in as they were said: as words, or in the place of a call where templates insist on one."""
+        told = [_USER, _WORDS, *_ANSWERED[-1:], _WORDS, _THANKS]
+        if not self.knows_tools or self._shows(_PROBE_WORDS, told, [_PROBE_TOOL]):
+            return self._words or _Frame()
+        call = {**_PROBE_CALL, "function": {"name": PROBE_TOOL, "arguments": {}}}
+        answer: Message = {"role": "assistant", "content": "", "tool_calls": [call]}
+        frame = self._frame([answer, _ANSWERED[-1], _WORDS, _THANKS], PROBE_TOOL)
+        return _Frame(frame.before, frame.after, is_call=True) if frame else None
+
+    def _frame(self, told: list[Message], shown: str) -> "_Frame | None":
+        """What the template writes around a part of an answer, between the prompt and the end of the answer.
+
+        `told`: what follows the question, the answer first.
+        """
+        try:
+            prompt = self._render([_USER], ())
+            text = self._render([_USER, *told], ())
+        except BackendFault:
+            return None
+        before, found, after = text.removeprefix(prompt).partition(shown)
+        end = after.find(self._tokens["eos_token"]) if self._tokens["eos_token"] else -1
+        if not text.startswith(prompt) or not found:
+            return None
+        return _Frame(before, after[: max(end, 0)])
 
     def _render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> str:
         try:
@@ -93,57 +177,6 @@ class ChatTemplate:
             return text in self._render(messages, tools)
         except BackendFault:
             return False
-
-
-def describe_tools(tools: Sequence[dict[str, Any]]) -> str:
-    """Tools and how to call them, for a system message."""
-    listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
-    return (
-        f"You can call these functions:\n{listed}\n"
-        "To call one, answer with nothing but a JSON object: "
-        '{"name": "the function", "arguments": {its arguments}}'
-    )
-
-
-def _without_tools(messages: list[Message], tools: Sequence[dict[str, Any]]) -> list[Message]:
-    """The same conversation for a template that knows neither tools nor their answers."""
-    plain = [_plain(message) for message in messages]
-    if not tools:
-        return _merged(plain)
-    has_system = bool(plain) and plain[0]["role"] == "system"
-    rules = plain[0]["content"] + "\n\n" if has_system else ""
-    return _merged([_system(rules + describe_tools(tools)), *plain[1 if has_system else 0 :]])
-
-
-def _plain(message: Message) -> Message:
-    if message["role"] == "tool":
-        name = message.get("name") or "the function"
-        return {"role": "user", "content": f"Result of {name}:\n{message['content']}"}
-    calls = [call["function"] for call in message.get("tool_calls") or ()]
-    written = [json.dumps(call, ensure_ascii=False) for call in calls]
-    text = "\n".join(part for part in (message["content"], *written) if part)
-    return {"role": message["role"], "content": text}
-
-
-def _merged(messages: list[Message]) -> list[Message]:
-    """Neighbours of one role as one message: several templates insist that roles alternate."""
-    merged: list[Message] = []
-    for message in messages:
-        if merged and merged[-1]["role"] == message["role"] != "system":
-            merged[-1] = {**message, "content": merged[-1]["content"] + "\n\n" + message["content"]}
-        else:
-            merged.append(message)
-    return merged
-
-
-def _without_system(messages: list[Message]) -> list[Message]:
-    """System messages said by the user."""
-    as_user = [{**each, "role": "user"} if each["role"] == "system" else each for each in messages]
-    return _merged(as_user)
-
-
-def _system(text: str) -> Message:
-    return {"role": "system", "content": text}
 
 
 def _compile(source: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ....engine.chat import ToolSchema
 from ....engine.errors import InvalidRequest
-from ..dialects import GENERIC, Dialect, takes_block
+from ..dialects import GENERIC, Dialect
 from ..json_object import ARGUMENT_KEYS, NAME_KEYS
 from .gbnf import Rules, SchemaRefused, any_text, json_text, literal, one_of
 from .schema import schema_rule
@@ -20,8 +20,6 @@ _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "additiona
 # Between calls. Models have tokens such as `}},` and a newline glued to braces, and one that is denied them says that
 # it is done, where it would have made another call.
 _BETWEEN = r"[,;\] \t\r\n]{0,8}"
-_FIRST_LINE = r'[^` \t\n\x00-\x08] [^\n\x00-\x08]* "\n"'
-_LINE = r'([^`\n\x00-\x08] [^\n\x00-\x08]*)? "\n"'
 
 SPEECH = 'root ::= " "? [^ \\t\\n{<`[] [^\\x00]*'
 """Anything that does not begin as a tool call does, in whatever form: brace, tag, fence, list."""
@@ -38,7 +36,6 @@ class CallGrammar:
         if len(tools) > _MOST_TOOLS:
             raise InvalidRequest(f"More than {_MOST_TOOLS} functions cannot be offered at once.")
         self._dialect = dialect
-        self._tools = tuple(tools)
         self._rules = Rules()
         self._roots: dict[str, str] = {}
         for tool in tools:
@@ -54,14 +51,18 @@ class CallGrammar:
         """A grammar of the arguments of `tool` alone, behind the head of a call."""
         return self._rules.text(f"ws {self._roots[tool]}")
 
-    def required(self, *, blocks: bool = True, among: Sequence[str] | None = None) -> str:
-        """A grammar of a demanded call. `among`: of these tools; `blocks`: source code may come in a block."""
-        return self._rules.text(self._required(blocks=blocks, among=among))
+    def required(self, among: Sequence[str] | None = None) -> str:
+        """A grammar of a demanded call, of one of the tools in `among`.
+
+        Source code has to come as JSON, too: a small model that may open a block opens one for every call, and writes the
+        JSON of the call into it (docs/decisions/0012).
+        """
+        return self._rules.text(self._required(among))
 
     def required_or(self, response_format: dict[str, Any]) -> str:
         """A grammar of one call or of the JSON that is wanted."""
         answer = response_rule(self._rules, response_format) or "value"
-        return self._rules.text(f"{answer} | {self._required(blocks=False)}")
+        return self._rules.text(f"{answer} | {self._required()}")
 
     def spontaneous(self, before: str = "") -> str:
         """A grammar of a call in any of the forms that begin with a brace, after the literal text `before`."""
@@ -73,7 +74,7 @@ class CallGrammar:
         """A grammar of name and arguments behind a tag, for dialects in which a call is no JSON object."""
         return self._rules.text(f"{self._named_call()} {_BETWEEN}")
 
-    def _required(self, *, blocks: bool, among: Sequence[str] | None = None) -> str:
+    def _required(self, among: Sequence[str] | None = None) -> str:
         dialect = self._dialect
         names = [name for name in self._roots if among is None or name in among]
         if dialect.between:
@@ -81,10 +82,7 @@ class CallGrammar:
         else:
             call = self._rules.add(one_of(self._object(name) for name in names))
         opening = literal(dialect.opening)
-        written = f"{opening if dialect.tagged else f'({opening})?'} {call} {_BETWEEN}"
-        if blocks and any(takes_block(tool) for tool in self._tools if tool.name in names):
-            return f"{written} | {self._block()}"
-        return written
+        return f"{opening if dialect.tagged else f'({opening})?'} {call} {_BETWEEN}"
 
     def _object(self, name: str) -> str:
         key = any_text(('"arguments"', '"parameters"'))
@@ -117,10 +115,6 @@ class CallGrammar:
             forms.append(f'{arguments_key} {root} ws "," ws {name_key} ws ":" ws {name}')
             forms.append(f'{name} ws ":" ws {root}')
         return forms
-
-    def _block(self) -> str:
-        first, line = self._rules.add(_FIRST_LINE), self._rules.add(_LINE)
-        return f'"```python\\n" {first} {line}* "```"'
 
 
 def _with_arguments(rules: Rules, tool: ToolSchema) -> tuple[Rules, str]:
