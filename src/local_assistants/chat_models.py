@@ -66,10 +66,9 @@ def open_models(config: ModelsConfig, runtime: Runtime) -> "LocalModels":
         ModelNotFound: weights are not on this machine; says how to get them.
         InvalidRequest: two models have one name, or a script or an address is wrong.
     """
-    from local_assistants.backends.memory import available_memory
     from local_assistants.backends.models import LocalModels
 
-    budget = config.memory_budget or int(available_memory() * _BUDGET_SHARE)
+    budget = config.memory_budget or default_budget()
     found = _Found(runtime, budget)
     for model in config.models:
         found.add(model)
@@ -85,6 +84,13 @@ def open_models(config: ModelsConfig, runtime: Runtime) -> "LocalModels":
         erase=_eraser(runtime.data / "kv"),
         observers=runtime.observers,
     )
+
+
+def default_budget() -> int:
+    """Bytes that models may take together when nothing is said, by what can be had now."""
+    from local_assistants.backends.memory import available_memory
+
+    return int(available_memory() * _BUDGET_SHARE)
 
 
 def weights_of(model: ModelConfig) -> Path | None:

@@ -5,7 +5,6 @@ probe writes and removes.
 """
 
 import asyncio
-import os
 import platform
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 from local_assistants import catalogue, model_store, paths
+from local_assistants.cli import model_checks
 from local_assistants.engine.errors import SandboxUnavailable
 
 GB = 1_000_000_000
@@ -65,6 +65,7 @@ def every_check() -> Iterator[Check]:
     yield interpreter()
     yield sandbox()
     yield from models()
+    yield gpu()
     yield room("cache", paths.cache_root(), ROOM_WANTED)
     yield writable(paths.data_root())
     yield memory()
@@ -157,21 +158,24 @@ def sandbox() -> Check:
 
 
 def models() -> Iterator[Check]:
-    """At least one chat model, every catalogued one by its size, and the embedder."""
-    here = model_store.installed()
-    chat = [each for each in here if each.entry is None or each.entry.kind == "chat"]
-    for weights in chat:
-        entry = weights.entry
-        whole = entry is None or weights.bytes == entry.bytes
-        size = "" if entry is None else f", {'size as catalogued' if whole else 'WRONG SIZE'}"
-        mend = (
-            "" if whole else f"rm '{weights.path}' && local-assistants models pull {weights.name}"
-        )
-        yield Check(f"model {weights.name}", whole, False, f"{weights.path}{size}", mend)
-    if not chat:
+    """At least one chat model, whether each could be loaded, those that the environment names, and the embedder."""
+    there = False
+    for name, path, found in model_checks.installed_verdicts():
+        there = True
+        mend = "" if found.ok else model_checks.mend(name, path)
+        yield Check(f"model {name}", found.ok, False, f"{path}: {found.text}", mend)
+    for name, found in model_checks.configured_verdicts():
+        there = True
+        yield Check(f"served {name}", found.ok, True, found.text)
+    if not there:
         mend = f"local-assistants models pull {catalogue.DEFAULT}"
         yield Check("model", False, True, "no chat model is here", mend)
     yield _embedder()
+
+
+def gpu() -> Check:
+    """GPUs, which are not needed."""
+    return Check("gpu", True, False, model_checks.gpu_line())
 
 
 def _embedder() -> Check:
@@ -214,21 +218,13 @@ def writable(folder: Path) -> Check:
 
 
 def memory() -> Check:
-    """Memory that is free now, in bytes, from the kernel's own estimate."""
-    free = _available_memory()
+    """Memory that can be had now, in bytes; limits of containers count."""
+    from local_assistants.backends.memory import available_memory
+
+    free = available_memory()
     ok = free >= MEMORY_WANTED
     mend = "" if ok else "close other programs, or serve a smaller model: --model 0.5b"
     return Check("memory", ok, False, f"{free / GB:.1f} GB free", mend)
-
-
-def _available_memory() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _nearest_existing(folder: Path) -> Path:

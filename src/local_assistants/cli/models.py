@@ -1,4 +1,4 @@
-"""`local-assistants models pull|ls|verify|rm`."""
+"""`local-assistants models pull|ls|show|verify|rm`."""
 
 import json
 from typing import Annotated, Any
@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from local_assistants import paths
-from local_assistants.cli import exit_codes
+from local_assistants.cli import exit_codes, model_show
 
-app = typer.Typer(help="Get, list, verify and remove weights.", no_args_is_help=True)
+app = typer.Typer(help="Get, list, look at, verify and remove weights.", no_args_is_help=True)
 
 _VERBS = {
     "fetch": "fetching",
@@ -152,3 +152,6 @@ def _verdict(catalogued: bool, origin: object | None) -> str:
     if catalogued:
         return "as catalogued"
     return "as pulled" if origin else "not in the catalogue, nothing to compare with"
+
+
+app.command("show")(model_show.show)

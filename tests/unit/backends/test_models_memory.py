@@ -70,7 +70,7 @@ async def test_one_in_use_is_waited_for(machine: Machine) -> None:
     await settle()
     assert (["+a"], ["ready", "loading"]) == (machine.history, states(models))
     a.speaking.set()
-    assert ["a!", "b!"] == await asyncio.gather(first, second)
+    assert ["a!", "b!"] == [*await asyncio.gather(first, second)]
     assert ["+a", "-a", "+b"] == machine.history
 
 
@@ -87,7 +87,7 @@ async def test_newcomers_to_one_that_has_to_leave_wait_their_turn(machine: Machi
     await settle()
     assert not late.done()
     a.speaking.set()
-    assert ["a!", "b!", "a!"] == await asyncio.gather(first, other, late)
+    assert ["a!", "b!", "a!"] == [*await asyncio.gather(first, other, late)]
     assert ["+a", "-a", "+b", "-b", "+a"] == machine.history
 
 

@@ -1,14 +1,15 @@
 """Which models an installation has, by which names, and how each will be loaded."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_assistants.assemble import Engine, Settings
+from local_assistants.backends.models import LocalModels
 from local_assistants.chat_models import Runtime, llama_settings, open_models, weights_of
 from local_assistants.cli import exit_codes
 from local_assistants.cli.app import run
@@ -34,6 +35,16 @@ def script(folder: Path, name: str, text: str = "hi") -> Path:
     return path
 
 
+@asynccontextmanager
+async def opened(config: ModelsConfig, how: Runtime) -> AsyncGenerator[LocalModels]:
+    """The models, closed whatever becomes of the test."""
+    models = open_models(config, how)
+    try:
+        yield models
+    finally:
+        await models.close()
+
+
 async def said(models: Any, name: str) -> str:
     """What the model of this name says."""
     backend = await models.backend(models.resolve(name))
@@ -51,29 +62,27 @@ async def test_several_kinds_at_once(tmp_path: Path, empty_machine: Machine) -> 
             ModelConfig("openai_compatible:http://127.0.0.1:9/v1#far"),
         )
     )
-    models = open_models(config, runtime(tmp_path, aliases=("deployment",)))
-    assert ["toy", "actor", "far"] == [model.id for model in models.list()]
-    names = ["toy.gguf", "deployment", "gpt-4o", "stage", "far"]
-    assert ["toy", "toy", "toy", "actor", "far"] == [models.resolve(name) for name in names]
-    assert ["Hello there", "hi"] == [await said(models, name) for name in ("toy", "stage")]
-    with pytest.raises(BackendFault):
-        await models.backend("far")
-    assert ["ready", "ready", "failed"] == [status.state for status in models.status()]
-    detail = models.status()[0].detail
-    assert detail.startswith("context 2048 tokens, on the CPU, 0.0")
-    await models.close()
+    async with opened(config, runtime(tmp_path, aliases=("deployment",))) as models:
+        assert ["toy", "actor", "far"] == [model.id for model in models.list()]
+        names = ["toy.gguf", "deployment", "gpt-4o", "stage", "far"]
+        assert ["toy", "toy", "toy", "actor", "far"] == [models.resolve(name) for name in names]
+        assert ["Hello there", "hi"] == [await said(models, name) for name in ("toy", "stage")]
+        with pytest.raises(BackendFault):
+            await models.backend("far")
+        assert ["ready", "ready", "failed"] == [status.state for status in models.status()]
+        detail = models.status()[0].detail
+        assert detail.startswith("context 2048 tokens, on the CPU, 0.0")
 
 
 async def test_a_model_in_a_process_of_its_own(tmp_path: Path, empty_machine: Machine) -> None:
     """Answers, is shown and is unloaded as one in this process."""
     toy = write_saying_model(tmp_path / "toy.gguf", ["Hello"])
     config = ModelsConfig((ModelConfig(str(toy), options={"threads": 1, "decode_width": 4}),))
-    models = open_models(config, runtime(tmp_path, isolation="process"))
-    assert "Hello" == await said(models, "toy")
-    assert "context 2048 tokens" in models.status()[0].detail
-    backend = await models.backend("toy")
-    assert "worker_pid" in backend.capabilities.extra
-    await models.close()
+    async with opened(config, runtime(tmp_path, isolation="process")) as models:
+        assert "Hello" == await said(models, "toy")
+        assert "context 2048 tokens" in models.status()[0].detail
+        backend = await models.backend("toy")
+        assert "worker_pid" in backend.capabilities.extra
 
 
 async def test_two_that_do_not_fit_together_take_turns(
@@ -90,11 +99,10 @@ async def test_two_that_do_not_fit_together_take_turns(
         ),
         memory_budget=15_000_000,
     )
-    models = open_models(config, runtime(tmp_path))
-    names = ["one", "two"] * 3
-    assert names == list(await asyncio.gather(*(said(models, name) for name in names)))
-    assert 1 == [status.state for status in models.status()].count("ready")
-    await models.close()
+    async with opened(config, runtime(tmp_path)) as models:
+        names = ["one", "two"] * 3
+        assert names == list(await asyncio.gather(*(said(models, name) for name in names)))
+        assert 1 == [status.state for status in models.status()].count("ready")
 
 
 async def test_a_budget_too_small_is_an_error_that_names_it(
@@ -102,10 +110,11 @@ async def test_a_budget_too_small_is_an_error_that_names_it(
 ) -> None:
     """Before anything is loaded."""
     toy = write_random_model(tmp_path / "toy.gguf")
-    models = open_models(ModelsConfig((ModelConfig(str(toy)),), 1_000_000), runtime(tmp_path))
-    with pytest.raises(BackendFault, match=r"0\.00 GB can be had"):
-        await models.backend("toy")
-    await models.close()
+    async with opened(
+        ModelsConfig((ModelConfig(str(toy)),), 1_000_000), runtime(tmp_path)
+    ) as models:
+        with pytest.raises(BackendFault, match=r"0\.00 GB can be had"):
+            await models.backend("toy")
 
 
 async def test_a_deleted_conversation_is_erased_from_disk_without_a_model(
@@ -114,10 +123,9 @@ async def test_a_deleted_conversation_is_erased_from_disk_without_a_model(
     """What was parked goes, though nothing is loaded; where nothing was parked, nothing happens."""
     toy = write_random_model(tmp_path / "toy.gguf")
     config = ModelsConfig((ModelConfig(str(toy), options={"threads": 1}),))
-    models = open_models(config, runtime(tmp_path))
-    await models.forget("thread_1")
-    await said(models, "toy")
-    await models.close()
+    async with opened(config, runtime(tmp_path)) as models:
+        await models.forget("thread_1")
+        await said(models, "toy")
     parked = tmp_path / "data" / "kv"
     assert [file for file in parked.rglob("*") if file.is_file()]
     await open_models(config, runtime(tmp_path)).forget("thread_1")
