@@ -94,7 +94,7 @@ class AnswerMemory:
         conversation.looked_up = True
         newer = conversation.answers
         conversation.answers = {}
-        kept = self._kept(session) if session is not None else {}
+        kept: Answers = self._kept(session) if session is not None else {}
         self._bytes -= sum(_cost(ids) for ids in newer.values())
         for digest, ids in (*kept.items(), *newer.items()):
             self._put(conversation, digest, ids)

@@ -22,7 +22,8 @@ from .shelf import Shelf, erase_everywhere
 from .state_files import Stamp, State, Unusable, encode_head, name_of, write
 
 _log = logging.getLogger("local_assistants")
-_WAITING_SHARE = 4  # a quarter of the memory may wait to be written
+_ANONYMOUS = "without a session "
+_AHEAD = 4  # what fills the last quarter of the memory is written before it has to leave
 
 
 def forget(folder: Path, session: str) -> None:
@@ -42,11 +43,16 @@ class Found:
 
 @dataclass(slots=True, eq=False)
 class _Kept:
-    """A state in memory. `parked`: it stays there; `queued`: it is to be written."""
+    """A state in memory.
+
+    `parked`: it stays there; `queued`: it is to be written; `tried`: it has been. The disk may have let go of it since
+    for others; it is not written again then, or a full disk would be written to for ever.
+    """
 
     state: State
     parked: bool
-    queued: bool
+    queued: bool = False
+    tried: bool = False
 
 
 class Parking:
@@ -154,8 +160,8 @@ class Parking:
 
     def park(self, session: str | None, ids: bytes, answers: Answers, data: bytearray) -> None:
         """Keep a state in memory; others that were used longer ago leave it."""
-        name = f"anonymous {next(self._anonymous)}" if session is None else name_of(session)
-        self._keep(_Kept(State(name, ids, answers, data), parked=True, queued=False))
+        name = f"{_ANONYMOUS}{next(self._anonymous)}" if session is None else name_of(session)
+        self._keep(_Kept(State(name, ids, answers, data), parked=True))
 
     def write_behind(self, session: str, ids: bytes, answers: Answers, data: bytearray) -> None:
         """Have a state written that stays in the pool as well."""
@@ -166,7 +172,7 @@ class Parking:
         """Have everything written that only memory holds."""
         with self._changed:
             for kept in self._kept.values():
-                kept.queued = kept.queued or (self._can_write(kept) and not self._written(kept))
+                kept.queued = kept.queued or self._can_write(kept)
             self._changed.notify_all()
 
     def drop(self, name: str) -> None:
@@ -228,30 +234,36 @@ class Parking:
         self._used -= kept.state.size if kept else 0
 
     def _shrink(self) -> None:
-        """Come down to the budget: what was used longest ago goes, to the disk if it may and can."""
+        """Come down to the budget: what is on disk goes first, then what was used longest ago."""
         for kept in list(self._kept.values()):
-            if self._used <= self._budget:
-                return
-            if not kept.parked:
-                continue
-            kept.parked = False
-            fits = self._waiting() + kept.state.size <= self._budget // _WAITING_SHARE
-            if self._can_write(kept) and not self._written(kept) and (fits or not self._waiting()):
-                kept.queued = True
-            if not kept.queued:
+            if self._used > self._budget and self._written(kept):
                 self._remove(kept.state.name)
-        for name in list(
-            self._kept
-        ):  # all of them wait; the one that is being written may finish alone
+        for name in list(self._kept):
             if self._used > self._budget and len(self._kept) > 1 and name != self._writing:
                 self._remove(name)
+        if self._used > self._budget:
+            (alone,) = self._kept.values()
+            alone.parked, alone.queued = False, self._can_write(alone)
+            if not alone.queued:
+                self._remove(alone.state.name)
+        self._write_ahead()
+
+    def _write_ahead(self) -> None:
+        """Have what will have to leave next written, so that it can go when the room is needed."""
+        ahead = self._used - self._budget + self._budget // _AHEAD
+        for kept in self._kept.values():
+            if ahead <= 0:
+                return
+            ahead -= kept.state.size
+            kept.queued = kept.queued or self._can_write(kept)
 
     def _waiting(self) -> int:
         """Bytes that wait to be written."""
         return sum(kept.state.size for kept in self._kept.values() if kept.queued)
 
     def _can_write(self, kept: _Kept) -> bool:
-        return self._shelf is not None and " " not in kept.state.name
+        may = self._shelf is not None and not kept.state.name.startswith(_ANONYMOUS)
+        return may and not kept.tried and not self._written(kept)
 
     def _written(self, kept: _Kept) -> bool:
         return self._shelf is not None and self._shelf.holds(kept.state.name, kept.state.ids)
@@ -301,7 +313,7 @@ class Parking:
 
     def _finish(self, kept: _Kept) -> None:
         with self._changed:
-            kept.queued = False
+            kept.queued, kept.tried = False, True
             self._writing = None
             if self._is_wanted(kept) and not kept.parked:
                 self._remove(kept.state.name)

@@ -15,7 +15,10 @@ from .token_ids import packed
 
 @dataclass(slots=True, eq=False)
 class Resident:
-    """One sequence: the tokens whose keys and values it holds. `indexed`: how many of them the index knows."""
+    """One sequence: the tokens whose keys and values it holds.
+
+    `indexed`: how many of them the index knows; `written`: how many were given to be written to disk.
+    """
 
     number: int
     tokens: list[int] = field(default_factory=list[int])
@@ -23,6 +26,7 @@ class Resident:
     busy: bool = False
     last_used: int = 0
     indexed: int = 0
+    written: int = 0
 
     def belongs_to(self, session: str | None) -> bool:
         """Whether it was used for this session last."""
@@ -115,7 +119,7 @@ class Pool:
         return True
 
     def _hold(self, resident: Resident, tokens: list[int]) -> None:
-        resident.tokens, resident.indexed = tokens, len(tokens)
+        resident.tokens, resident.indexed, resident.written = tokens, len(tokens), 0
         self._index.remove(resident.number)
         if tokens:
             self._index.insert(resident.number, packed(tokens))

@@ -244,7 +244,7 @@ class Residents:
             return
         if self._parking.takes(self._pool.state_size(resident)):
             ids, session = self._pool.ids(resident), resident.session
-            answers = self._answers(session) if session is not None else {}
+            answers: Answers = self._answers(session) if session is not None else {}
             data = self._pool.save(resident)
             if data:
                 self._parking.park(session, ids, answers, data)
@@ -272,12 +272,14 @@ class Residents:
             for session, each in newest.items()
             if self._parking.writes
             and (include_busy or not each.busy)
+            and each.written != len(each.tokens)
             and not self._parking.holds(session, self._pool.ids(each), on_disk=True)
         ]
         return sorted(found, key=lambda each: -each.last_used)
 
     def _write(self, resident: Resident) -> None:
         session = resident.session
+        resident.written = len(resident.tokens)
         if session is not None and (data := self._pool.save(resident)):
             ids = self._pool.ids(resident)
             self._parking.write_behind(session, ids, self._answers(session), data)

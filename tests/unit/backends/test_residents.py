@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_assistants.backends.llama_cpp.cells import Cells
-from tests.support.kv_pool import KVPool, kv_pool
+from tests.support.kv_pool import PATIENCE, KVPool, kv_pool
 from tests.support.toy_gguf import write_random_model
 
 RULES = list(range(20, 80))  # what two conversations begin with
@@ -178,14 +178,27 @@ def test_forgetting_leaves_nothing_to_go_on_from(model: Path, tmp_path: Path) ->
         assert [0, 0, 0] == [pool.turn(str(n), [*talk(n), 40]).cached for n in (1, 2, 3)]
 
 
+def test_a_disk_too_small_is_not_written_to_for_ever(model: Path, tmp_path: Path) -> None:
+    """Each conversation is written once, although the next one takes its place; then there is nothing to do."""
+    with kv_pool(model, tmp_path, park_disk=45_000) as pool:
+        for number in range(3):
+            pool.turn(str(number), talk(number))
+        more: list[bool] = []
+        for _ in range(8):
+            more.append(pool.residents.park_idle())
+            assert pool.parking.flush(PATIENCE)
+        assert [True] * 3 + [False] * 5 == more
+        assert 1 == len(list(tmp_path.glob("*/*")))
+
+
 def _random_turn(pool: KVPool, chooser: random.Random, threads: dict[str, list[int]]) -> None:
     """One turn of any thread: going on, starting, or branching off from what it said before."""
-    session = str(chooser.randrange(6))
+    session = str(chooser.randrange(9))
     ids = threads.setdefault(session, RULES[: chooser.choice([0, 30, 60])])
     if chooser.random() < 0.2:
         del ids[chooser.randrange(len(ids) // 2, len(ids) + 1) :]
-    ids += talk(chooser.randrange(1000), chooser.randrange(1, 30))
-    if len(ids) > 180:
+    ids += talk(chooser.randrange(1000), chooser.randrange(1, 80))
+    if len(ids) > 220:
         del ids[40:]
     ids += pool.turn(session, ids, chooser.randrange(1, 4)).said
 
@@ -200,7 +213,7 @@ def test_any_turns_over_a_small_pool_are_answered_as_by_a_fresh_one(
     states: list[tuple[list[int], list[int]]] = []
     budget = {"park_memory": 120_000, "park_disk": 150_000}
     with kv_pool(model, tmp_path, can_rewind=can_rewind, **budget) as pool:
-        for number in range(40):
+        for number in range(60):
             _random_turn(pool, chooser, threads)
             if number % 7 == 0:
                 pool.park_everything()
