@@ -3,7 +3,7 @@
 `Engine.open` gives a running one. Heavy packages are imported by the adapters when they are first used, so opening an
 engine is quick and needs none of them.
 
-What it does not do: listen (serving), parse command lines (cli), fetch anything (model_store).
+What it does not do: listen (serving), parse command lines (cli), fetch anything (pulling).
 """
 
 from collections.abc import AsyncIterator
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from local_assistants import catalogue, paths
 from local_assistants.chat_models import SCRIPTED, Isolation, Runtime, open_models
+from local_assistants.embedders import open_embedder
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
 from local_assistants.engine.feed import EventFeed
@@ -41,6 +42,7 @@ class Settings:
         isolation: where GGUFs run: "process", in one of their own, which is started again when it dies; or "inline",
             in this one.
         load_at_start: load the first model before anybody asks for it, in the background.
+        embedder: the embedding model of file search: a GGUF or a model folder, by path or name; None: the catalogue's.
         data: folder of everything that survives: store.db, blobs/, vectors/, code_interpreter/.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
@@ -61,6 +63,7 @@ class Settings:
     models: ModelsConfig | None = None
     isolation: Isolation = "inline"
     load_at_start: bool = False
+    embedder: str | None = None
     data: Path = field(default_factory=paths.data_root)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -98,7 +101,8 @@ class Engine:
 
         Raises:
             ModelNotFound: a model is not here; says how to get it.
-            InvalidRequest: names or settings of models do not go together.
+            InvalidRequest: names or settings of models do not go together, or the data folder was indexed with
+                another embedding model.
             StorageFault: the data folder cannot be used.
         """
         settings = settings or Settings()
@@ -202,15 +206,9 @@ def _models(settings: Settings, feed: EventFeed, clock: Clock) -> "LocalModels":
 
 def _library(settings: Settings, store: Store) -> "FileLibrary":
     from local_assistants.storage.vectors_chroma import ChromaIndex
-    from local_assistants.tools.file_search.embedding import SentenceEmbedder
     from local_assistants.tools.file_search.library import FileLibrary
 
-    weights = catalogue.embedder()
-    folder = next(
-        (here for root in paths.model_folders() if (here := root / weights.target).is_dir()),
-        paths.models_root() / weights.target,  # not there yet: the embedder says how to get it
-    )
-    embedder = SentenceEmbedder(folder, sha256=weights.sha256)
+    embedder = open_embedder(settings.embedder, settings.data)
     return FileLibrary(store, ChromaIndex(settings.data / "vectors"), embedder)
 
 

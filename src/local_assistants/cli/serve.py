@@ -79,6 +79,14 @@ def serve(
             envvar="LOCAL_ASSISTANTS_MODEL_ALIASES",
         ),
     ] = None,
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            help="The embedding model of file search: a GGUF of one, or a model folder, by path or by its name in a "
+            "models folder. Without it: the catalogue's. A data folder keeps to one.",
+            envvar="LOCAL_ASSISTANTS_EMBEDDER",
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of the store, files and index.", envvar="LOCAL_ASSISTANTS_DATA"),
@@ -160,6 +168,7 @@ def serve(
         isolation=isolation,
         load_at_start=load_at_start,
         model_aliases=tuple(model_alias or ()),
+        embedder=embedder,
         data=(data or paths.data_root()).expanduser().absolute(),
         host=host,
         port=port,
