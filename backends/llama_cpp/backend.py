@@ -17,7 +17,7 @@ from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
 from .identity import model_identity
 from .loading import OnProgress, load
-from .outlet import Outlet, is_last
+from .outlet import Outlet, Post, is_last
 from .parking_place import open_parking
 from .prompts import Prompt, PromptWriter
 from .sampling import Penalties
@@ -63,8 +63,14 @@ class LlamaCppBackend:
             answers=memory.of,
         )
         widths = self._widths = find_widths(self._context, settings, identity)
+        self._post = Post()
         self._scheduler = Scheduler(
-            self._context, memory, settings, residents=residents, widths=widths
+            self._context,
+            memory,
+            settings,
+            residents=residents,
+            widths=widths,
+            deliver=self._post.deliver,
         )
         self._in_use = (
             Lock()
@@ -153,7 +159,9 @@ class LlamaCppBackend:
         if len(prompt.ids) + len(said) >= self._context.size:
             yield Fragment(tuple(turn.cut()), ())
             return
-        outlet = Outlet(lambda: self._scheduler.pause(job), lambda: self._scheduler.resume(job))
+        outlet = Outlet(
+            self._post, lambda: self._scheduler.pause(job), lambda: self._scheduler.resume(job)
+        )
         tokens = [*prompt.ids, *said]
         job = Job(turn, tokens, request.session, outlet.put, priority=request.priority)
         self._scheduler.submit(job)

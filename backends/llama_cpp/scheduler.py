@@ -56,7 +56,10 @@ class Statistics:
 
 
 class Scheduler:
-    """Runs turns on a thread of its own until it is closed."""
+    """Runs turns on a thread of its own until it is closed.
+
+    `deliver` is called there when all turns of a step have emitted what they came to.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Scheduler:
         *,
         residents: Residents,
         widths: Widths | None = None,
+        deliver: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._context = context
@@ -73,6 +77,7 @@ class Scheduler:
         self._residents = residents
         widths = widths or Widths(cap=settings.decode_width)
         places = min(settings.parallel, settings.sequences)
+        self._deliver = deliver or (lambda: None)
         self._clock = clock
         self._costs = StepCosts(
             stretch=settings.stretch, most=settings.prefill_chunk, by_width=widths.seconds
@@ -83,6 +88,7 @@ class Scheduler:
         self._inbox = Inbox(context, places + settings.max_waiting)
         self._places = Places(residents, places)
         self._forgetting: set[str] = set()
+        self._changed = False  # who is at work, since the last look at the line
         self._patience: float | None = None  # seconds without work before something is parked
         self._thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
         self._thread.start()
@@ -156,13 +162,18 @@ class Scheduler:
             self._busy_seconds += time.perf_counter() - began
         for job in self._inbox.left():
             self._emit(job, BackendFault("The model was unloaded before it had answered."))
+        self._guarded(self._deliver)
         self._guarded(self._residents.close)
 
     def _ready(self) -> bool:
         """Take in what has come, and wait while there is nothing to do; False when it is time to go."""
         while True:
             began = time.perf_counter()
-            self._guarded(self._tidy)
+            self._guarded(self._deliver)  # at once: tidying may fetch conversations from disk
+            if self._changed or self._inbox.news:
+                self._changed = False
+                self._guarded(self._tidy)
+                self._guarded(self._deliver)
             self._busy_seconds += time.perf_counter() - began
             if self._inbox.closing:
                 return False
@@ -217,6 +228,7 @@ class Scheduler:
                 if share.span.wants_logits:
                     self._advance(share.job, share.last_row)
             return
+        self._changed = True
         for share in shares:
             self._restore(share.resident)
         if outcome is Outcome.FULL and not self._places.make_room():
@@ -263,6 +275,7 @@ class Scheduler:
             self._residents.rewind(job.resident, 0)
 
     def _end(self, job: Job, last: Fragment | AssistantsError) -> None:
+        self._changed = True
         self._places.leave(job)
         self._emit(job, last)
         self._inbox.over(job)

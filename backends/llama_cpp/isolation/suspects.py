@@ -66,7 +66,7 @@ class Suspects(Generic[T]):
 
     def next(self) -> list[T]:
         """Who may be handed over now; they count as at work from here on."""
-        if self._tried is not None:
+        if self._tried is not None or not (self._suspects or self._waiting):
             return []
         if self._suspects:
             self._tried = self._suspects.pop(0)

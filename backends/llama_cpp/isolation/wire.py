@@ -20,6 +20,9 @@ HUNG_UP = "it hung up"
 
 _LENGTH = 4  # bytes
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+
 Message = dict[str, Any]
 
 
@@ -29,7 +32,7 @@ class WireError(Exception):
 
 def frame(message: Message) -> bytes:
     """A message as it goes over the wire. Lone surrogates survive: all text is escaped to ASCII."""
-    return framed(json.dumps(message, separators=(",", ":")).encode("ascii"))
+    return framed(_encode(message).encode("ascii"))
 
 
 def framed(body: bytes) -> bytes:
@@ -109,7 +112,7 @@ class Wire(asyncio.Protocol):
 
 def _parsed(body: bytes) -> Message:
     try:
-        message: Any = json.loads(body)
+        message: Any = _decode(body.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise WireError("it sent what is no JSON") from error
     if not isinstance(message, dict):
