@@ -16,7 +16,7 @@ from ...engine.chat import Capabilities, ChatRequest, Delta
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
 from .answers import AnswerMemory
 from .identity import model_identity
-from .loading import OnProgress, load
+from .loading import Loaded, OnProgress, load
 from .outlet import Outlet, Post, is_last
 from .parking_place import open_parking
 from .prompts import Prompt, PromptWriter
@@ -40,6 +40,13 @@ class LlamaCppBackend:
         stop: Event | None = None,
     ) -> None:
         loaded = load(path, settings, on_progress, stop)
+        try:
+            self._put_together(path, loaded)
+        except BaseException:
+            loaded.free()
+            raise
+
+    def _put_together(self, path: Path, loaded: Loaded) -> None:
         settings = loaded.plan.settings
         self._settings = settings
         self._penalties = Penalties(

@@ -34,6 +34,11 @@ class Loaded:
     context: NativeContext
     plan: Plan
 
+    def free(self) -> None:
+        """Let go of both. Nothing else may use them."""
+        self.context.free()
+        self.model.free()
+
 
 def prepare(path: Path, settings: LlamaSettings, memory: int | None = None) -> Plan:
     """How the model would be loaded with `memory` bytes to be had (by default what can be had now). Loads nothing.

@@ -1,17 +1,19 @@
 """Which context, weights and layers fit into a given memory."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_assistants.backends.llama_cpp import LlamaSettings
+from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 from local_assistants.backends.llama_cpp.devices import Device
 from local_assistants.backends.llama_cpp.fitting import Plan, plan
 from local_assistants.backends.llama_cpp.inspection import ModelFacts
 from local_assistants.backends.llama_cpp.loading import load, load_or_retry
-from local_assistants.engine.errors import BackendFault
+from local_assistants.engine.errors import AssistantsError, BackendFault
+from tests.support.toy_gguf import write_random_model
 
 GB = 1_000_000_000
 PLENTY = 64 * GB
@@ -258,3 +260,25 @@ def test_memory_may_be_bounded(random_model: Path) -> None:
     """A bound too small for the model is an error before the library is asked."""
     with pytest.raises(BackendFault, match=r"needs 0.\d\d GB of memory .* 0.00 GB can be had"):
         load(random_model, LlamaSettings(memory=1_000_000))
+
+
+async def test_a_model_that_fails_after_its_weights_are_there_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    """A template that does not parse is found late; memory is given back, try after try."""
+    path = write_random_model(tmp_path / "odd.gguf", template="{% if %}")
+    pool = LlamaSettings(threads=1, context_tokens=1 << 20)  # 512 MB
+    for _ in range(2):
+        with pytest.raises(AssistantsError):
+            await LlamaCppBackend.open(path, pool)
+    before = resident()
+    for _ in range(4):
+        with pytest.raises(AssistantsError):
+            await LlamaCppBackend.open(path, pool)
+    assert resident() - before < 256 << 20
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
