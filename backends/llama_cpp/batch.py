@@ -58,6 +58,13 @@ class Batch:
         row = 0
         for span in spans:
             end = row + len(span.tokens)
+            if end == row + 1:  # far quicker than a slice
+                self._tokens[row], self._places[row] = span.tokens[0], span.start
+                self._sequences[row], self._wanted[row] = span.sequence, span.wants_logits
+                if span.wants_logits:
+                    outputs.append(row)
+                row = end
+                continue
             self._tokens[row:end] = span.tokens
             self._places[row:end] = self._count_up[span.start : span.start + len(span.tokens)]
             self._sequences[row:end] = span.sequence

@@ -80,6 +80,11 @@ class Inbox:
     # --- from the scheduler's thread -------------------------------------------------------------
 
     @property
+    def news(self) -> bool:
+        """Whether anything came since `collect`."""
+        return self._news
+
+    @property
     def closing(self) -> bool:
         """Whether the end was announced."""
         with self._wake:

@@ -46,10 +46,15 @@ class Planner:
 
     def next(self, jobs: Sequence[Job], now: float) -> list[Share]:
         """The shares of `jobs`, in the order in which they were let in. `now`: of the scheduler's clock, in seconds."""
-        self._catch_up(next((job for job in jobs if job.pending > 1), None))
-        demands = [Demand(job.pending, job.served) for job in jobs]
-        width = self._widths.best(sum(demand.pending == 1 for demand in demands))
-        since = (job.admitted for job in jobs if job.pending > 1)
+        pending = [job.pending for job in jobs]
+        width = self._widths.best(pending.count(1))
+        if width == len(jobs):  # nearly always: all generate, and all in this step
+            self._first_prompt = None
+            return _shares(jobs, pending, [job.served for job in jobs])
+        if self._catch_up(next((job for job in jobs if job.pending > 1), None)):
+            return self.next(jobs, now)
+        demands = [Demand(each, job.served) for each, job in zip(pending, jobs, strict=True)]
+        since = (job.admitted for job, each in zip(jobs, pending, strict=True) if each > 1)
         chunk = self._costs.chunk(width, now - min(since, default=now))
         counts = plan(demands, width=width, chunk=min(chunk, self._batch_size - width))
         return _shares(jobs, counts, after(demands, counts))
@@ -65,13 +70,16 @@ class Planner:
             share.job.served = share.place
         return width + sum(prompts)
 
-    def _catch_up(self, job: Job | None) -> None:
+    def _catch_up(self, job: Job | None) -> bool:
         """When a prompt's turn comes, let it have what others have evaluated of it while it waited."""
         if job is self._first_prompt:
-            return
+            return False
         self._first_prompt = job
-        if job is not None and job.resident is not None:
-            job.turn.cached += self._residents.catch_up(job.resident, job.tokens)
+        if job is None or job.resident is None:
+            return False
+        gained = self._residents.catch_up(job.resident, job.tokens)
+        job.turn.cached += gained
+        return gained > 0
 
 
 def _shares(jobs: Sequence[Job], counts: Sequence[int], places: Sequence[int]) -> list[Share]:
