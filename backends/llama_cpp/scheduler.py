@@ -196,7 +196,10 @@ class Scheduler:
         self._places.drop_cancelled()
         self._forgetting |= forget
         if self._forgetting:
-            self._forgetting -= self._residents.forget(self._forgetting)
+            gone = self._residents.forget(self._forgetting)
+            for session in gone:  # what a turn at its end may have added since
+                self._memory.forget(session)
+            self._forgetting -= gone
         while (following := self._places.next()) is not None:
             try:
                 self._places.enter(following, self._clock())
