@@ -24,7 +24,6 @@ from .call_openings import (
     TAGS,
     Opening,
     begins,
-    opener,
     read_opening,
 )
 from .dialects import takes_block
@@ -32,11 +31,11 @@ from .dialects.forms import REPLY_KEY
 from .json_object import ObjectScanner, as_call
 from .replies import ReplyReader
 from .source_block import SourceBlock
+from .speech import Speech
 
 
 class _State(Enum):
-    PROSE = auto()  # ordinary text
-    FENCE = auto()  # a code block that is no call
+    SPEECH = auto()  # ordinary text
     OPENING = auto()  # tag, fence, bracket: a call may follow
     OBJECT = auto()  # inside the braces
     CODE = auto()  # inside source code that is a call
@@ -73,19 +72,17 @@ class CallParser:
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._reply = reply
-        self._known = self._tools.keys() | ({reply} if reply else set())
+        self._known: set[str] = {*self._tools, *([reply] if reply else [])}
         self._code_tool = next((tool for tool in tools if takes_block(tool)), None)
         self._parallel = parallel
         self._executed = tuple(code.strip() for code in executed)
         self.calls = 0  # complete ones
         self.vouched = True  # a grammar goes along: arguments that come before the name, too, fit
-        self._state = _State.PROSE
+        self._state = _State.SPEECH
         self._buffer: str = ""  # not decided on yet
         self._held: str = ""  # what has been read of a call that has not begun
-        self._space: str = ""  # white space that goes if a call follows
-        self._line_blank = True
-        self._said_something = False
-        self._skip: ObjectScanner | None = None  # an object that is text
+        self._speech = Speech()
+        self._line_blank = True  # in source code
         self._scanner = ObjectScanner()
         self._opened = Opening("more")
         self._fenced = self._started = False
@@ -113,7 +110,7 @@ class CallParser:
         """Whether the object is sure enough a call for a grammar to take over."""
         if not self.in_object:
             return False
-        opens_turn = not self._said_something and self._scanner.first_key == "name"
+        opens_turn = not self._speech.said_something and self._scanner.first_key == "name"
         return self._opened.tagged or opens_turn or self._scanner.name in self._known
 
     @property
@@ -145,7 +142,7 @@ class CallParser:
     def fork(self) -> "CallParser":
         """A parser in the same state, to try a text on."""
         fork = copy.copy(self)
-        fork._skip, fork._scanner = copy.copy(self._skip), copy.copy(self._scanner)
+        fork._speech, fork._scanner = self._speech.fork(), copy.copy(self._scanner)
         fork._block, fork._reader = copy.copy(self._block), copy.copy(self._reader)
         fork._out = []
         return fork
@@ -154,8 +151,7 @@ class CallParser:
         """What has become certain with `text`."""
         self._buffer += text
         steps = {
-            _State.PROSE: self._prose,
-            _State.FENCE: self._in_fence,
+            _State.SPEECH: self._speak,
             _State.OPENING: self._opening,
             _State.OBJECT: self._object,
             _State.CODE: self._source,
@@ -171,68 +167,29 @@ class CallParser:
             self._end_object()
         elif self._state is _State.CODE:
             self._end_source(cut=cut)
-        elif self._state in (_State.PROSE, _State.FENCE, _State.OPENING) and not self.calls:
-            self._say(self._buffer)
-        if not self.calls and not self.begun and self._space:
-            self._out.append(TextDelta(self._space))
-        self._state, self._buffer, self._space = _State.DONE, "", ""
+        elif self._state in (_State.SPEECH, _State.OPENING) and not self.calls:
+            self._say(self._speech.say(self._buffer))
+        space = self._speech.give_up_space()
+        if not self.calls and not self.begun:
+            self._say(space)
+        self._state, self._buffer = _State.DONE, ""
         return self._take()
 
     # --- text -----------------------------------------------------------------------------------
 
     def _say(self, text: str) -> None:
-        """Text of the answer; white space at its end waits for what follows."""
-        text = self._space + text
-        said = text.rstrip()
-        self._space = text[len(said) :]
-        if said:
-            self._said_something = True
-            self._out.append(TextDelta(said))
+        if text:
+            self._out.append(TextDelta(text))
 
     def _take(self) -> list[Delta]:
         out, self._out = self._out, []
         return out
 
-    def _prose(self) -> bool:
-        """Say everything up to what may open a call."""
-        for index, char in enumerate(self._buffer):
-            rest = self._buffer[index:]
-            verdict = opener(rest, self._line_blank, skip=self._skip is not None)
-            if verdict != "no":
-                self._pass_on(index)
-                self._state = _State.OPENING if verdict == "yes" else self._state
-                self._skip = None if verdict == "yes" else self._skip
-                return verdict == "yes"
-            self._move_past(char)
-        self._pass_on(len(self._buffer))
-        return False
-
-    def _in_fence(self) -> bool:
-        """Say everything up to the end of a code block."""
-        for index, char in enumerate(self._buffer):
-            verdict = "no"
-            if char == "`" and self._line_blank:
-                verdict = begins(self._buffer[index:], FENCE)
-            if verdict == "maybe":
-                self._pass_on(index)
-                return False
-            if verdict == "yes":
-                self._pass_on(index + len(FENCE))
-                self._state, self._line_blank = _State.PROSE, False
-                return True
-            self._move_past(char)
-        self._pass_on(len(self._buffer))
-        return False
-
-    def _pass_on(self, length: int) -> None:
-        self._say(self._buffer[:length])
-        self._buffer = self._buffer[length:]
-
-    def _move_past(self, char: str) -> None:
-        self._line_blank = char == "\n" or (self._line_blank and char in " \t\r")
-        if self._skip is not None:
-            self._skip.feed(char)
-            self._skip = None if self._skip.closed else self._skip
+    def _speak(self) -> bool:
+        said, self._buffer, opens = self._speech.read(self._buffer)
+        self._say(said)
+        self._state = _State.OPENING if opens else self._state
+        return opens
 
     # --- the way into a call ----------------------------------------------------------------------
 
@@ -244,7 +201,6 @@ class CallParser:
         head, self._buffer = self._buffer[: opening.length], self._buffer[opening.length :]
         self._opened, self._fenced = opening, opening.fenced
         self._started, self._held = False, head
-        self._line_blank = False
         known = opening.kind != "named" or opening.name in self._known
         if opening.kind in ("object", "named") and known:
             self._state, self._scanner = _State.OBJECT, ObjectScanner(opening.name)
@@ -255,15 +211,14 @@ class CallParser:
             self._reject(fenced=opening.fenced)
         return True
 
-    def _reject(self, *, fenced: bool) -> None:
+    def _reject(self, *, fenced: bool, skip: ObjectScanner | None = None) -> None:
         """It was no call: text, or the end of the turn if a call went before."""
         if self.calls:
             self._state = _State.DONE
             return
         held, self._held = self._held, ""
-        self._line_blank = held.endswith("\n")
-        self._say(held)
-        self._state = _State.FENCE if fenced else _State.PROSE
+        self._say(self._speech.take_back(held, fenced=fenced, skip=skip))
+        self._state = _State.SPEECH
 
     # --- inside a call -----------------------------------------------------------------------------
 
@@ -318,14 +273,14 @@ class CallParser:
             self._give(self._arguments_text(*call))
             self._complete()
             return
-        if not self._scanner.closed and not self._fenced:
-            self._skip = self._scanner
-        self._reject(fenced=self._fenced)
+        goes_on = not self._scanner.closed and not self._fenced
+        self._reject(fenced=self._fenced, skip=self._scanner if goes_on else None)
 
     def _arguments_text(self, name: str, arguments: object) -> str:
         """Arguments as JSON text, whatever the model wrapped them in; the text itself of an answer in words."""
         if name == self._reply:
-            return str(arguments.get(REPLY_KEY, "")) if isinstance(arguments, dict) else ""
+            said = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else {}
+            return str(said.get(REPLY_KEY, ""))
         if isinstance(arguments, str):
             try:
                 decoded: object = json.loads(arguments, strict=False)
@@ -342,10 +297,10 @@ class CallParser:
         if self._started and self._scanner.arguments_end is not None:
             self._complete()
         elif not self.begun and not self.calls:
-            self._say(self._held)
+            self._say(self._speech.say(self._held))
 
     def _begin(self, name: str) -> None:
-        self._space = ""
+        self._speech.give_up_space()
         if name == self._reply:
             self._reader = ReplyReader()
             return

@@ -54,8 +54,8 @@ class CallGrammar:
     def required(self, among: Sequence[str] | None = None) -> str:
         """A grammar of a demanded call, of one of the tools in `among`.
 
-        Source code has to come as JSON, too: a small model that may open a block opens one for every call, and writes the
-        JSON of the call into it (docs/decisions/0012).
+        Source code has to come as JSON, too: a small model that may open a block opens one for every call, and writes
+        the JSON of the call into it (docs/decisions/0012).
         """
         return self._rules.text(self._required(among))
 
