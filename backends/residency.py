@@ -154,8 +154,8 @@ class Residency:
             raise
         except Exception as error:
             text = error.message if isinstance(error, AssistantsError) else repr(error)
-            _log.error("the model %s cannot be loaded: %s", slot.name, text)
             self._tell(ModelStatus(slot.name, "failed", detail=text))
+            _log.error("the model %s cannot be loaded: %s", slot.name, text)
             raise
 
     async def _open(self, slot: Slot, needed: int) -> None:

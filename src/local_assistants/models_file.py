@@ -58,6 +58,12 @@ class ModelConfig:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     server: "OpenAISettings | None" = None
 
+    @property
+    def called(self) -> str:
+        """What to call it when speaking of the configuration."""
+        elsewhere = self.server.model if self.server else None
+        return self.name or self.source or elsewhere or "openai_compatible"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelsConfig:
@@ -146,8 +152,8 @@ class _File:
     def _check_names(self, models: Collection[ModelConfig]) -> None:
         seen: set[str] = set()
         for model in models:
-            for name in (model.name or model.source, *model.aliases):
-                if name and name in seen:
+            for name in (model.called, *model.aliases):
+                if name in seen:
                     raise InvalidRequest(
                         f"{self._path}: two models are called {name!r}; a name or an alias means one model."
                     )

@@ -73,7 +73,7 @@ def configured_verdicts() -> Iterator[tuple[str, Verdict]]:
         yield "models file", Verdict(False, error.message)
         return
     for model in config.models if config else ():
-        name = model.name or model.source or "endpoints"
+        name = model.called
         try:
             path = weights_of(model)
         except AssistantsError as error:

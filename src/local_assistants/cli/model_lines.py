@@ -35,14 +35,14 @@ class ModelLines(Observer):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._wipe()
+        self.wipe()
 
     def model_changed(self, status: ModelStatus) -> None:
         """Show it."""
         if status.state == "loading":
             self._percent(f"loading {status.name}: {status.progress:.0%}")
             return
-        self._wipe()
+        self.wipe()
         if status.state == "ready":
             self._ready.add(status.name)
             detail = f": {status.detail}" if status.detail else ""
@@ -61,7 +61,8 @@ class ModelLines(Observer):
         self._out.write(f"{text}\n")
         self._out.flush()
 
-    def _wipe(self) -> None:
+    def wipe(self) -> None:
+        """Take the percents away, for others to write there."""
         if self._shown:
             self._out.write(_CLEAR)
             self._out.flush()

@@ -7,7 +7,7 @@ import re
 import socket
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from local_assistants.chat_models import Isolation
 from local_assistants.engine.errors import ServerFault
 from local_assistants.engine.settings import BusyPolicy
 from local_assistants.models_file import ModelConfig, ModelsConfig, read_models_file
+
+if TYPE_CHECKING:
+    from local_assistants.cli.model_lines import ModelLines
 
 _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM}
 _WAYS_OUT = dict.fromkeys(
@@ -182,10 +185,9 @@ def serve(
         busy_wait=busy_wait,
     )
     try:
-        named = ", ".join(each.name or each.source for each in served.models)
-        announce = partial(_announce, named, settings.data)
+        named = ", ".join(each.called for each in served.models)
         with ModelLines() as lines:
-            serving.serve(settings, announce, [lines])
+            serving.serve(settings, partial(_announce, lines, named, settings.data), [lines])
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise
@@ -207,8 +209,9 @@ def _served(names: list[str] | None, file: Path | None) -> ModelsConfig:
     return ModelsConfig(tuple(ModelConfig(name) for name in names))
 
 
-def _announce(models: str, data: Path, address: str) -> None:
+def _announce(lines: "ModelLines", models: str, data: Path, address: str) -> None:
     """The address alone is the first line of stdout, for programs that start a server; the rest is for people."""
+    lines.wipe()
     typer.echo(address)
     typer.echo(
         f"Serving {models}; everything is kept in {data}\n"
