@@ -171,9 +171,8 @@ def _with_reply(tools: tuple[ToolSchema, ...], form: AnswerForm) -> tuple[ToolSc
 
 
 def _has_to_speak(request: ChatRequest) -> bool:
-    """Whether tools were called before and may not be called now: small models go on writing calls all the same."""
-    called = any(message.tool_calls for message in request.messages)
-    return request.tool_choice == "none" and not request.forced_tool and called
+    """Whether tools are shown and none may be called now: small models go on writing calls all the same."""
+    return request.tool_choice == "none" and not request.forced_tool and bool(request.tools)
 
 
 def executed_code(messages: Sequence[ChatMessage], tools: Sequence[ToolSchema]) -> list[str]:

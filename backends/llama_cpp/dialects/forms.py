@@ -51,9 +51,8 @@ class AnswerForm:
 def form_of(request: ChatRequest, dialect: Dialect, *, router: bool = False) -> AnswerForm:
     """The form of the answer to a request."""
     tools = request.tools
-    if request.tool_choice == "none" and not request.forced_tool:
-        return AnswerForm(dialect)
     reply = reply_tool(tools) if router and tools else None
+    # Also while none may be called: without them the prompt would have to be evaluated anew (docs/decisions/0011).
     shown = (reply, *tools) if reply else tools
     name = reply.name if reply else None
     if request.forced_tool:
