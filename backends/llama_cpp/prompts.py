@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ...engine.chat import ChatMessage, ChatRequest, ImagePart, ToolCall, ToolSchema
-from .answers import AnswerMemory
+from .answers import AnswerMemory, repeats
 from .dialects import Piece
 from .dialects.forms import AnswerForm, form_of
 from .library import Vocabulary
@@ -91,8 +91,8 @@ class PromptWriter:
     def _messages(self, request: ChatRequest, marks: "_Marks") -> list[Message]:
         names = {call.id: call.name for message in request.messages for call in message.tool_calls}
         written: list[Message] = []
-        for message in request.messages:
-            recalled = self._recalled(request, message)
+        for index, message in enumerate(request.messages):
+            recalled = self._recalled(request, index)
             if recalled is not None:
                 mark, calls = marks.put(recalled), bool(message.tool_calls)
                 written.append({"role": "assistant", "said": mark, "calls": calls})
@@ -100,11 +100,12 @@ class PromptWriter:
                 written.append(self._message(message, names, marks))
         return written
 
-    def _recalled(self, request: ChatRequest, message: ChatMessage) -> tuple[int, ...] | None:
-        is_answer = message.role == "assistant"
-        if message.tool_calls and not self._template.quotes_calls:
+    def _recalled(self, request: ChatRequest, index: int) -> tuple[int, ...] | None:
+        message = request.messages[index]
+        if message.role != "assistant" or (message.tool_calls and not self._template.quotes_calls):
             return None
-        return self._memory.recall(request.session, message) if is_answer else None
+        said_before = repeats(message, request.messages[:index])
+        return self._memory.recall(request.session, message, said_before)
 
     def _message(self, message: ChatMessage, names: dict[str, str], marks: "_Marks") -> Message:
         written: Message = {

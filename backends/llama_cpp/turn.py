@@ -22,6 +22,7 @@ from ...engine.chat import (
 )
 from ...engine.errors import BackendFault
 from ..text import StopStrings
+from .answers import repeats
 from .call_openings import MARKERS
 from .constraint import Constraint
 from .context import NativeContext
@@ -145,15 +146,15 @@ class Turn:
         """What there is to send when no more tokens fit the context."""
         return self._end("length")
 
-    def answer(self) -> tuple[ChatMessage, list[int]]:
-        """The finished message as the engine will show it again, and the tokens that say it."""
+    def answer(self) -> tuple[ChatMessage, list[int], int]:
+        """The finished message as the engine will show it again, the tokens that say it, how often it was said before."""
         calls = tuple(ToolCall(id="", name=name, arguments=text) for name, text in self._calls)
         message = ChatMessage(role="assistant", content="".join(self._text), tool_calls=calls)
         start = list(self._prompt.ids[len(self._prompt.ids) - self._prompt.prefilled :])
         ids = start + self._ids
         if self._parser is not None and self._parser.calls:
             ids += self._prompt.suffix
-        return message, ids
+        return message, ids, repeats(message, self._request.messages)
 
     # --- what is sent --------------------------------------------------------------------------
 
