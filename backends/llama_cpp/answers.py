@@ -54,15 +54,19 @@ class AnswerMemory:
         """Bytes kept, about."""
         return self._bytes
 
-    def remember(self, session: str | None, message: ChatMessage, ids: Sequence[int]) -> None:
-        """Keep the tokens of an answer of this session."""
+    def remember(
+        self, session: str | None, message: ChatMessage, ids: Sequence[int], nth: int = 0
+    ) -> None:
+        """Keep the tokens of an answer of this session, which had said the same `nth` times before."""
         with self._lock:
-            self._put(self._conversation(session), _digest(message), packed(ids))
+            self._put(self._conversation(session), _digest(message, nth), packed(ids))
             self._shrink()
 
-    def recall(self, session: str | None, message: ChatMessage) -> tuple[int, ...] | None:
-        """The tokens of this message, if it was an answer of this session."""
-        digest = _digest(message)
+    def recall(
+        self, session: str | None, message: ChatMessage, nth: int = 0
+    ) -> tuple[int, ...] | None:
+        """The tokens of this message, if it was an answer of this session; `nth` as in `remember`."""
+        digest = _digest(message, nth)
         with self._lock:
             conversation = self._conversation(session)
             if digest not in conversation.answers and not conversation.looked_up:
@@ -125,10 +129,20 @@ def _cost(ids: bytes) -> int:
     return _OVERHEAD + len(ids)
 
 
-def _digest(message: ChatMessage) -> bytes:
+def repeats(message: ChatMessage, earlier: Sequence[ChatMessage]) -> int:
+    """How many of the messages before say what an answer says: the same words need not be the same tokens."""
+    said = _said(message)
+    return sum(each.role == "assistant" and _said(each) == said for each in earlier)
+
+
+def _said(message: ChatMessage) -> tuple[str, tuple[tuple[str, str], ...]]:
     """What a message says, however its arguments are spaced."""
-    calls = [[call.name, _canonical(call.arguments)] for call in message.tool_calls]
-    said = json.dumps([message.text.strip(), calls])
+    calls = tuple((call.name, _canonical(call.arguments)) for call in message.tool_calls)
+    return message.text.strip(), calls
+
+
+def _digest(message: ChatMessage, nth: int) -> bytes:
+    said = json.dumps([*_said(message), nth])
     return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

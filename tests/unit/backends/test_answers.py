@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from local_assistants.backends.llama_cpp.answers import AnswerMemory
+from local_assistants.backends.llama_cpp.answers import AnswerMemory, repeats
 from local_assistants.backends.llama_cpp.token_ids import common_prefix, packed, unpacked
 from local_assistants.engine.chat import ChatMessage, ToolCall
 
@@ -19,6 +19,19 @@ def test_an_answer_is_known_by_what_it_said() -> None:
     memory.remember("a", said("So: ", '{"b": 1, "a": 2}'), [5, 6])
     found = [memory.recall(session, said("So:", '{"a":2,"b":1}')) for session in ("a", "b", None)]
     assert [(5, 6), None, None] == found
+
+
+def test_the_same_words_may_have_been_other_tokens() -> None:
+    """An answer is known by how often it had been given before, too; spacing of arguments does not make it another."""
+    memory = AnswerMemory()
+    first, again = said("", '{"a": 1}'), said("", '{"a":1}')
+    history = [first, ChatMessage(role="tool", content="1"), again, said("", '{"a":2}')]
+    for index, message in enumerate(history):
+        memory.remember("a", message, [index], repeats(message, history[:index]))
+    found = [
+        memory.recall("a", each, repeats(each, history[:at])) for at, each in enumerate(history)
+    ]
+    assert [(0,), (1,), (2,), (3,)] == found
 
 
 def test_what_was_forgotten_is_gone() -> None:
