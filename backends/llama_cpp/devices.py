@@ -9,13 +9,15 @@ import ctypes
 import importlib
 import importlib.util
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_log = logging.getLogger("local_assistants")
 _MIB = 1 << 20
 _KEPT_FREE = 256 * _MIB  # of each GPU: what drivers and screens take meanwhile
 _CPU_PARTS = ("base", "cpu", "blas")
@@ -78,24 +80,31 @@ def gpus(native: Any) -> tuple[Device, ...]:
 
 def find_gpus() -> tuple[Device, ...]:
     """`gpus`, asked by a process of its own; none where the installed library was built for none."""
-    if not _built_for_gpus():
-        return ()
-    done = subprocess.run(
-        [sys.executable, "-m", __name__], capture_output=True, check=False, timeout=60, text=True
-    )
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        return ()
-    return tuple(Device(**each) for each in json.loads(lines[-1]))
-
-
-def _built_for_gpus() -> bool:
-    """Whether the library has more than its CPU parts, which are files of their own."""
     spec = importlib.util.find_spec("llama_cpp")
-    if spec is None or spec.origin is None:
-        return False
-    names = (file.name for file in (Path(spec.origin).parent / "lib").glob("*ggml-*"))
+    if spec is None or spec.origin is None or not built_for_gpus(Path(spec.origin).parent / "lib"):
+        return ()
+    return ask_for_gpus()
+
+
+def built_for_gpus(folder: Path) -> bool:
+    """Whether the libraries in a folder have more than CPU parts, which are files of their own."""
+    names = (file.name for file in folder.glob("*ggml-*"))
     return any(not name.split("ggml-", 1)[1].startswith(_CPU_PARTS) for name in names)
+
+
+def ask_for_gpus() -> tuple[Device, ...]:
+    """`gpus`, asked by a process that ends at once; none when it fails. Blocks for about a second."""
+    from .isolation.link import environment
+
+    command = [sys.executable, "-P", "-m", f"{__package__}.gpu_report"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, check=True, timeout=60, text=True, env=environment()
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.warning("cannot ask for GPUs: %s", error)
+        return ()
+    return tuple(Device(**each) for each in json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def devices() -> tuple[Device, ...]:
@@ -168,14 +177,3 @@ def choose_layers(
     if layers <= 1:  # the output alone costs a copy for each token and speeds nothing up
         layers = taken = 0
     return Placement(layers, len(sizes), taken, len(devices))
-
-
-def main() -> None:
-    """Print the GPUs as JSON."""
-    from .library import bindings
-
-    sys.stdout.write(json.dumps([asdict(device) for device in gpus(bindings())]) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ...engine.errors import AssistantsError
+from .isolation.link import environment
 from .library import bindings, last_errors
 
 _PATIENCE = 60.0
@@ -17,7 +18,7 @@ _PATIENCE = 60.0
 
 def refusal(path: Path) -> str:
     """Why the library would not load the file; "" when it would. Blocks for about a second."""
-    command = [sys.executable, "-m", __name__, os.fspath(path)]
+    command = [sys.executable, "-P", "-m", __name__, os.fspath(path)]
     try:
         done = subprocess.run(
             command,
@@ -26,11 +27,14 @@ def refusal(path: Path) -> str:
             text=True,
             timeout=_PATIENCE,
             errors="replace",
+            env=environment(),
         )
     except subprocess.TimeoutExpired:
         return f"llama.cpp did not come back within {_PATIENCE:g} seconds"
     if done.returncode < 0:
         return f"llama.cpp dies of it ({signal.Signals(-done.returncode).name})"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["the attempt ended without a word"])[-1]
     return done.stdout.strip()
 
 

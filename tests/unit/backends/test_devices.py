@@ -1,10 +1,14 @@
 """How many layers go onto GPUs, on GPUs made up for the purpose."""
 
+from pathlib import Path
+
 import pytest
 
 from local_assistants.backends.llama_cpp.devices import (
     Device,
     Placement,
+    ask_for_gpus,
+    built_for_gpus,
     choose_layers,
     devices,
     find_gpus,
@@ -81,6 +85,26 @@ def test_the_library_tells_of_its_devices() -> None:
     assert not set(cpus) & set(gpus(bindings()))
 
 
-def test_asking_from_outside_gives_the_same() -> None:
-    """Whether the machine has a GPU or not."""
-    assert [each.name for each in gpus(bindings())] == [each.name for each in find_gpus()]
+def test_asking_from_outside_gives_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """Whether the machine has a GPU or not, and without a complaint."""
+    here = [each.name for each in gpus(bindings())]
+    assert here == [each.name for each in ask_for_gpus()]
+    assert here == [each.name for each in find_gpus()]
+    assert "" == caplog.text
+
+
+@pytest.mark.parametrize(
+    ("file", "gpu"),
+    [
+        ("libggml-cuda.so", True),
+        ("libggml-metal.dylib", True),
+        ("ggml-vulkan.dll", True),
+        ("libggml-cpu-haswell.so", False),
+        ("libggml-base.so.0", False),
+        ("libggml.so", False),
+    ],
+)
+def test_what_the_library_was_built_for(tmp_path: Path, file: str, gpu: bool) -> None:
+    """Is seen by its files, without loading them."""
+    (tmp_path / file).touch()
+    assert gpu == built_for_gpus(tmp_path)

@@ -1,6 +1,8 @@
 """Which context, weights and layers fit into a given memory."""
 
+import asyncio
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -282,3 +284,25 @@ def resident() -> int:
     """Bytes of memory that this process has."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_cancelling_a_load_ends_it(random_model: Path) -> None:
+    """Soon, and before the caller goes on; nothing of it stays."""
+    heard: list[float] = []
+    began, go_on = threading.Event(), threading.Event()
+
+    def listen(share: float) -> None:
+        heard.append(share)
+        began.set()
+        go_on.wait(10)
+
+    opening = asyncio.create_task(
+        LlamaCppBackend.open(random_model, LlamaSettings(threads=1), listen)
+    )
+    await asyncio.to_thread(began.wait, 10)
+    opening.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert 1 == len(heard)
