@@ -135,3 +135,22 @@ def _fence(rest: str, *, code: bool) -> tuple[int, _Marker]:
     if language in _JSON_INFO:
         return length, "json"
     return length, "code" if code and language in _CODE_INFO else "block"
+
+
+def after_call(
+    rest: str, *, fenced: bool
+) -> tuple[Literal["closing", "opening", "more", "none"], int]:
+    """What stands behind a call: something that closes it (and its length), the opening of another, or neither.
+
+    `fenced`: whether the call stands in a code block.
+    """
+    closings = (*CLOSING_TAGS, FENCE) if fenced else CLOSING_TAGS
+    for closing in closings:
+        if rest.startswith(closing):
+            return "closing", len(closing)
+    openings = (*TAGS, "{", "[", FENCE)
+    if rest.startswith(openings):
+        return "opening", 0
+    if any(marker.startswith(rest) for marker in (*closings, *openings)):
+        return "more", 0  # also when nothing is left
+    return "none", 0

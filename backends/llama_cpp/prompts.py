@@ -23,7 +23,8 @@ from .answers import AnswerMemory, repeats
 from .dialects import Piece
 from .dialects.forms import AnswerForm, form_of
 from .library import Vocabulary
-from .template import ChatTemplate, Message
+from .plain_words import Message
+from .template import ChatTemplate
 
 _NO_PICTURE = "[picture: this model reads text only]"
 

@@ -15,7 +15,7 @@ class Speech:
         self.said_something = False
         self._line_blank = True
         self._in_fence = False
-        self._space = ""  # goes if a call follows
+        self._space: str = ""  # goes if a call follows
         self._skip: ObjectScanner | None = None  # an object that is text
 
     def fork(self) -> "Speech":

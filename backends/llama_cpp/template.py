@@ -127,8 +127,8 @@ class ChatTemplate:
         frame = self._calls if message["calls"] else self._words
         if frame is None or not frame.is_call:
             return {"role": "assistant", "content": message["said"]}
-        function = {"name": message["said"], "arguments": {}}
-        call = {**_PROBE_CALL, "function": function}
+        function: Message = {"name": message["said"], "arguments": {}}
+        call: Message = {**_PROBE_CALL, "function": function}
         return {"role": "assistant", "content": "", "tool_calls": [call]}
 
     def _calls_as_words(self) -> "_Frame | None":
@@ -136,7 +136,8 @@ class ChatTemplate:
         told = [_USER, _WORDS, *_ANSWERED[-1:], _WORDS, _THANKS]
         if not self.knows_tools or self._shows(_PROBE_WORDS, told, [_PROBE_TOOL]):
             return self._words or _Frame()
-        call = {**_PROBE_CALL, "function": {"name": PROBE_TOOL, "arguments": {}}}
+        function: Message = {"name": PROBE_TOOL, "arguments": {}}
+        call: Message = {**_PROBE_CALL, "function": function}
         answer: Message = {"role": "assistant", "content": "", "tool_calls": [call]}
         frame = self._frame([answer, _ANSWERED[-1], _WORDS, _THANKS], PROBE_TOOL)
         return _Frame(frame.before, frame.after, is_call=True) if frame else None

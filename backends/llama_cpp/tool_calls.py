@@ -10,26 +10,16 @@ parser does not check arguments against schemas (grammars do) and knows no token
 """
 
 import copy
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Literal, cast
+from typing import Literal
 
 from ...engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
-from .call_openings import (
-    CLOSING_TAGS,
-    FENCE,
-    NAME_TAGS,
-    TAGS,
-    Opening,
-    begins,
-    read_opening,
-)
+from .call_object import CallObject
+from .call_openings import FENCE, NAME_TAGS, Opening, after_call, read_opening
 from .dialects import takes_block
-from .dialects.forms import REPLY_KEY
-from .json_object import ObjectScanner, as_call
-from .replies import ReplyReader
+from .json_object import ObjectScanner
 from .source_block import SourceBlock
 from .speech import Speech
 
@@ -82,12 +72,9 @@ class CallParser:
         self._buffer: str = ""  # not decided on yet
         self._held: str = ""  # what has been read of a call that has not begun
         self._speech = Speech()
-        self._line_blank = True  # in source code
-        self._scanner = ObjectScanner()
-        self._opened = Opening("more")
-        self._fenced = self._started = False
+        self._object = CallObject(Opening("more"), self._known, reply)
+        self._fenced = self._started = self._replying = False
         self._block = SourceBlock("")
-        self._reader: ReplyReader | None = None
         self._out: list[Delta] = []
 
     @property
@@ -103,30 +90,28 @@ class CallParser:
     @property
     def begun(self) -> bool:
         """Whether a call (or an answer in its form) has begun and is not complete."""
-        return self._started or self._reader is not None
+        return self._started or self._replying
 
     @property
     def committed(self) -> bool:
         """Whether the object is sure enough a call for a grammar to take over."""
         if not self.in_object:
             return False
-        opens_turn = not self._speech.said_something and self._scanner.first_key == "name"
-        return self._opened.tagged or opens_turn or self._scanner.name in self._known
+        scanner = self._object.scanner
+        opens_turn = not self._speech.said_something and scanner.first_key == "name"
+        return self._object.opening.tagged or opens_turn or scanner.name in self._known
 
     @property
     def awaits(self) -> Literal["name", "arguments"] | None:
         """What has to come next: a tool's name behind its tag, or the arguments of a call that has a name."""
         if self._state is _State.OPENING and self._buffer.rstrip().endswith(NAME_TAGS):
             return "name"
-        waiting = self.in_object and not self._started and self._reader is None
-        if waiting and self._scanner.awaits_arguments and self._scanner.name in self._known:
-            return "arguments"
-        return None
+        return "arguments" if self.in_object and self._object.awaits_arguments else None
 
     @property
     def tool(self) -> str | None:
         """The name in the call's object, once it was read."""
-        return self._scanner.name if self.in_object else None
+        return self._object.name if self.in_object else None
 
     def foresee(self, piece: str) -> Iterator[Foreseen]:
         """The braces of possible calls and of their arguments in `piece`, if it came next."""
@@ -142,8 +127,8 @@ class CallParser:
     def fork(self) -> "CallParser":
         """A parser in the same state, to try a text on."""
         fork = copy.copy(self)
-        fork._speech, fork._scanner = self._speech.fork(), copy.copy(self._scanner)
-        fork._block, fork._reader = copy.copy(self._block), copy.copy(self._reader)
+        fork._speech, fork._object = self._speech.fork(), self._object.fork()
+        fork._block = copy.copy(self._block)
         fork._out = []
         return fork
 
@@ -153,8 +138,8 @@ class CallParser:
         steps = {
             _State.SPEECH: self._speak,
             _State.OPENING: self._opening,
-            _State.OBJECT: self._object,
-            _State.CODE: self._source,
+            _State.OBJECT: self._read_object,
+            _State.CODE: self._read_source,
             _State.AFTER: self._after,
         }
         while self._state in steps and steps[self._state]():
@@ -199,14 +184,15 @@ class CallParser:
         if opening.kind == "more":
             return False
         head, self._buffer = self._buffer[: opening.length], self._buffer[opening.length :]
-        self._opened, self._fenced = opening, opening.fenced
-        self._started, self._held = False, head
+        self._fenced, self._held = opening.fenced, head
         known = opening.kind != "named" or opening.name in self._known
         if opening.kind in ("object", "named") and known:
-            self._state, self._scanner = _State.OBJECT, ObjectScanner(opening.name)
+            self._state = _State.OBJECT
+            self._object = CallObject(opening, self._known, self._reply)
         elif opening.kind in ("code", "script") and self._code_tool is not None:
-            self._state, self._line_blank = _State.CODE, True
-            self._block = SourceBlock(str(self._code_tool.code_argument), self._executed)
+            self._state = _State.CODE
+            key, fenced = str(self._code_tool.code_argument), opening.kind == "code"
+            self._block = SourceBlock(key, self._executed, fenced=fenced)
         else:
             self._reject(fenced=opening.fenced)
         return True
@@ -222,11 +208,14 @@ class CallParser:
 
     # --- inside a call -----------------------------------------------------------------------------
 
-    def _object(self) -> bool:
+    def _read_object(self) -> bool:
         fragment = ""
         for index, char in enumerate(self._buffer):
-            fragment += self._read(char)
-            if self._object_is_over():
+            fragment += self._object.read(char)
+            self._held += char
+            if self._object.begins:
+                self._begin(str(self._object.name))
+            if self._object.is_over:
                 self._buffer = self._buffer[index + 1 :]
                 self._give(fragment)
                 self._leave_object()
@@ -235,89 +224,44 @@ class CallParser:
         self._give(fragment)
         return False
 
-    def _read(self, char: str) -> str:
-        """Take a character of the object; what it adds to the arguments, or to an answer in words."""
-        wanted = self._started and self._scanner.arguments_end is None
-        quoted = self._scanner.in_string
-        self._scanner.feed(char)
-        self._held += char
-        if self._reader is not None:
-            return self._reader.feed(char)
-        if wanted:
-            return json.dumps(char)[1:-1] if quoted and char < " " else char
-        if not self._begins_arguments():
-            return ""
-        self._begin(str(self._scanner.name))
-        return char if self._started else ""
-
-    def _begins_arguments(self) -> bool:
-        scanner = self._scanner
-        at_value = scanner.arguments_at == len(scanner.text) - 1 and scanner.text.endswith("{")
-        return not self.begun and at_value and scanner.name in self._known
-
-    def _object_is_over(self) -> bool:
-        if not self.begun:
-            return self._scanner.closed or not self._scanner.could_be_call(self._known)
-        ended = self._scanner.arguments_end is not None
-        return self._scanner.closed or (ended and (self._scanner.broken or self._scanner.named))
-
     def _leave_object(self) -> None:
         if self.begun:
             self._complete()
             return
-        call = None
-        if self._scanner.closed and self.vouched:
-            call = as_call(self._scanner.text, self._known)
+        keys = {name: tool.code_argument for name, tool in self._tools.items()}
+        call = self._object.late_call(keys) if self.vouched else None
         if call is not None:
             self._begin(call[0])
-            self._give(self._arguments_text(*call))
+            self._give(call[1])
             self._complete()
             return
-        goes_on = not self._scanner.closed and not self._fenced
-        self._reject(fenced=self._fenced, skip=self._scanner if goes_on else None)
-
-    def _arguments_text(self, name: str, arguments: object) -> str:
-        """Arguments as JSON text, whatever the model wrapped them in; the text itself of an answer in words."""
-        if name == self._reply:
-            said = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else {}
-            return str(said.get(REPLY_KEY, ""))
-        if isinstance(arguments, str):
-            try:
-                decoded: object = json.loads(arguments, strict=False)
-            except (ValueError, RecursionError):
-                decoded = None
-            key = self._tools[name].code_argument
-            if not isinstance(decoded, dict):
-                decoded = {key or "input": arguments}
-            arguments = cast("object", decoded)
-        return json.dumps(arguments, ensure_ascii=False)
+        scanner = self._object.scanner
+        goes_on = not scanner.closed and not self._fenced
+        self._reject(fenced=self._fenced, skip=scanner if goes_on else None)
 
     def _end_object(self) -> None:
         """The turn ended inside the braces. Whole arguments make a whole call."""
-        if self._started and self._scanner.arguments_end is not None:
+        if self._started and self._object.whole:
             self._complete()
         elif not self.begun and not self.calls:
             self._say(self._speech.say(self._held))
 
     def _begin(self, name: str) -> None:
         self._speech.give_up_space()
-        if name == self._reply:
-            self._reader = ReplyReader()
-            return
-        self._started = True
-        self._out.append(ToolCallDelta(self.calls, name))
+        self._replying = name == self._reply
+        self._started = not self._replying
+        if self._started:
+            self._out.append(ToolCallDelta(self.calls, name))
 
     def _give(self, fragment: str) -> None:
-        if not fragment:
-            return
-        if self._reader is None:
+        if self._started and fragment:
             self._out.append(ToolCallDelta(self.calls, None, fragment))
-        elif not self.calls:  # behind a call it would be a guess at the result
-            self._out.append(TextDelta(fragment))
+        elif self._replying and not self.calls:  # behind a call it would be a guess at the result
+            self._say(fragment)
 
     def _complete(self) -> None:
-        if self._reader is not None:
-            self._state, self._reader = _State.DONE, None
+        if self._replying:
+            self._state = _State.DONE
             return
         self.calls += 1
         self._started, self._held = False, ""
@@ -325,26 +269,12 @@ class CallParser:
 
     # --- source code as a call -----------------------------------------------------------------------
 
-    def _source(self) -> bool:
-        for index, char in enumerate(self._buffer):
-            verdict = "no"
-            if char == "`" and self._line_blank and self._opened.kind == "code":
-                verdict = begins(self._buffer[index:], FENCE)
-            if verdict != "no":
-                self._read_source(index)
-                if verdict == "yes":
-                    self._buffer = self._buffer[len(FENCE) :]
-                    self._held += FENCE
-                    self._end_block()
-                return verdict == "yes"
-            self._line_blank = char == "\n" or (self._line_blank and char in " \t")
-        self._read_source(len(self._buffer))
-        return False
-
-    def _read_source(self, length: int) -> None:
-        chunk, self._buffer = self._buffer[:length], self._buffer[length:]
-        self._held += chunk
-        self._give_source(self._block.feed(chunk))
+    def _read_source(self) -> bool:
+        fragment, self._buffer, ended = self._block.read(self._buffer)
+        self._give_source(fragment)
+        if ended:
+            self._end_block()
+        return ended
 
     def _give_source(self, fragment: str) -> None:
         if fragment and not self._started and self._code_tool is not None:
@@ -354,6 +284,7 @@ class CallParser:
     def _end_block(self) -> None:
         last = self._block.end()
         if last is None:
+            self._held += self._block.text
             self._reject(fenced=False)
             return
         self._give_source(last)
@@ -361,26 +292,20 @@ class CallParser:
         self._complete()
 
     def _end_source(self, *, cut: bool) -> None:
-        self._read_source(len(self._buffer))
-        if not cut or not self._started:
+        self._read_source()
+        if self._state is _State.CODE and not (cut and self._started):
+            self._block.text += self._buffer
             self._end_block()
 
     # --- after a call ----------------------------------------------------------------------------------
 
     def _after(self) -> bool:
         """Skip what closes a call; anything else must open the next one."""
-        self._buffer = rest = self._buffer.lstrip(" \t\r\n,]}")
-        closings = (*CLOSING_TAGS, FENCE) if self._fenced else CLOSING_TAGS
-        for closing in closings:
-            if rest.startswith(closing):
-                self._buffer = rest[len(closing) :]
-                self._fenced = self._fenced and closing != FENCE
-                return True
-        openings = (*TAGS, "{", "[", FENCE)
-        if rest.startswith(openings):
-            self._state = _State.OPENING
-            return True
-        if any(marker.startswith(rest) for marker in (*closings, *openings)):
-            return False  # also when nothing is left
-        self._state = _State.DONE
-        return False
+        self._buffer = self._buffer.lstrip(" \t\r\n,]}")
+        kind, length = after_call(self._buffer, fenced=self._fenced)
+        if kind == "closing":
+            self._fenced = self._fenced and not self._buffer.startswith(FENCE)
+            self._buffer = self._buffer[length:]
+        elif kind != "more":
+            self._state = _State.OPENING if kind == "opening" else _State.DONE
+        return kind in ("closing", "opening")

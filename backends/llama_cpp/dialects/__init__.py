@@ -7,6 +7,7 @@ writes by itself is read more tolerantly, see tool_calls.py: small models keep t
 import json
 import re
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from ....engine.chat import ToolSchema
 
@@ -82,11 +83,15 @@ def dialect_of(call: str, source: str) -> Dialect:
 def takes_block(tool: ToolSchema) -> bool:
     """Whether a fenced block of source code says all that a call of `tool` can say."""
     key, schema = tool.code_argument, tool.parameters
-    properties = schema.get("properties")
-    if key is None or not isinstance(properties, dict) or set(properties) != {key}:
+    properties: Any = schema.get("properties")
+    if key is None or not isinstance(properties, dict):
         return False
-    code = properties[key]
-    plain = {"type", "description", "title"}
-    return (
-        isinstance(code, dict) and code.get("type") == "string" and code.keys() <= plain
-    ) and set(schema.get("required") or ()) <= {key}
+    named = cast("dict[str, Any]", properties)
+    if set(named) != {key} or not set(schema.get("required") or ()) <= {key}:
+        return False
+    code = named[key]
+    plain = {"type": "string"}
+    described = ("description", "title")
+    return isinstance(code, dict) and plain == {
+        name: value for name, value in cast("dict[str, Any]", code).items() if name not in described
+    }

@@ -56,8 +56,8 @@ def _joined(key: str, one: Any, two: Any, strict: bool) -> Any:
     """The value of a keyword that both parts have."""
     if same_json(one, two):
         return one
-    if key == "properties" and isinstance(one, dict) and isinstance(two, dict):
-        return _joined_properties(cast("Schema", one), cast("Schema", two))
+    if key == "properties":
+        return _joined_properties(one, two)
     if key == "required":
         return list(dict.fromkeys([*one, *two]))
     if key == "type":
@@ -78,7 +78,10 @@ def same_json(one: Any, two: Any) -> bool:
     return json_text(one) == json_text(two)
 
 
-def _joined_properties(one: Schema, two: Schema) -> Schema:
+def _joined_properties(one: Any, two: Any) -> Schema:
+    if not isinstance(one, dict) or not isinstance(two, dict):
+        raise SchemaRefused("properties are no object")
+    one, two = cast("Schema", one), cast("Schema", two)
     both = {name: {"allOf": [one[name], two[name]]} for name in one.keys() & two.keys()}
     return {**one, **two, **both}
 
@@ -117,7 +120,8 @@ def _constants(schema: Schema) -> list[Any] | None:
     if "const" in schema:
         return [schema["const"]]
     enum: Any = schema.get("enum")
-    return list(enum) if isinstance(enum, list) else None
+    values: list[Any] | None = enum if isinstance(enum, list) else None
+    return values
 
 
 def _types(schema: Schema) -> set[str]:

@@ -6,24 +6,16 @@ is refused, or left out when `strict` is off. Formats other than those in format
 does not define, are annotations.
 """
 
-import math
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, cast
 
-from .formats import FORMATS
 from .gbnf import Rules, SchemaRefused, any_text, json_text, literal, one_of
 from .merging import cannot_overlap, merged, same_json
-from .numbers import Bound, decimals, integers
-from .patterns import pattern_rule
-
-Schema = dict[str, Any]
+from .scalars import Schema, count, scalar
 
 _DEEPEST = 60  # schemas in schemas
 _LARGEST = 200_000  # characters of all rules of a grammar
 _MOST_ITEMS = 256
-_MOST_CHARS = 4096
-_BLOCK = 64  # characters that are counted together
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _KEYWORDS = {
     "object": ("properties", "required", "additionalProperties", "maxProperties"),
@@ -152,7 +144,7 @@ class _Writer:
         for step in pointer.split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
             if isinstance(found, list) and key.isascii() and key.isdigit():
-                rows: list[Any] = found
+                rows = _as_list(found)
                 found = rows[int(key)] if int(key) < len(rows) else None
             else:
                 found = cast("Schema", found).get(key) if isinstance(found, dict) else None
@@ -217,59 +209,13 @@ class _Writer:
             return self._rules.add(self._object(schema, place.inside()))
         if kind == "array":
             return self._rules.add(self._array(schema, place.inside()))
-        return self._string(schema) if kind == "string" else self._number(schema, kind)
-
-    def _string(self, schema: Schema) -> str:
-        low, high = _count(schema, "minLength", 0), _count(schema, "maxLength", None)
-        pattern, form = schema.get("pattern"), schema.get("format")
-        inner = FORMATS.get(form) if isinstance(form, str) else None
-        bound = [pattern is not None, inner is not None, low > 0 or high is not None]
-        if sum(bound) > 1 and self._strict:
-            raise SchemaRefused("a string in it has two of pattern, format and length")
-        if isinstance(pattern, str):
-            try:
-                return pattern_rule(self._rules, pattern)
-            except SchemaRefused:
-                if self._strict:
-                    raise
-        if inner is not None:
-            return self._rules.add(f'"\\"" {inner} "\\""')
-        return self._rules.add(f'"\\"" {self._chars(low, high)} "\\""') if bound[2] else "string"
-
-    def _chars(self, low: int, high: int | None) -> str:
-        """So many characters, counted in blocks so that the grammar stays small."""
-        if low > _MOST_CHARS:
-            raise SchemaRefused(f"minLength is more than {_MOST_CHARS}")
-        block = self._rules.add(f"char{{{_BLOCK}}}")
-        start = f"{block}{{{low // _BLOCK}}} char{{{low % _BLOCK}}}"
-        if high is None:
-            return f"{start} char*"
-        more = min(high, _MOST_CHARS) - low
-        if more < 0:
-            raise SchemaRefused("minLength is more than maxLength")
-        blocks, rest = divmod(more, _BLOCK)
-        whole = f"{block}{{{blocks}}} char{{0,{rest}}}"
-        if not blocks:
-            return f"{start} char{{0,{rest}}}"
-        return f"{start} ({block}{{0,{blocks - 1}}} char{{0,{_BLOCK - 1}}} | {whole})"
-
-    def _number(self, schema: Schema, kind: str) -> str:
-        step = schema.get("multipleOf")
-        if self._strict and step is not None and not (step == 1 and kind == "integer"):
-            raise SchemaRefused('"multipleOf" has no counterpart in a grammar')
-        low = _tighter(schema, "minimum", "exclusiveMinimum", 1)
-        high = _tighter(schema, "maximum", "exclusiveMaximum", -1)
-        if low is None and high is None:
-            return kind
-        if kind == "number":
-            return self._rules.add(decimals(low, high))
-        return self._rules.add(integers(_whole(low, 1), _whole(high, -1)))
+        return scalar(self._rules, schema, kind, strict=self._strict)
 
     def _array(self, schema: Schema, place: _Place) -> str:
         first = [self.write(part, place) for part in _schemas(schema.get("prefixItems", []), 0)]
         items = schema.get("items", True)
-        low = _count(schema, "minItems", 0)
-        high = _count(schema, "maxItems", None)
+        low = count(schema, "minItems", 0)
+        high = count(schema, "maxItems", None)
         if items is False:
             high = len(first) if high is None else min(high, len(first))
         if low > _MOST_ITEMS or (high is not None and low > high):
@@ -314,14 +260,14 @@ class _Writer:
         return self._properties({**properties, **missing}, set(required), place)
 
     def _map(self, schema: Schema, others: Any, place: _Place) -> str:
-        most = _count(schema, "maxProperties", None)
+        most = count(schema, "maxProperties", None)
         if others is False or most == 0:
             return '"{" ws "}"'
         value = self._rules.add(f"pair {self.write(others, place)}")
         if most is None and others in (True, {}):
             return "object"
-        count = "*" if most is None else f"{{0,{min(most, _MOST_ITEMS) - 1}}}"
-        return f'"{{" ws ({value} ("," ws {value}){count})? ws "}}"'
+        repeats = "*" if most is None else f"{{0,{min(most, _MOST_ITEMS) - 1}}}"
+        return f'"{{" ws ({value} ("," ws {value}){repeats})? ws "}}"'
 
     def _properties(self, properties: Schema, required: set[str], place: _Place) -> str:
         """Properties in their order, the optional ones or not: one rule for what may follow each."""
@@ -357,8 +303,7 @@ def _schemas(value: Any, least: int = 1) -> list[Any]:
 def _as_list(value: Any) -> list[Any]:
     if isinstance(value, str):
         return [value]
-    listed: list[Any] = value if isinstance(value, list) else []
-    return listed
+    return list(value) if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _has(schema: Schema, keys: Sequence[str]) -> bool:
@@ -381,36 +326,3 @@ def _is_a(value: Any, kinds: list[Any]) -> bool:
         return "null" in kinds
     names = {"str": "string", "list": "array", "dict": "object"}
     return names.get(type(value).__name__) in kinds
-
-
-def _count(schema: Schema, key: str, default: Any) -> Any:
-    value = schema.get(key)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value % 1:
-        raise SchemaRefused(f"{json_text(key)} is no count")
-    return int(value)
-
-
-def _tighter(schema: Schema, closed: str, opened: str, sign: int) -> Bound | None:
-    """The bound that holds of two; `sign`: 1 for lower bounds, -1 for upper ones."""
-    bounds = [_bound(schema, closed, is_open=False), _bound(schema, opened, is_open=True)]
-    given = [bound for bound in bounds if bound is not None]
-    return max(given, key=lambda bound: (sign * bound.value, bound.open), default=None)
-
-
-def _bound(schema: Schema, key: str, *, is_open: bool) -> Bound | None:
-    value = schema.get(key)
-    if value is None or isinstance(value, bool):
-        return None
-    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) >= 1e15:
-        raise SchemaRefused(f"{json_text(key)} is no number of at most 15 digits")
-    return Bound(Decimal(repr(value)), is_open)
-
-
-def _whole(bound: Bound | None, sign: int) -> int | None:
-    """The outermost integer within a bound; `sign` as for `_tighter`."""
-    if bound is None:
-        return None
-    nearest = sign * math.ceil(sign * bound.value)
-    return nearest + sign if bound.open and nearest == bound.value else nearest

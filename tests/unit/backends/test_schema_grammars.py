@@ -146,7 +146,8 @@ SCHEMAS = st.recursive(LEAVES, branches, max_leaves=8)
 @given(schema=SCHEMAS)
 def test_random_schemas_hold_or_are_refused(vocabulary: Vocabulary, schema: Any) -> None:
     """Whatever the schema: nothing it forbids can be written, or the refusal says why."""
-    whole = {**schema, "$defs": {"tree": TREE}} if isinstance(schema, dict) else schema
+    definitions: Any = {"$defs": {"tree": TREE}}
+    whole: Any = schema if isinstance(schema, bool) else {**schema, **definitions}
     reason = refusal(vocabulary, whole)
     assert reason is None or len(reason) > 10
 
@@ -272,7 +273,7 @@ def test_what_a_grammar_cannot_hold_is_refused(schema: Any, reason: str) -> None
 
 def test_without_strict_the_rest_still_holds(vocabulary: Vocabulary) -> None:
     """What cannot be held is left out; the grammar keeps everything else."""
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "properties": {"n": {"type": "integer", "multipleOf": 7, "minimum": 1}},
         "required": ["n"],

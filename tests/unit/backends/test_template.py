@@ -2,7 +2,8 @@
 
 import pytest
 
-from local_assistants.backends.llama_cpp.template import ChatTemplate, Message
+from local_assistants.backends.llama_cpp.plain_words import Message
+from local_assistants.backends.llama_cpp.template import ChatTemplate
 from local_assistants.engine.errors import BackendFault
 from tests.support.toy_gguf import TEMPLATE
 
