@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ...engine.chat import ChatMessage, ChatRequest, ImagePart, ToolCall, ToolSchema
-from .answers import AnswerMemory, repeats
+from .answers import AnswerMemory, occurrences
 from .dialects import Piece
 from .dialects.forms import AnswerForm, form_of
 from .library import Vocabulary
@@ -92,8 +92,8 @@ class PromptWriter:
     def _messages(self, request: ChatRequest, marks: "_Marks") -> list[Message]:
         names = {call.id: call.name for message in request.messages for call in message.tool_calls}
         written: list[Message] = []
-        for index, message in enumerate(request.messages):
-            recalled = self._recalled(request, index)
+        for message, nth in zip(request.messages, occurrences(request.messages), strict=True):
+            recalled = self._recalled(request, message, nth)
             if recalled is not None:
                 mark, calls = marks.put(recalled), bool(message.tool_calls)
                 written.append({"role": "assistant", "said": mark, "calls": calls})
@@ -101,12 +101,12 @@ class PromptWriter:
                 written.append(self._message(message, names, marks))
         return written
 
-    def _recalled(self, request: ChatRequest, index: int) -> tuple[int, ...] | None:
-        message = request.messages[index]
+    def _recalled(
+        self, request: ChatRequest, message: ChatMessage, nth: int
+    ) -> tuple[int, ...] | None:
         if message.role != "assistant" or (message.tool_calls and not self._template.quotes_calls):
             return None
-        said_before = repeats(message, request.messages[:index])
-        return self._memory.recall(request.session, message, said_before)
+        return self._memory.recall(request.session, message, nth)
 
     def _message(self, message: ChatMessage, names: dict[str, str], marks: "_Marks") -> Message:
         written: Message = {

@@ -22,7 +22,7 @@ from ...engine.chat import (
 )
 from ...engine.errors import BackendFault
 from ..text import StopStrings
-from .answers import repeats
+from .answers import occurrences
 from .call_openings import MARKERS
 from .constraint import Constraint
 from .context import NativeContext
@@ -154,7 +154,7 @@ class Turn:
         ids = start + self._ids
         if self._parser is not None and self._parser.calls:
             ids += self._prompt.suffix
-        return message, ids, repeats(message, self._request.messages)
+        return message, ids, occurrences([*self._request.messages, message])[-1]
 
     # --- what is sent --------------------------------------------------------------------------
 
