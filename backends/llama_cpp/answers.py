@@ -9,7 +9,7 @@ Bounded by bytes, the conversation that was used longest ago goes first. Does no
 
 import hashlib
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -129,10 +129,15 @@ def _cost(ids: bytes) -> int:
     return _OVERHEAD + len(ids)
 
 
-def repeats(message: ChatMessage, earlier: Sequence[ChatMessage]) -> int:
-    """How many of the messages before say what an answer says: the same words need not be the same tokens."""
-    said = _said(message)
-    return sum(each.role == "assistant" and _said(each) == said for each in earlier)
+def occurrences(messages: Sequence[ChatMessage]) -> list[int]:
+    """For each message how many answers before it say the same: the same words need not be the same tokens."""
+    seen: Counter[object] = Counter()
+    before: list[int] = []
+    for message in messages:
+        said = _said(message) if message.role == "assistant" else None
+        before.append(seen[said])
+        seen[said] += 1
+    return before
 
 
 def _said(message: ChatMessage) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from local_assistants.backends.llama_cpp.answers import AnswerMemory, repeats
+from local_assistants.backends.llama_cpp.answers import AnswerMemory, occurrences
 from local_assistants.backends.llama_cpp.token_ids import common_prefix, packed, unpacked
 from local_assistants.engine.chat import ChatMessage, ToolCall
 
@@ -26,11 +26,10 @@ def test_the_same_words_may_have_been_other_tokens() -> None:
     memory = AnswerMemory()
     first, again = said("", '{"a": 1}'), said("", '{"a":1}')
     history = [first, ChatMessage(role="tool", content="1"), again, said("", '{"a":2}')]
-    for index, message in enumerate(history):
-        memory.remember("a", message, [index], repeats(message, history[:index]))
-    found = [
-        memory.recall("a", each, repeats(each, history[:at])) for at, each in enumerate(history)
-    ]
+    before = occurrences(history)
+    for index, (message, nth) in enumerate(zip(history, before, strict=True)):
+        memory.remember("a", message, [index], nth)
+    found = [memory.recall("a", *each) for each in zip(history, before, strict=True)]
     assert [(0,), (1,), (2,), (3,)] == found
 
 
