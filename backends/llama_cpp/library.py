@@ -10,7 +10,7 @@ come back as objects that are false, never as None: they are tested by truth.
 import ctypes
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,11 @@ def bindings() -> Any:
         native.llama_backend_init()
         _loaded.extend((native, callback))
     return _loaded[0]
+
+
+def log_callback() -> Any:
+    """What the library's parts are to log to. `bindings` must have been called."""
+    return _loaded[1]
 
 
 def _remember_errors(level: int, text: bytes, _data: object) -> None:
@@ -142,6 +147,11 @@ class Vocabulary:
             if native.llama_vocab_is_control(handle, token)
         }
         self._pieces: dict[int, bytes] = {}
+
+    @property
+    def control_ids(self) -> Collection[int]:
+        """The tokens that are no text."""
+        return self._controls.keys()
 
     @property
     def control_texts(self) -> frozenset[str]:

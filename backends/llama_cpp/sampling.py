@@ -21,8 +21,9 @@ from .call_openings import MARKERS
 from .context import NativeContext
 from .library import Vocabulary, bindings
 
-_FIRST_TRY = 256  # candidates for a grammar, about
-_NEAR = 8.0  # how far below the best score they may lie
+_TRIES = (8.0, 16.0, math.inf)  # how far below the best score a grammar's candidates may lie
+_FIRST_TRY = 256  # of them, about
+_TAIL = 9.0  # tokens that far below another one are not missed
 _REMEMBERED = 64  # tokens that penalties look back on
 
 
@@ -41,6 +42,7 @@ class Grammar:
         )
         if not self._handle:
             raise BackendFault("llama.cpp cannot use the grammar made for this request.")
+        self._marks: Any = None  # control tokens that are no text, once they are needed
         self._one: Any = (self._native.llama_token_data * 1)()
 
     def __del__(self) -> None:
@@ -60,6 +62,16 @@ class Grammar:
         """Whether the token is text, the end, or a tag; the library takes other control tokens for their names."""
         written = self._vocabulary.written(token)
         return not written or written in MARKERS or self._vocabulary.is_end(token)
+
+    def without_marks(self, entries: Any) -> Any:
+        """The candidates that `writes` holds for."""
+        import numpy as np
+
+        if self._marks is None:
+            controls = self._vocabulary.control_ids
+            marks = [token for token in controls if not self.writes(token)]
+            self._marks = np.array(marks, dtype=np.int32)
+        return entries[~np.isin(entries["id"], self._marks)]
 
     def accept(self, token: int) -> bool:
         """Go on with `token`; False, and nothing changed, if the grammar does not allow it."""
@@ -172,12 +184,12 @@ class Sampler:
         if grammar.accept(token):
             return token
         scores = self._scores(context, row)
-        for ids in (_nearest(scores), None):
+        for depth in _TRIES:
+            ids, reach = _down_to(scores, depth)
             entries = _entries(scores, ids)
             grammar.filter(self._array(entries))
-            fitting = entries[entries["logit"] > -math.inf]
-            fitting = fitting[[grammar.writes(int(token)) for token in fitting["id"]]]
-            if len(fitting):
+            fitting = grammar.without_marks(entries[entries["logit"] > -math.inf])
+            if len(fitting) and self._sees_all(scores.max() - fitting["logit"].max(), reach):
                 chosen = self._among(fitting)
                 if grammar.accept(chosen):
                     return chosen
@@ -204,6 +216,10 @@ class Sampler:
         changed = scores.copy()
         changed[entries["id"]] = entries["logit"]
         return changed
+
+    def _sees_all(self, gap: float, reach: float) -> bool:
+        """Whether candidates down to `reach` hold all that may be chosen, the best that fits lying at `gap`."""
+        return self._chain is None or gap + min(self._depth, _TAIL) <= reach
 
     def _likely(self, scores: Any, best: Any) -> Any:
         """The tokens that min-p leaves; None: all."""
@@ -259,14 +275,21 @@ def _best_of(scores: Any) -> int:
     return best
 
 
-def _nearest(scores: Any) -> Any:
-    """Some of the likeliest tokens, found without sorting all: those near the best, of many the 256 best."""
+def _down_to(scores: Any, depth: float) -> tuple[Any, float]:
+    """The tokens down to `depth` below the best (None: all), without sorting; how far they reach.
+
+    At the first depth, of many only some 256: it is to be quick.
+    """
     import numpy as np
 
-    ids = (scores >= scores.max() - _NEAR).nonzero()[0]
-    if len(ids) <= 2 * _FIRST_TRY:
-        return ids
-    return ids[np.argpartition(scores[ids], -_FIRST_TRY)[-_FIRST_TRY:]]
+    if depth == math.inf:
+        return None, depth
+    best = scores.max()
+    ids = (scores >= best - depth).nonzero()[0]
+    if depth > _TRIES[0] or len(ids) <= 2 * _FIRST_TRY:
+        return ids, depth
+    ids = ids[np.argpartition(scores[ids], -_FIRST_TRY)[-_FIRST_TRY:]]
+    return ids, float(best - scores[ids].min())
 
 
 def _mixed(seed: int, place: int) -> int:
