@@ -20,8 +20,9 @@ _MOST_LEVELS = 10
 class Job:
     """A turn with all tokens that it consists of so far: its prompt and what it has said.
 
-    Those in `resident` are evaluated. `emit` is called on the scheduler's thread for every token, and once with an
-    error where the turn fails; after a Finish or an error, and after a cancel, never again.
+    Those in `resident` are evaluated. `emit` is called on the scheduler's thread with an empty fragment when the turn
+    is let in, then for every token, and once with an error where the turn fails; after a Finish or an error, and after
+    a cancel, never again.
     """
 
     turn: Turn

@@ -201,8 +201,11 @@ class Scheduler:
                 self._memory.forget(session)
             self._forgetting -= gone
         while (following := self._places.next()) is not None:
+            first_time = not following.started
             try:
                 self._places.enter(following, self._clock())
+                if first_time:
+                    self._emit(following, Fragment((), ()))
             except Exception as error:
                 self._end(following, _fault(error))
 

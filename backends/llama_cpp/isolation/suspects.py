@@ -2,7 +2,8 @@
 
 Whatever was at work when the process died is suspect. Suspects go on one at a time, so that the next death tells: one
 that was alone at work then is the culprit. Each is cleared by having got past the place where it was; the cleared ones
-go on beside the next suspect. What came later waits until nobody is suspect any more.
+go on beside the next suspect. What came later waits until nobody is suspect any more; so does, once, what had been
+handed over and was not heard of, for it stood in line.
 
 Pure bookkeeping: no process, no clock, no messages.
 """
@@ -25,6 +26,7 @@ class Suspects(Generic[T]):
         self._suspects: list[T] = []  # who waits to be tried
         self._waiting: list[T] = []  # who waits because others are suspect
         self._tried: T | None = None  # the one suspect at work that is not cleared
+        self._spared: set[T] = set()  # who is not spared again
 
     @property
     def at_work(self) -> tuple[T, ...]:
@@ -51,10 +53,11 @@ class Suspects(Generic[T]):
         for line in (self._suspects, self._waiting):
             if one in line:
                 line.remove(one)
+        self._spared.discard(one)
         return self._steps.pop(one, None) is not None
 
     def step(self, one: T) -> None:
-        """Somebody at work got on by a step."""
+        """Somebody at work was heard of: it got on by a step."""
         self._steps[one] += 1
         if self._steps[one] >= self._proof:
             self.clear(one)
@@ -81,9 +84,15 @@ class Suspects(Generic[T]):
         at_work, tried = self._steps, self._tried
         self._steps, self._tried = {}, None
         if tried is not None and len(at_work) == 1:
+            self._spared.discard(tried)
             return tried
+        in_line = [one for one in at_work if not at_work[one] and one not in self._spared]
+        if len(in_line) == len(at_work) or tried in in_line:
+            in_line = []  # one of them it must have been
+        self._spared.update(in_line)
+        self._waiting = in_line + self._waiting
         # Most requests that end the process do so at once: who has done the least is tried first.
-        newest_first = reversed(at_work)
+        newest_first = [one for one in reversed(at_work) if one not in in_line]
         guess = sorted(newest_first, key=lambda one: (one is not tried, at_work[one]))
         self._suspects = guess + self._suspects
         return None

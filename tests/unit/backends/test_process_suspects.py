@@ -11,13 +11,13 @@ PROOF = 3
 
 
 def crashed(*names: str) -> Suspects[str]:
-    """These were at work when the process died, each having done one step less than the one before."""
+    """These were at work when the process died, each having done one step less than the one before it."""
     suspects: Suspects[str] = Suspects(PROOF)
     for name in names:
         suspects.add(name)
     suspects.next()
     for count, name in enumerate(reversed(names)):
-        for _ in range(count):
+        for _ in range(count + 1):
             suspects.step(name)
     assert suspects.died() is None
     return suspects
@@ -79,6 +79,33 @@ def test_not_alone_is_no_proof() -> None:
     assert "b" == suspects.died()
 
 
+def test_who_stood_in_line_is_spared_once() -> None:
+    """Not heard of while others were: it waits with the newcomers; at the next death it is as suspect as any."""
+    suspects: Suspects[str] = Suspects(PROOF)
+    for name in ("at work", "in line"):
+        suspects.add(name)
+    suspects.next()
+    suspects.step("at work")
+    suspects.died()
+    assert ["at work"] == suspects.next()
+    for _ in range(PROOF):
+        suspects.step("at work")
+    assert ["in line"] == suspects.next()
+    suspects.died()
+    assert ["in line"] == suspects.next()
+
+
+def test_if_nobody_was_heard_of_nobody_is_spared() -> None:
+    """One of them it must have been."""
+    suspects: Suspects[str] = Suspects(PROOF)
+    for name in ("a", "b"):
+        suspects.add(name)
+    suspects.next()
+    suspects.died()
+    assert ["b"] == suspects.next()
+    assert "b" == suspects.died()
+
+
 def test_cleared_is_no_suspect_any_more() -> None:
     """Alone at a death later on, it is asked once more before it is blamed."""
     suspects = crashed("a")
@@ -118,9 +145,10 @@ class Job:
 @given(
     st.lists(
         st.builds(Job, st.integers(1, 12), st.none() | st.integers(0, 11)), min_size=1, max_size=8
-    )
+    ),
+    st.integers(1, 4),
 )
-def test_the_guilty_fail_and_nobody_else_does(jobs: list[Job]) -> None:
+def test_the_guilty_fail_and_nobody_else_does(jobs: list[Job], places: int) -> None:
     """Whatever the mixture, every innocent job comes to its end and every deadly one is given up."""
     suspects: Suspects[Job] = Suspects(PROOF)
     for job in jobs:
@@ -128,7 +156,7 @@ def test_the_guilty_fail_and_nobody_else_does(jobs: list[Job]) -> None:
     blamed: list[Job] = []
     for _ in range(1000):
         suspects.next()
-        for job in suspects.at_work:
+        for job in suspects.at_work[:places]:
             if job.done == job.deadly:
                 culprit = suspects.died()
                 blamed += [culprit] if culprit else []
