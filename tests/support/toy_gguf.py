@@ -65,11 +65,16 @@ def write_random_model(
 
 
 def write_saying_model(
-    path: Path, says: Sequence[str], *, context: int = 2048, template: str | None = TEMPLATE
+    path: Path,
+    says: Sequence[str],
+    *,
+    context: int = 2048,
+    template: str | None = TEMPLATE,
+    controls: Sequence[str] = (),
 ) -> Path:
     """A model that answers every prompt that ends in a newline with the pieces of `says`, then ends its turn.
 
-    Each piece is one token, so the pieces must differ from one another.
+    Each piece is one token, so the pieces must differ from one another. Those that are in `controls` are control tokens.
     """
     count = FIRST_EXTRA + len(says)
     shape = _Shape(layers=1, width=-(-count // 32) * 32, feed_forward=32, vocabulary=count)
@@ -80,7 +85,7 @@ def write_saying_model(
         tensors["output.weight"][after, before] = 4.0
     tensors["token_embd.weight"][:] = identity
     extra = tuple(piece.replace(" ", "▁") for piece in says)
-    _write(path, shape, tensors, extra=extra, context=context, template=template)
+    _write(path, shape, tensors, extra=extra, context=context, template=template, controls=controls)
     return path
 
 
@@ -130,6 +135,7 @@ def _write(
     context: int,
     template: str | None,
     pooling: gguf.PoolingType | None = None,
+    controls: Sequence[str] = (),
 ) -> None:
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_context_length(context)
@@ -140,7 +146,7 @@ def _write(
     writer.add_head_count_kv(shape.heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(shape.width // shape.heads)
-    _write_vocabulary(writer, extra)
+    _write_vocabulary(writer, extra, controls)
     if template is not None:
         writer.add_chat_template(template)
     if pooling is not None:
@@ -155,7 +161,9 @@ def _write(
     writer.close()
 
 
-def _write_vocabulary(writer: gguf.GGUFWriter, extra: tuple[str, ...]) -> None:
+def _write_vocabulary(
+    writer: gguf.GGUFWriter, extra: tuple[str, ...], controls: Sequence[str]
+) -> None:
     tokens = [*SPECIAL, *_BYTES, *_ASCII, *extra]
     if len(set(tokens)) < len(tokens):
         raise ValueError("two tokens are the same; llama.cpp ends the process over that")
@@ -163,7 +171,11 @@ def _write_vocabulary(writer: gguf.GGUFWriter, extra: tuple[str, ...]) -> None:
         [gguf.TokenType.UNKNOWN]
         + [gguf.TokenType.CONTROL] * (len(SPECIAL) - 1)
         + [gguf.TokenType.BYTE] * len(_BYTES)
-        + [gguf.TokenType.NORMAL] * (len(_ASCII) + len(extra))
+        + [gguf.TokenType.NORMAL] * len(_ASCII)
+        + [
+            gguf.TokenType.CONTROL if piece in controls else gguf.TokenType.NORMAL
+            for piece in extra
+        ]
     )
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
