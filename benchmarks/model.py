@@ -98,6 +98,7 @@ def tell(found: Sequence[tuple[Bench, list[Part]]], *, name: str, check: bool) -
         "goals": [asdict(goal) for goal in goals],
         "rounds": {bench.model: bench.figures.rounds for bench, _ in found},
     }
+    (RESULTS / f"{name}.md").write_text(markdown(rows, goals))
     _plot.draw(DRAWING, figures, RESULTS / f"{name}.png")
     notes = {
         "threads": threads,
@@ -106,6 +107,20 @@ def tell(found: Sequence[tuple[Bench, list[Part]]], *, name: str, check: bool) -
         "models": {bench.model: bench.figures.notes for bench, _ in found},
     }
     return report(name, rows, goals, check=check, notes=notes)
+
+
+def markdown(rows: Sequence[Row], goals: Sequence[Goal]) -> str:
+    """The table and the goals, for a page."""
+    lines = ["| | median | ratio |", "|---|---|---|"]
+    for row in rows:
+        ratio = f"{row.ratio:.2f} ({row.against})" if row.ratio is not None else ""
+        lines.append(f"| {row.what} | {row.median:,.4g} {row.unit} | {ratio} |")
+    lines += ["", "| | seen | goal |", "|---|---|---|"]
+    for goal in goals:
+        sign = ">=" if goal.at_least else "<="
+        met = "met" if goal.met else "**missed**"
+        lines.append(f"| {goal.what} | {goal.seen:.3g} | {sign} {goal.limit:g}: {met} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
@@ -127,6 +142,7 @@ def main() -> int:
     unknown = set(options.only or ()) - {part.name for part in PARTS}
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {names}")
+    RESULTS.mkdir(exist_ok=True)
     bindings()  # before any other way to the library: it sets how threads wait, for all sides
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="model-", dir=RESULTS) as folder:

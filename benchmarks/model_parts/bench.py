@@ -11,6 +11,7 @@ from typing import Any
 
 from _report import Goal, Row, median
 
+from local_assistants import catalogue
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings, ProcessBackend
 
 CONTEXT = 4096  # tokens of a pool, unless a row needs another
@@ -56,9 +57,13 @@ class Bench:
     figures: Figures = field(default_factory=Figures)
 
     def settings(self, context: int = CONTEXT, **more: Any) -> LlamaSettings:
-        """Ours as they are by default, but for the threads, which all sides have the same number of."""
+        """Ours as `serve` has them for this model, but for the threads, which all sides have the same number of."""
+        known = catalogue.find(self.path.name)
         kept = LlamaSettings(
-            context_tokens=context, threads=self.threads, probe_folder=self.folder / "probe"
+            context_tokens=context,
+            threads=self.threads,
+            probe_folder=self.folder / "probe",
+            router=known is not None and known.router,
         )
         return replace(kept, **more)
 

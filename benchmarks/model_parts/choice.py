@@ -53,7 +53,7 @@ async def measure(bench: Bench) -> None:
 
 async def _ours(bench: Bench, prompts: Sequence[ToolPrompt]) -> list[Calls]:
     calls: list[Calls] = []
-    async with bench.ours(bench.settings(router=True)) as ours:
+    async with bench.ours() as ours:
         for at in range(0, len(prompts), AT_ONCE):
             answers = await ask_all(ours, [_request(each) for each in prompts[at : at + AT_ONCE]])
             calls += [[(name, _parsed(text)) for name, text in a.calls] for a in answers]

@@ -15,7 +15,7 @@ from model_parts.talk import Streams, decode_rate, request
 
 WIDTHS = (1, 4)
 TOKENS = {"135m": 64, "1.5b": 40}
-ROUNDS = 4
+ROUNDS = 5
 GOAL = 0.95
 FORMAT: dict[str, Any] = {
     "type": "json_schema",

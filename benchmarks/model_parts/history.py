@@ -13,7 +13,7 @@ from model_parts.talk import Answer, Streams, ask, story, user
 
 THREADS = 4
 TURNS = 5  # of history
-HISTORY = 1500  # tokens, about
+FACTS = 15  # in each question of the history: about 1,500 tokens in all
 ANSWER = 24
 SAMPLED = 3  # turns after the history: the sixth and two more, for a steadier median
 WHOLE = 3
@@ -23,7 +23,7 @@ GOALS = {"whole": 0.1, "new": 1.2}
 
 async def measure(bench: Bench) -> None:
     """History first; then ours and the bare evaluations turn by turn."""
-    facts = bench.size(21, 2)
+    facts = bench.size(FACTS, 2)
     with Bare(bench.path, bench.threads, 2048 + 512) as bare:
         async with bench.ours(bench.settings(POOL)) as ours:
             threads: list[list[ChatMessage]] = [[] for _ in range(THREADS)]

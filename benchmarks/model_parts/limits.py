@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from _report import Row
 
+from local_assistants.backends.llama_cpp.gguf import read_header
 from model_parts.bench import Bench, Figures, Part, Told
 
 _BLOCK = 64 << 20  # bytes that one thread reads; more than caches hold
@@ -36,9 +37,7 @@ def bandwidth(threads: int) -> float:
 
 def weights(bench: Bench) -> float:
     """Bytes of weights that one token needs."""
-    from gguf import GGUFReader
-
-    tensors = {str(t.name): int(t.n_bytes) for t in GGUFReader(bench.path).tensors}
+    tensors = {tensor.name: tensor.bytes for tensor in read_header(bench.path).tensors}
     table = tensors.get(_TABLE, 0) if "output.weight" in tensors else 0  # else it is both
     return sum(tensors.values()) - table
 
