@@ -63,7 +63,7 @@ class ProcessBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the model as last told by the process; `extra` has its pid as worker_pid."""
+        """Those of the model as last told by the process; `extra` has worker_pid and worker_starts."""
         return self._supervisor.capabilities
 
     @property

@@ -48,7 +48,7 @@ class Supervision:
     """
 
     window: int = 32
-    proof: int = 24
+    proof: int = 40  # more than a turn can be ahead of what was heard of it
     patience: float = 300.0
     farewell: float = 15.0
     steady: float = 60.0
@@ -253,7 +253,8 @@ class Supervisor:
 
     def _learn(self, life: Life, capabilities: Capabilities) -> None:
         """What the model can do, as it says now."""
-        extra = capabilities.extra | {"worker_pid": life.link.pid if life.link else None}
+        pid = life.link.pid if life.link else None
+        extra = capabilities.extra | {"worker_pid": pid, "worker_starts": self.lives}
         self.capabilities = replace(capabilities, extra=extra)
 
     def _take(self, kind: str, message: Message) -> None:

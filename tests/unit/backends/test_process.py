@@ -159,7 +159,8 @@ async def test_killed_in_mid_text_the_turn_goes_on(start: Open, random_model: Pa
     whole = await undisturbed(random_model, request)
     assert whole.text == turn.text
     assert whole.usage == turn.usage
-    assert 3 == backend.lives
+    assert 3 == backend.lives == backend.capabilities.extra["worker_starts"]
+    assert backend.worker_pid == backend.capabilities.extra["worker_pid"]
 
 
 async def test_killed_in_mid_call_the_arguments_come_whole(start: Open, random_model: Path) -> None:
