@@ -8,9 +8,10 @@ import pytest
 
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 from local_assistants.backends.llama_cpp.parking import forget
+from local_assistants.engine.chat import ChatRequest, Delta
 from tests.support.one_turn import SESSION, Cost, ask
 from tests.support.toy_gguf import write_random_model
-from tests.support.turns import listen, user
+from tests.support.turns import Turn, listen, user
 
 STORY = "Once upon a time there was a pool of keys and values. " * 4
 
@@ -63,6 +64,20 @@ async def test_forgetting_erases_answers_states_and_files(
     again = await listen(backend, user("a" + STORY), session="a", max_tokens=8)
     other = await listen(backend, user("b" + STORY), session="b", max_tokens=8)
     assert again.usage.cached_tokens < 10 < other.usage.cached_tokens
+
+
+async def test_a_turn_at_work_is_forgotten_when_it_ends(backend: LlamaCppBackend) -> None:
+    """It goes on undisturbed; then nothing of it is left, its answer's tokens neither."""
+    request = ChatRequest((user(STORY),), session="a", max_tokens=40, temperature=0.0)
+    deltas: list[Delta] = []
+    async for delta in backend.stream(request):
+        if not deltas:
+            await backend.forget("a")
+        deltas.append(delta)
+    first = Turn(tuple(deltas))
+    history = (user(STORY), first.message, user("So?"))
+    again = await listen(backend, *history, session="a", max_tokens=1)
+    assert (0, "length") == (again.usage.cached_tokens, first.reason)
 
 
 async def test_a_closed_model_s_conversations_can_be_forgotten(

@@ -49,8 +49,12 @@ def found_whole(index: RadixIndex[int], ids: Ids) -> tuple[int, set[int]]:
 
 def test_all_small_cases() -> None:
     """Every pair of sequences of up to three ids, every question of up to four, also after one was removed."""
-    sequences = [list(each) for size in range(4) for each in product((1, 2), repeat=size)]
-    questions = [list(each) for size in range(5) for each in product((1, 2), repeat=size)]
+    sequences: list[Ids] = [
+        list(each) for size in range(4) for each in product((1, 2), repeat=size)
+    ]
+    questions: list[Ids] = [
+        list(each) for size in range(5) for each in product((1, 2), repeat=size)
+    ]
     for first, second in product(sequences, repeat=2):
         for gone in (None, 0, 1):
             index, held = RadixIndex[int](), {0: first, 1: second}
