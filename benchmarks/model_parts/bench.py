@@ -99,6 +99,12 @@ class Bench:
             await backend.close()
 
 
+def in_turn(names: Sequence[str], number: int) -> list[str]:
+    """The order of a round: everyone is first once."""
+    at = number % len(names)
+    return [*names[at:], *names[:at]]
+
+
 @dataclass(frozen=True)
 class Part:
     """Some rows that are measured together. `models`: on which they are run unless the command line says otherwise."""

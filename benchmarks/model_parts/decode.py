@@ -3,7 +3,7 @@
 from _report import Goal, Row
 
 from model_parts.bare import Bare
-from model_parts.bench import Bench, Figures, Part, Told
+from model_parts.bench import Bench, Figures, Part, Told, in_turn
 from model_parts.talk import Streams, decode_rate, request, story
 
 WIDTHS = {1: 96, 8: 48, 16: 32}  # sequences: tokens of each
@@ -29,11 +29,12 @@ async def _round(
     number, width, tokens = what
     texts = [story(f"town {number}.{width}.{index}", 1) for index in range(width)]
     prompts = [bare.prompt([{"role": "user", "content": text}]) for text in texts]
-    found = {"bare": bare.decode_rate(prompts, tokens)}
-    for name, side in sides.items():
-        found[name] = await decode_rate(side, [request(text, tokens) for text in texts])
-    if number:  # the first round warms all up
-        for name, rate in found.items():
+    for name in in_turn(["bare", *sides], number):
+        if name == "bare":
+            rate = bare.decode_rate(prompts, tokens)
+        else:
+            rate = await decode_rate(sides[name], [request(text, tokens) for text in texts])
+        if number:  # the first round warms all up
             bench.add(f"decode {width} {name}", rate)
 
 

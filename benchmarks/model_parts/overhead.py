@@ -110,4 +110,4 @@ def _more(of: Figures, width: int, side: str, kind: str) -> float:
     return median([one - other for one, other in zip(ours, bare, strict=True)])
 
 
-PART = Part("overhead", ("135m",), measure, tell)
+PART = Part("overhead", ("135m", "1.5b"), measure, tell)

@@ -15,7 +15,7 @@ from api_parts.children import Server
 from api_parts.client import json_bytes, open_connection
 
 from model_parts import peer
-from model_parts.bench import Bench, Figures, Part, Told
+from model_parts.bench import Bench, Figures, Part, Told, in_turn
 from model_parts.peer import ask_peer, body
 from model_parts.talk import Streams, ask_all, request, story, whole_rate
 
@@ -98,14 +98,16 @@ async def _round(
     address, runs = servers
     tokens = bench.size(TOKENS.get(bench.model, 48), 8)
     texts = [story(f"{number}.{index} hills", 1) for index in range(STREAMS)]
-    replies = await ask_peer(address, [body(text, tokens) for text in texts])
-    found = {"peer": peer.whole_rate(replies)}
-    for name, side in sides.items():
-        answers = await ask_all(side, [request(text, tokens) for text in texts])
-        found[name] = whole_rate(answers)
-    found["api"] = await runs.rate(texts, tokens)
-    if number:  # the first round warms all up
-        for name, rate in found.items():
+    for name in in_turn(["peer", "api", *sides], number):
+        if name == "peer":
+            replies = await ask_peer(address, [body(text, tokens) for text in texts])
+            rate = peer.whole_rate(replies)
+        elif name == "api":
+            rate = await runs.rate(texts, tokens)
+        else:
+            answers = await ask_all(sides[name], [request(text, tokens) for text in texts])
+            rate = whole_rate(answers)
+        if number:  # the first round warms all up
             bench.add(f"streams {name}", rate)
 
 
