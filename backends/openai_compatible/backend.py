@@ -78,7 +78,10 @@ class OpenAICompatibleBackend:
             context_window=min([*windows, own] if own else windows or [DEFAULT_WINDOW]),
             tools=self._settings.tools,
             vision=all(facts.vision for facts in known) if vision is None else vision,
-            extra={"endpoints": [_shown(endpoint) for endpoint in self._pool.endpoints]},
+            extra={
+                "detail": "; ".join(_in_words(endpoint) for endpoint in self._pool.endpoints),
+                "endpoints": [_shown(endpoint) for endpoint in self._pool.endpoints],
+            },
         )
 
     async def count_tokens(self, request: ChatRequest) -> int:
@@ -146,3 +149,11 @@ def _shown(endpoint: Endpoint) -> dict[str, Any]:
         "count_tokens": "exact" if facts and facts.counting != "estimate" else "estimated",
         "usage": "exact" if endpoint.tells_usage else "counted here",
     }
+
+
+def _in_words(endpoint: Endpoint) -> str:
+    facts = endpoint.facts
+    if facts is None or endpoint.trouble is not None:
+        return f"{endpoint.url} left out: {endpoint.trouble}"
+    counts = "estimates" if facts.counting == "estimate" else "counts"
+    return f"{endpoint.url}: {facts.model} on {facts.kind}, {counts} tokens"

@@ -194,11 +194,11 @@ async def test_a_check_does_not_wait_for_ever(
     servers: Servers, connect: Connect, clock: StepClock
 ) -> None:
     """A server that hangs is one that is gone."""
-    backend = await connect(*servers, health_timeout=0.1)
+    backend = await connect(*servers, health_timeout=1.0)
     servers[0].pages["/v1/models"] = hangs
     clock.check()
     await until(backend, servers[0].url, trouble=True)
-    assert "does not answer within 0.1 seconds" in str(troubles(backend)[servers[0].url])
+    assert "does not answer within 1 seconds" in str(troubles(backend)[servers[0].url])
 
 
 @pytest.mark.parametrize("page", [refuses(500), refuses(200, b"{" * 100_000), hangs, drops])
@@ -206,7 +206,7 @@ async def test_no_answer_ends_the_checks(
     page: Reply, servers: Servers, connect: Connect, clock: StepClock
 ) -> None:
     """Whatever a server says of itself, it is asked again."""
-    backend = await connect(*servers, health_timeout=0.1)
+    backend = await connect(*servers, health_timeout=1.0)
     servers[0].replies = [drops]
     servers[0].pages["/v1/models"] = page
     for number in range(30):
@@ -223,7 +223,7 @@ async def test_no_answer_ends_the_checks(
 
 async def test_a_server_that_hangs_is_not_asked_twice(servers: Servers, connect: Connect) -> None:
     """When no first word came in time another one may answer; the same would not be quicker."""
-    backend = await connect(*servers, first_token_timeout=0.1)
+    backend = await connect(*servers, first_token_timeout=0.7)
     first = await own(backend, servers, "thread_1")
     first.replies = [hangs]
     assert "hello" == (await listen(backend, HELLO, session="thread_1")).text

@@ -351,15 +351,15 @@ async def test_thinking_is_a_token(server: ChatServer, connect: Connect) -> None
 
     async def thinks(caller: Caller) -> None:
         await caller.begin()
-        for _ in range(6):
+        for _ in range(12):
             await caller.event(delta(reasoning_content="hmm"))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         await caller.event(delta(content="hello"))
         await caller.event("[DONE]")
         await caller.end()
 
     server.replies = [thinks]
-    backend = await connect(server, first_token_timeout=0.2, token_timeout=5.0)
+    backend = await connect(server, first_token_timeout=1.0, token_timeout=5.0)
     assert "hello" == (await listen(backend, HELLO)).text
 
 

@@ -93,6 +93,8 @@ async def test_what_each_server_tells(
     )
     expected = (estimate_prompt(HELLO), "estimated") if count is None else (count, "exact")
     assert expected == (await backend.count_tokens(HELLO), endpoint["count_tokens"])
+    counts = "estimates" if count is None else "counts"
+    assert f"{server.url}: m on {kind}, {counts} tokens" == told.extra["detail"]
 
 
 async def test_counting_sees_the_whole_prompt(server: ChatServer, connect: Connect) -> None:
@@ -111,7 +113,7 @@ async def test_counting_sees_the_whole_prompt(server: ChatServer, connect: Conne
 async def test_a_count_that_fails_is_an_estimate(server: ChatServer, connect: Connect) -> None:
     """A turn does not fail because it could not be counted."""
     server.pages = dict(VLLM)
-    backend = await connect(server, health_timeout=0.1)
+    backend = await connect(server)
     for page in (drops, refuses(500), {"count": "many"}):
         server.pages["/tokenize"] = page
         assert estimate_prompt(HELLO) == await backend.count_tokens(HELLO)
