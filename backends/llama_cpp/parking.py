@@ -20,6 +20,7 @@ from .answers import Answers
 from .radix import RadixIndex
 from .shelf import Shelf, erase_everywhere
 from .state_files import Stamp, State, Unusable, encode_head, name_of, write
+from .token_ids import BYTES
 
 _log = logging.getLogger("local_assistants")
 _ANONYMOUS = "without a session "
@@ -33,10 +34,11 @@ def forget(folder: Path, session: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A parked state whose first `common` tokens are those of a prompt; `size` bytes have to be brought back."""
+    """A parked state whose first `common` of `tokens` are those of a prompt; `size` bytes have to be brought back."""
 
     name: str
     common: int
+    tokens: int
     size: int
     on_disk: bool
 
@@ -114,10 +116,12 @@ class Parking:
             name = min(names, key=lambda each: len(self._kept[each].state.data), default=None)
             on_disk = self._shelf.find(ids, whole=whole) if self._shelf else None
             if self._shelf is not None and on_disk is not None and on_disk[0] > length:
-                return Found(on_disk[1], on_disk[0], self._shelf.payload(on_disk[1]), True)
+                tokens, size = self._shelf.sizes(on_disk[1])
+                return Found(on_disk[1], on_disk[0], tokens, size, on_disk=True)
             if name is None or not length:
                 return None
-            return Found(name, length, len(self._kept[name].state.data), False)
+            state = self._kept[name].state
+            return Found(name, length, len(state.ids) // BYTES, len(state.data), on_disk=False)
 
     def load(self, found: Found) -> State | None:
         """What was found; None when it is gone or turns out to be damaged."""

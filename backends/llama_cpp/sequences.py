@@ -209,6 +209,9 @@ class Residents:
             found, found.common - self._live(wanted, session)[0]
         ):
             return None
+        own = session is not None and found.name == name_of(session)
+        if not own and self._pool.free < found.tokens:
+            return None  # nobody has to leave for a beginning that two have in common
         began = time.perf_counter()
         state = self._parking.load(found)
         if state is None:
@@ -222,7 +225,7 @@ class Residents:
             return None
         self._fetching.observe(found, time.perf_counter() - began)
         self._pool.rewind(target, found.common)
-        if session is not None and found.name == name_of(session):
+        if own:
             self._parking.drop(found.name)
         return target
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from .answers import Answers
 from .radix import RadixIndex
 from .state_files import Head, Stamp, State, Unusable, read_head, read_state
+from .token_ids import BYTES
 
 SUFFIX = ".state"
 _TEMPORARY = re.compile(r"[0-9a-f]{32}\.state\.(\d+)\.tmp")
@@ -32,6 +33,7 @@ _log = logging.getLogger("local_assistants")
 class _File:
     size: int
     payload: int
+    tokens: int
 
 
 class Shelf:
@@ -61,9 +63,9 @@ class Shelf:
         name = min(names, key=lambda each: self._files[each].payload, default=None)
         return None if name is None or not length else (length, name)
 
-    def payload(self, name: str) -> int:
-        """Bytes of keys and values in a file."""
-        return self._files[name].payload
+    def sizes(self, name: str) -> tuple[int, int]:
+        """Tokens in a file, and bytes of their keys and values."""
+        return self._files[name].tokens, self._files[name].payload
 
     def holds(self, name: str, ids: bytes) -> bool:
         """Whether the file of this name has exactly these tokens."""
@@ -89,7 +91,7 @@ class Shelf:
         """
         os.replace(self.temporary(name), self._path(name))
         self._drop(name)
-        self._add(name, ids, _File(size, payload))
+        self._add(name, ids, _File(size, payload, len(ids) // BYTES))
 
     def read(self, name: str) -> State:
         """A whole file.
@@ -166,7 +168,7 @@ def erase_everywhere(folder: Path, name: str) -> None:
 
 
 def _file(head: Head) -> _File:
-    return _File(head.size, head.payload)
+    return _File(head.size, head.payload, len(head.ids) // BYTES)
 
 
 def _time(path: Path) -> float:

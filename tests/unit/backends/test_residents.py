@@ -116,6 +116,21 @@ def test_a_parked_beginning_is_of_use_to_others(model: Path) -> None:
     assert fresh(model, [*RULES, *talk(2)]) == heard.said
 
 
+def test_nobody_has_to_leave_for_a_common_beginning(model: Path) -> None:
+    """A long conversation of another thread is brought back for its instructions only where there is room for it."""
+    with kv_pool(model) as pool:
+        pool.turn("a", [*RULES, *talk(1, 300)])
+        while pool.residents.evict():
+            pass
+        pool.turn("b", talk(2, 200))
+        crowded = pool.turn("c", [*RULES, *talk(3)])
+        going_on = pool.turn("b", [*talk(2, 200), 40])
+        while pool.residents.evict():
+            pass
+        roomy = pool.turn("d", [*RULES, *talk(1, 300)[:100], 40])
+    assert (0, 200, 160) == (crowded.cached, going_on.cached, roomy.cached)
+
+
 def test_a_slow_way_back_is_not_taken(model: Path) -> None:
     """Where evaluating is quicker than fetching a state, it is evaluated."""
     with kv_pool(model) as pool:
