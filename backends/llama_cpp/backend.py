@@ -26,6 +26,7 @@ from .sequences import Residents
 from .settings import LlamaSettings
 from .template import ChatTemplate
 from .turn import Fragment, Turn
+from .vision import Vision
 from .width import find_widths
 
 
@@ -55,6 +56,9 @@ class LlamaCppBackend:
         self._plan = loaded.plan
         self._model, self._context = loaded.model, loaded.context
         vocabulary = self._model.vocabulary
+        self._vision = (
+            Vision(settings.mmproj, self._model, self._context.threads) if settings.mmproj else None
+        )
         template = ChatTemplate(
             self._model.template, bos=vocabulary.text_of_bos(), eos=vocabulary.text_of_eos()
         )
@@ -119,6 +123,7 @@ class LlamaCppBackend:
         """The prefill rate is measured in use; None before the first prompt."""
         return Capabilities(
             context_window=self._context.size,
+            vision=self._vision is not None,
             prefill_rate=self._scheduler.prefill_rate,
             extra={
                 "threads": self._context.threads,
@@ -170,7 +175,14 @@ class LlamaCppBackend:
             self._post, lambda: self._scheduler.pause(job), lambda: self._scheduler.resume(job)
         )
         tokens = [*prompt.ids, *said]
-        job = Job(turn, tokens, request.session, outlet.put, priority=request.priority)
+        job = Job(
+            turn,
+            tokens,
+            request.session,
+            outlet.put,
+            priority=request.priority,
+            pictures=prompt.pictures,
+        )
         self._scheduler.submit(job)
         try:
             while True:
@@ -195,17 +207,19 @@ class LlamaCppBackend:
         await asyncio.to_thread(self._free)
 
     def _write(self, request: ChatRequest) -> Prompt:
+        # Not while `_in_use` is held: looking at a picture takes seconds, in which the others' prompts are written.
+        looks = self._vision.look(request.messages) if self._vision is not None else None
         with self._in_use:
             self._check_open()
-            return self._writer.write(request)
+            return self._writer.write(request, looks)
 
     def _prepare(self, request: ChatRequest, said: Sequence[int]) -> tuple[Prompt, Turn]:
         """Everything that can go wrong with a request before it takes a place in the context."""
         warmth = request.temperature * self._settings.temperature_at_one
         request = replace(request, temperature=warmth)
+        prompt = self._write(request)
         with self._in_use:
             self._check_open()
-            prompt = self._writer.write(request)
             if len(prompt.ids) >= self._context.size:
                 raise ContextOverflow(
                     f"This model's context window is {self._context.size} tokens; the prompt has "
@@ -232,5 +246,7 @@ class LlamaCppBackend:
                 return
             self._closed = True
             self._scheduler.close()
+            if self._vision is not None:
+                self._vision.free()
             self._context.free()
             self._model.free()

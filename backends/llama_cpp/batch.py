@@ -13,13 +13,15 @@ from typing import Any
 class Span:
     """Consecutive tokens of a sequence to evaluate, the first of them at position `start`.
 
-    `wants_logits`: whether the scores after the last of them are asked for.
+    `wants_logits`: whether the scores after the last of them are asked for. `rows`: of a picture's tokens their rows of
+    the embedding (numpy, float32, one for each), which are evaluated in their place.
     """
 
     tokens: Sequence[int]
     start: int
     sequence: int
     wants_logits: bool
+    rows: Any = None
 
 
 class Batch:

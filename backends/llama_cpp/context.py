@@ -45,6 +45,7 @@ class NativeContext:
         settings.check()
         self._native = model.native
         self.vocabulary_size = model.vocabulary.size
+        self._width = int(self._native.llama_model_n_embd(model.handle))
         self.threads = settings.threads or default_threads()
         self.decode_seconds = 0.0
         self._abort_flag = ctypes.create_string_buffer(2)
@@ -62,6 +63,7 @@ class NativeContext:
         self.batch_size = int(self._native.llama_n_batch(self._handle))
         self._memory = self._native.llama_get_memory(self._handle)
         self._batch = Batch(self._native, self.batch_size, self.size)
+        self._picture_batch: Any = None  # made for the first picture
 
     def _params(self, settings: LlamaSettings, trained_context: int) -> Any:
         params = self._native.llama_context_default_params()
@@ -102,16 +104,20 @@ class NativeContext:
         self._abort_flag[0] = b"\x00"
 
     def decode(self, spans: Sequence[Span]) -> Outcome:
-        """Evaluate spans of tokens in one step; their rows are numbered in this order.
+        """Evaluate spans of tokens in one step; the rows of those that are no pictures are numbered in this order.
 
         Raises:
             BackendFault: the library refused the batch or failed in it.
         """
         self._check(spans)
         self._outputs = frozenset()
-        outputs = self._batch.fill(spans)
+        pictures = [span for span in spans if span.rows is not None]
+        texts = [span for span in spans if span.rows is None] if pictures else spans
+        outputs = self._batch.fill(texts)
         began = time.perf_counter()
-        status = self._native.llama_decode(self._handle, self._batch.struct)
+        status = self._decode_pictures(pictures)
+        if status == 0 and texts:
+            status = self._native.llama_decode(self._handle, self._batch.struct)
         self.decode_seconds += time.perf_counter() - began
         if status == 0:
             self._outputs = frozenset(outputs)
@@ -122,6 +128,25 @@ class NativeContext:
             return Outcome.ABORTED
         raise BackendFault(f"llama.cpp failed in a step (status {status}): {last_errors()}.")
 
+    def _decode_pictures(self, spans: Sequence[Span]) -> int:
+        """Evaluate pictures, each in a call of its own; the first status that is not 0."""
+        for span in spans:
+            if self._picture_batch is None:
+                init = self._native.llama_batch_init
+                self._picture_batch = init(self.batch_size, self._width, 1)
+            batch = self._picture_batch
+            ctypes.memmove(batch.embd, span.rows.ctypes.data, span.rows.nbytes)
+            batch.n_tokens = len(span.tokens)
+            for index in range(len(span.tokens)):
+                batch.pos[index] = span.start + index
+                batch.n_seq_id[index] = 1
+                batch.seq_id[index][0] = span.sequence
+                batch.logits[index] = False
+            status = int(self._native.llama_decode(self._handle, batch))
+            if status != 0:
+                return status
+        return 0
+
     def _check(self, spans: Sequence[Span]) -> None:
         rows = sum(len(span.tokens) for span in spans)
         if not 0 < rows <= self.batch_size:
@@ -130,8 +155,17 @@ class NativeContext:
             self._check_sequence(span.sequence)
             if not span.tokens or span.start < 0 or span.start + len(span.tokens) > self.size:
                 raise BackendFault(f"No such positions: {len(span.tokens)} from {span.start} on.")
-            if min(span.tokens) < 0 or max(span.tokens) >= self.vocabulary_size:
+            if span.rows is not None:
+                self._check_picture(span)
+            elif min(span.tokens) < 0 or max(span.tokens) >= self.vocabulary_size:
                 raise BackendFault("A prompt holds a token that this model does not have.")
+
+    def _check_picture(self, span: Span) -> None:
+        fits = span.rows.shape == (len(span.tokens), self._width) and span.rows.dtype == "float32"
+        if not fits or not span.rows.flags.c_contiguous:
+            raise BackendFault("A picture's rows are not as wide as this model's embedding.")
+        if span.wants_logits:
+            raise BackendFault("A prompt ends in a picture; nothing can follow it.")
 
     def _check_sequence(self, *numbers: int) -> None:
         for number in numbers:
@@ -194,6 +228,9 @@ class NativeContext:
 
     def free(self) -> None:
         """Let go of the pool."""
+        if self._picture_batch is not None:
+            self._native.llama_batch_free(self._picture_batch)
+            self._picture_batch = None
         if self._handle:
             self._native.llama_free(self._handle)
             self._handle = None

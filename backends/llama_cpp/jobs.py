@@ -4,10 +4,13 @@ Bookkeeping only. The line is not safe to use from several threads.
 """
 
 from bisect import insort
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
 
 from ...engine.errors import AssistantsError
+from .batch import Span
 from .sequences import Resident
 from .turn import Fragment, Turn
 
@@ -22,7 +25,7 @@ class Job:
 
     Those in `resident` are evaluated. `emit` is called on the scheduler's thread with an empty fragment when the turn
     is let in, then for every token, and once with an error where the turn fails; after a Finish or an error, and after
-    a cancel, never again.
+    a cancel, never again. `pictures`: the rows of the tokens that stand for pictures' (numpy), by token.
     """
 
     turn: Turn
@@ -30,6 +33,7 @@ class Job:
     session: str | None
     emit: Emit
     priority: int = 0
+    pictures: Mapping[int, Any] = field(default_factory=dict[int, Any])
     resident: Resident | None = None
     arrived: float = 0.0  # seconds of the scheduler's clock
     admitted: float = 0.0
@@ -43,6 +47,18 @@ class Job:
         """Tokens that are not evaluated."""
         return len(self.tokens) - (len(self.resident.tokens) if self.resident else 0)
 
+    def span(self, count: int, sequence: int) -> Span:
+        """The next tokens to evaluate: `count`, or fewer where a picture begins or ends among them."""
+        start = len(self.tokens) - self.pending
+        tokens = self.tokens[start : start + count]
+        rows: Any = None
+        if self.pictures:
+            shown = tokens[0] in self.pictures
+            tokens = list(takewhile(lambda token: (token in self.pictures) is shown, tokens))
+            rows = _stacked(self.pictures, tokens) if shown else None
+        last = start + len(tokens) == len(self.tokens)
+        return Span(tokens, start, sequence, last, rows)
+
     @property
     def rank(self) -> float:
         """Its place in line, the lowest first: when it came, or earlier by so many levels of priority.
@@ -52,6 +68,12 @@ class Job:
         """
         level = max(-_MOST_LEVELS, min(self.priority, _MOST_LEVELS))
         return self.arrived - level * LEVEL
+
+
+def _stacked(pictures: Mapping[int, Any], tokens: Sequence[int]) -> Any:
+    import numpy as np
+
+    return np.stack([pictures[token] for token in tokens])
 
 
 class WaitingLine:

@@ -11,10 +11,10 @@ Both are done by leaving marks in the messages and cutting the rendered text at 
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
@@ -26,7 +26,13 @@ from .library import Vocabulary
 from .plain_words import Message
 from .template import ChatTemplate
 
+if TYPE_CHECKING:
+    from .vision import Seen
+
 _NO_PICTURE = "[picture: this model reads text only]"
+
+Looks = Mapping[str, "Seen | str"]
+"""URL of a picture -> how the model reads it, or why it cannot be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Prompt:
     """Token ids to evaluate. The last `prefilled` of them begin the model's own answer with the text `prefix`.
 
     `suffix`: the tokens that complete an answer with a forced call. `form`: how the answer is to be written.
+    `pictures`: the rows of the ids that stand for pictures'.
     """
 
     ids: tuple[int, ...]
@@ -41,6 +48,7 @@ class Prompt:
     prefix: str = ""
     suffix: tuple[int, ...] = ()
     form: AnswerForm = field(default_factory=AnswerForm)
+    pictures: Mapping[int, Any] = field(default_factory=dict[int, Any])
 
 
 class PromptWriter:
@@ -61,13 +69,13 @@ class PromptWriter:
         controls = sorted(vocabulary.control_texts, key=len, reverse=True)
         self._controls = re.compile("|".join(map(re.escape, controls)) or r"(?!)")
 
-    def write(self, request: ChatRequest) -> Prompt:
-        """The prompt of a request.
+    def write(self, request: ChatRequest, looks: Looks | None = None) -> Prompt:
+        """The prompt of a request. `looks`: its pictures; None: the model sees none.
 
         Raises:
             BackendFault: the template refuses the conversation.
         """
-        marks = _Marks()
+        marks = _Marks(looks)
         form = form_of(request, self._template.dialect, router=self._router)
         messages = self._messages(request, marks)
         tools = [self._tool(tool, marks) for tool in form.shown]
@@ -75,7 +83,7 @@ class PromptWriter:
         prefill = self._pieces(form.prefix)
         prefix = "".join(text for text, _ in form.prefix)
         suffix = tuple(self._pieces(form.suffix))
-        return Prompt((*ids, *prefill), len(prefill), prefix, suffix, form)
+        return Prompt((*ids, *prefill), len(prefill), prefix, suffix, form, marks.pictures)
 
     def _pieces(self, pieces: Sequence[Piece]) -> list[int]:
         tokenize = self._vocabulary.tokenize
@@ -111,7 +119,7 @@ class PromptWriter:
     def _message(self, message: ChatMessage, names: dict[str, str], marks: "_Marks") -> Message:
         written: Message = {
             "role": message.role,
-            "content": self._quoted(_text_of(message), marks),
+            "content": self._content(message, marks),
         }
         if message.tool_calls:
             calls = [_call(call) for call in message.tool_calls]
@@ -120,6 +128,17 @@ class PromptWriter:
             written["tool_call_id"] = _short(message.tool_call_id)
             written["name"] = names.get(message.tool_call_id, message.name)
         return written
+
+    def _content(self, message: ChatMessage, marks: "_Marks") -> str:
+        parts = (message.content,) if isinstance(message.content, str) else message.content
+        texts: list[str] = []
+        for part in parts:
+            if isinstance(part, ImagePart):
+                texts.append(marks.put_picture(part.url))
+            else:
+                text = part if isinstance(part, str) else part.text
+                texts.append(str(self._quoted(text, marks)))
+        return "\n".join(texts)
 
     def _quoted(self, value: Any, marks: "_Marks") -> Any:
         """The value with a mark for every control token written out in its strings."""
@@ -152,9 +171,14 @@ class _Marks:
     """Placeholders for what must not be tokenized with the text around it.
 
     They hold a random part, so that no message can contain one by intent.
+
+    Attributes:
+        pictures: the rows of all pictures that were put.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks | None = None) -> None:
+        self._looks = looks or {}
+        self.pictures: dict[int, Any] = {}
         self._nonce = secrets.token_hex(8)
         self._values: list[str | tuple[int, ...]] = []
 
@@ -162,6 +186,14 @@ class _Marks:
         """A mark that stands for a quoted text or for token ids."""
         self._values.append(value)
         return f"[{self._nonce}:{len(self._values) - 1}]"
+
+    def put_picture(self, url: str) -> str:
+        """A mark that stands for a picture's tokens, or for words in its place."""
+        look = self._looks.get(url, _NO_PICTURE)
+        if isinstance(look, str):
+            return self.put(look)
+        self.pictures.update(look.rows)
+        return self.put(look.ids)
 
     def cut(self, text: str) -> list[_Text | tuple[int, ...]]:
         """The text in pieces, the marks replaced by what they stand for."""
@@ -188,13 +220,6 @@ def _call(call: ToolCall) -> dict[str, Any]:
 def _short(call_id: str) -> str:
     """An id as templates want it that show ids: nine letters and digits."""
     return sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
-
-
-def _text_of(message: ChatMessage) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    parts = (_NO_PICTURE if isinstance(part, ImagePart) else part.text for part in message.content)
-    return "\n".join(parts)
 
 
 def _map_strings(value: JsonValue, change: Callable[[str], str]) -> JsonValue:

@@ -11,7 +11,7 @@ Knows turns and sequences; nothing of prompts, text or asyncio.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -102,7 +102,7 @@ class Scheduler:
             BackendFault: the model is being unloaded, too many turns wait, or there are no tokens or foreign ones.
             ContextOverflow: the tokens do not fit.
         """
-        self._check(job.tokens)
+        self._check(job.tokens, job.pictures)
         job.arrived = self._clock()
         self._inbox.submit(job)
 
@@ -144,9 +144,10 @@ class Scheduler:
         other = max(self._busy_seconds - decode - sample, 0.0)
         return Statistics(self._steps, self._rows, decode, sample, other)
 
-    def _check(self, tokens: Sequence[int]) -> None:
+    def _check(self, tokens: Sequence[int], pictures: Mapping[int, object]) -> None:
         """See at the door that a turn's tokens will not spoil a step for the others in it."""
-        if not tokens or min(tokens) < 0 or max(tokens) >= self._context.vocabulary_size:
+        texts = [token for token in tokens if token not in pictures] if pictures else tokens
+        if not texts or min(texts) < 0 or max(texts) >= self._context.vocabulary_size:
             raise BackendFault("A prompt is empty or holds a token that this model does not have.")
         if len(tokens) > self._context.size:
             raise ContextOverflow(

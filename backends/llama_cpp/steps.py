@@ -19,7 +19,7 @@ class Share:
         job: the turn.
         resident: its sequence.
         span: the tokens, which follow those that the sequence has.
-        last_row: the row of the last of them.
+        last_row: the row of the last of them; of a picture's nothing.
         is_prompt: more than the one token that a turn has that generates.
         place: the turn's in the round, once the step is done.
     """
@@ -87,8 +87,7 @@ def _shares(jobs: Sequence[Job], counts: Sequence[int], places: Sequence[int]) -
     row = -1
     for job, count, place in zip(jobs, counts, places, strict=True):
         if count and job.resident is not None:
-            start, row = len(job.resident.tokens), row + count
-            last = start + count == len(job.tokens)
-            span = Span(job.tokens[start : start + count], start, job.resident.number, last)
+            span = job.span(count, job.resident.number)
+            row += len(span.tokens) if span.rows is None else 0
             shares.append(Share(job, job.resident, span, row, job.pending > 1, place))
     return shares
