@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from local_assistants.backends.openai_compatible import OpenAISettings
 from local_assistants.engine.ports import PageQuery
 from local_assistants.engine.requests import CreateAssistant, CreateThreadAndRun
 from local_assistants.models_file import read_models_file
-from tests.support.chat_server import chat_server, delta, events, finish, refuses, says
+from tests.support.chat_server import ChatServer, chat_server, delta, events, finish, refuses, says
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "openai-compatible.md").read_text("utf-8")
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALL = {"index": 0, "id": "x", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
+
+ModelOf = Callable[[ChatServer], Settings]
 
 
 def blocks(language: str) -> list[str]:
@@ -97,14 +100,16 @@ async def test_the_program_of_an_embedder_runs(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def model_of(tmp_path: Path) -> Any:
+def model_of(tmp_path: Path) -> ModelOf:
     """Settings of an engine whose model is on a server."""
-    return lambda server: Settings(
-        model=f"openai_compatible:{server.url}/v1", data=tmp_path / "data"
-    )
+
+    def settings(server: ChatServer) -> Settings:
+        return Settings(model=f"openai_compatible:{server.url}/v1", data=tmp_path / "data")
+
+    return settings
 
 
-async def test_a_run_that_calls_a_function(model_of: Any) -> None:
+async def test_a_run_that_calls_a_function(model_of: ModelOf) -> None:
     """The call comes through to the client with its arguments."""
     called = events(delta(tool_calls=[CALL]), finish("tool_calls"), "[DONE]")
     async with chat_server(called) as server, Engine.open(model_of(server)) as engine:
@@ -113,7 +118,7 @@ async def test_a_run_that_calls_a_function(model_of: Any) -> None:
     assert "weather" == server.chats[0]["tools"][0]["function"]["name"]
 
 
-async def test_a_run_whose_server_fails(model_of: Any) -> None:
+async def test_a_run_whose_server_fails(model_of: ModelOf) -> None:
     """It fails with a text for people; the engine goes on."""
     bad = refuses(400, {"error": {"message": "no such thing"}})
     async with chat_server(bad, says("Sunny.")) as server, Engine.open(model_of(server)) as engine:
