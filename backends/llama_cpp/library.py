@@ -208,6 +208,8 @@ class Vocabulary:
         return self._controls.get(token, "")
 
     def _piece(self, token: int) -> bytes:
+        if not 0 <= token < self.size:
+            raise BackendFault(f"This model has no token {token}.")  # the library would abort
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
