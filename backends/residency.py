@@ -21,6 +21,9 @@ from ..engine.ports import Backend, Clock, ModelStatus
 from .slots import ModelEntry, Slot
 
 _log = logging.getLogger("local_assistants")
+_SHORTEST_IDLE = (
+    1.0  # seconds; else a model would leave before the one who waited for it has taken it
+)
 
 
 class Residency:
@@ -175,7 +178,8 @@ class Residency:
         self._tell(ModelStatus(slot.name, "ready", 1.0, took, str(extra.get("detail", ""))))
         _log.info("the model %s is loaded (%.1f s)", slot.name, now - began)
         if slot.entry.idle_seconds is not None:
-            slot.watcher = asyncio.create_task(self._watch(slot, slot.entry.idle_seconds))
+            idle = max(slot.entry.idle_seconds, _SHORTEST_IDLE)
+            slot.watcher = asyncio.create_task(self._watch(slot, idle))
 
     def _progressed(self, slot: Slot, share: float) -> None:
         status = slot.status
@@ -251,7 +255,8 @@ class Residency:
     async def _watch(self, slot: Slot, idle: float) -> None:
         """Unload the model once nobody has used it for `idle` seconds."""
         while True:
-            left = idle if slot.uses else slot.used_at + idle - self._clock.now()
+            await slot.unused.wait()
+            left = slot.used_at + idle - self._clock.now()
             if left > 0:
                 await self._clock.sleep(left)
                 continue

@@ -95,6 +95,11 @@ class ModelFacts:
     has_template: bool
     quantisation: int | None
 
+    @property
+    def is_vision(self) -> bool:
+        """Whether it is the part of a model that looks at pictures."""
+        return self.kind == _OTHER_KINDS["mmproj"]
+
     def require_chat(self) -> None:
         """Refuse what cannot hold a conversation.
 

@@ -22,6 +22,7 @@ from .settings import LlamaSettings
 OnProgress = Callable[[float], None]
 """Hears how far a model is loaded, from 0 to 1; from any thread."""
 
+_PICTURES = 512 << 20  # bytes for looking at a picture, and for those seen lately
 _log = logging.getLogger("local_assistants")
 _T = TypeVar("_T")
 
@@ -50,7 +51,7 @@ def prepare(path: Path, settings: LlamaSettings, memory: int | None = None) -> P
     """
     facts = inspect(path)
     facts.require_chat()
-    return plan(facts, settings, _memory(settings) if memory is None else memory, find_gpus())
+    return _planned(facts, settings, _memory(settings) if memory is None else memory, find_gpus())
 
 
 def load(
@@ -89,7 +90,7 @@ def load(
             model.free()
             raise
 
-    chosen = plan(facts, settings, _memory(settings), found)
+    chosen = _planned(facts, settings, _memory(settings), found)
     for note in chosen.notes:
         _log.warning("%s: %s", path.name, note)
     fewer = _fewer(facts, settings, chosen, found)
@@ -128,7 +129,32 @@ def _fewer(
     if settings.gpu_layers is not None:
         return None
     half = replace(settings, gpu_layers=chosen.placement.layers // 2)
-    return lambda: plan(facts, half, _memory(settings), found)
+    return lambda: _planned(facts, half, _memory(settings), found)
+
+
+def _planned(
+    facts: ModelFacts, settings: LlamaSettings, memory: int, found: tuple[Device, ...]
+) -> Plan:
+    """The plan for the model and its vision part, which takes its room first."""
+    eyes = _eyes(settings.mmproj)
+    chosen = plan(facts, settings, memory - eyes, found)
+    return replace(chosen, bytes=chosen.bytes + eyes)
+
+
+def _eyes(path: Path | None) -> int:
+    """Bytes that a vision part takes, about.
+
+    Raises:
+        BackendFault: it is not there, not whole, or no vision part.
+    """
+    if path is None:
+        return 0
+    facts = inspect(path)
+    if not facts.is_vision:
+        raise BackendFault(
+            f"{path} is no vision part (mmproj) of a model: it is {facts.kind or 'a model for chat'}."
+        )
+    return facts.file_bytes + _PICTURES
 
 
 def _memory(settings: LlamaSettings) -> int:

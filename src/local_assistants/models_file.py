@@ -103,7 +103,7 @@ class _File:
     def models(self, table: dict[str, Any]) -> ModelsConfig:
         top = _Table(self._path, "at the top", table, self._folder)
         top.allow(("memory_budget", "idle_seconds", "model"))
-        idle = top.get("idle_seconds", float | None)
+        idle = top.seconds("idle_seconds", None)
         tables = table.get("model")
         if not _is_list(tables) or not tables:
             raise top.wrong("model", "at least one table [[model]]")
@@ -117,10 +117,10 @@ class _File:
         found = typing.cast("dict[str, Any]", table)
         where = _Table(self._path, f"in [[model]] number {number}", found, self._folder)
         elsewhere = "endpoints" in found
-        common = {
+        common: dict[str, Any] = {
             "name": where.get("name", str | None),
             "aliases": where.get("aliases", tuple[str, ...], ()),
-            "idle_seconds": where.get("idle_seconds", float | None, idle),
+            "idle_seconds": where.seconds("idle_seconds", idle),
             "load_at_start": where.get("load_at_start", bool | None),
         }
         if elsewhere:
@@ -190,6 +190,13 @@ class _Table:
         if key in _BYTES:
             return self._bytes(key, value)
         return self._checked(key, value, type_)
+
+    def seconds(self, key: str, default: float | None) -> float | None:
+        """A time of at least a second: a model must not leave between two steps of a run."""
+        value: float | None = self.get(key, float | None, default)
+        if value is not None and value < 1:
+            raise self.wrong(key, "at least 1 second")
+        return value
 
     def _checked(self, key: str, value: Any, type_: Any) -> Any:
         kinds = [kind for kind in _kinds(type_) if kind is not type(None)]

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 from local_assistants.backends.llama_cpp.devices import Device
 from local_assistants.backends.llama_cpp.fitting import Plan, plan
 from local_assistants.backends.llama_cpp.inspection import ModelFacts
-from local_assistants.backends.llama_cpp.loading import load, load_or_retry
+from local_assistants.backends.llama_cpp.loading import load, load_or_retry, prepare
 from local_assistants.engine.errors import AssistantsError, BackendFault
 from tests.support.toy_gguf import write_random_model
 
@@ -306,3 +308,31 @@ async def test_cancelling_a_load_ends_it(random_model: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await opening
     assert 1 == len(heard)
+
+
+# --- a vision part ---------------------------------------------------------------------------------
+
+
+def test_a_vision_part_takes_its_room_first(random_model: Path, tmp_path: Path) -> None:
+    """Its file and what pictures take are counted."""
+    eyes = tmp_path / "mmproj.gguf"
+    writer = gguf.GGUFWriter(str(eyes), "clip")
+    writer.add_tensor("v.patch", np.zeros(32, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    plain, seeing = (
+        prepare(random_model, LlamaSettings(mmproj=mmproj), GB).bytes for mmproj in (None, eyes)
+    )
+    assert eyes.stat().st_size + (512 << 20) == seeing - plain
+
+
+def test_a_vision_part_that_is_none(random_model: Path, tmp_path: Path) -> None:
+    """Is refused before anything is loaded; so is one that is not there."""
+    with pytest.raises(
+        BackendFault, match=r"is no vision part \(mmproj\) of a model: it is a model for chat"
+    ):
+        load(random_model, LlamaSettings(mmproj=random_model))
+    with pytest.raises(BackendFault, match=r"Cannot read the model .*none\.gguf"):
+        load(random_model, LlamaSettings(mmproj=tmp_path / "none.gguf"))

@@ -164,14 +164,16 @@ async def test_one_in_use_is_not_idle(machine: Machine) -> None:
     slow = asyncio.create_task(said(models, "a"))
     await settle()
     for _ in range(3):
-        await clock.advance(60)
+        await clock.advance(60, sleepers=0)
         await settle()
     assert ["+a"] == machine.history
     a.speaking.set()
     assert "a!" == await slow
-    await clock.advance(60)
     await settle()
-    await clock.advance(60, sleepers=0)
+    await clock.advance(59)
+    await settle()
+    assert ["+a"] == machine.history
+    await clock.advance(1)
     await settle()
     assert ["+a", "-a"] == machine.history
     await models.close()
@@ -201,3 +203,18 @@ async def test_without_an_idle_time_a_model_stays(machine: Machine) -> None:
     models = LocalModels({"a": Model(machine, "a").entry()}, clock=clock)
     await said(models, "a")
     assert 0 == clock.sleepers
+
+
+async def test_an_idle_time_of_nothing(machine: Machine) -> None:
+    """Is a second, so that whoever waited for the model can take it; and a turn may last longer."""
+    a, clock = Model(machine, "a"), VirtualClock()
+    models = LocalModels({"a": a.entry(idle_seconds=0)}, clock=clock)
+    a.speaking.clear()
+    turn = asyncio.create_task(said(models, "a"))
+    await settle()
+    a.speaking.set()
+    assert "a!" == await turn
+    await clock.advance(1)
+    await settle()
+    assert {} == machine.loaded
+    await models.close()

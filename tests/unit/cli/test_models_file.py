@@ -151,6 +151,7 @@ def test_values_of_every_kind(tmp_path: Path, line: str, value: Any) -> None:
         ("aliases = 'a'", "aliases must be a list of texts."),
         ("aliases = ['']", "aliases must be a list of texts."),
         ("idle_seconds = -5", "idle_seconds must be a number of at least 0."),
+        ("idle_seconds = 0", "idle_seconds must be at least 1 second."),
         ("load_at_start = 'yes'", "load_at_start must be true or false."),
         ("park_disk = '4 GB of it'", "park_disk must be a size such as '6 GB' or '512 MiB'"),
         ("park_disk = -1", "park_disk must be a size"),
