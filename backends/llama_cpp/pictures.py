@@ -30,14 +30,23 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 
 
 def read_picture(url: str) -> bytes:
-    """The bytes of a picture: a data URL, or the path of a file on this host.
+    """What a picture's URL leads to, whatever it is: a data URL, or the path of a file on this host.
 
     Raises:
-        InvalidRequest: it cannot be read, is no PNG or JPEG, or is too large; says what is allowed.
+        InvalidRequest: it cannot be read, or is too large.
     """
     data = _from_data_url(url) if url.startswith("data:") else _from_file(Path(url))
     if len(data) > MOST_BYTES:
         raise InvalidRequest(f"A picture has more than {MOST_BYTES >> 20} MiB.")
+    return data
+
+
+def check_picture(data: bytes) -> None:
+    """See that a decoder may have these bytes. Takes as long as unpacking them.
+
+    Raises:
+        InvalidRequest: they are no PNG or JPEG, damaged, or too large; says what is allowed.
+    """
     width, height = _size(data)
     if not 0 < width <= _MOST_SIDE or not 0 < height <= _MOST_SIDE or width * height > MOST_PIXELS:
         raise InvalidRequest(
@@ -46,7 +55,6 @@ def read_picture(url: str) -> bytes:
         )
     if data.startswith(_PNG):
         _require_unpacked(data, _unpacked_size(data))
-    return data
 
 
 def _from_data_url(url: str) -> bytes:

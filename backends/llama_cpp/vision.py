@@ -22,7 +22,7 @@ from ...engine.chat import ChatMessage, ImagePart
 from ...engine.errors import BackendFault, InvalidRequest, MissingDependency
 from .identity import model_identity
 from .library import NativeModel, last_errors, log_callback
-from .pictures import read_picture
+from .pictures import check_picture, read_picture
 
 _MOST_KEPT = 256 << 20  # bytes of rows of pictures seen lately
 _LAST_ID = (1 << 31) - 1  # ids are kept as signed numbers of 32 bits
@@ -111,7 +111,10 @@ class Vision:
         with self._lock:
             if not self._handle:
                 raise BackendFault("The model has been unloaded.")
-            seen = self._kept.pop(key, None) or self._encoded(data, key)
+            seen = self._kept.pop(key, None)
+            if seen is None:
+                check_picture(data)
+                seen = self._encoded(data, key)
             self._kept[key] = seen
             while (
                 len(self._kept) > 1 and sum(each.bytes for each in self._kept.values()) > _MOST_KEPT

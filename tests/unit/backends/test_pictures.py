@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_assistants.backends.llama_cpp.pictures import MOST_BYTES, read_picture
+from local_assistants.backends.llama_cpp.pictures import MOST_BYTES, check_picture, read_picture
 from local_assistants.engine.errors import InvalidRequest
 from tests.support.toy_vision import png, png_saying
 
@@ -20,6 +20,13 @@ PNG = png(1, 2, 3)
 def data_url(data: bytes) -> str:
     """As it comes with a message."""
     return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def checked(url: str) -> bytes:
+    """The picture behind an address, if it may be decoded."""
+    data = read_picture(url)
+    check_picture(data)
+    return data
 
 
 def jpeg(width: int, height: int, before: bytes = b"") -> bytes:
@@ -41,8 +48,8 @@ def test_a_picture_passes_as_it_is(data: bytes, tmp_path: Path) -> None:
     """As a data URL and as a file of this host."""
     (tmp_path / "picture").write_bytes(data)
 
-    assert data == read_picture(data_url(data))
-    assert data == read_picture(str(tmp_path / "picture"))
+    assert data == checked(data_url(data))
+    assert data == checked(str(tmp_path / "picture"))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +74,7 @@ def test_a_picture_passes_as_it_is(data: bytes, tmp_path: Path) -> None:
 def test_anything_else_is_refused(data: bytes, said: str) -> None:
     """Before it is decoded, with one sentence."""
     with pytest.raises(InvalidRequest, match=said):
-        read_picture(data_url(data))
+        checked(data_url(data))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_anything_else_is_refused(data: bytes, said: str) -> None:
 def test_an_address_that_holds_no_picture_is_refused(url: str, said: str) -> None:
     """Nothing is fetched."""
     with pytest.raises(InvalidRequest, match=said):
-        read_picture(url)
+        checked(url)
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", PNG[:8], PNG[:33]]))
@@ -93,6 +100,6 @@ def test_no_bytes_are_too_much(data: bytes, begin: bytes) -> None:
     """Whatever comes is a picture or an invalid request."""
     read = b""
     with suppress(InvalidRequest):
-        read = read_picture(data_url(begin + data))
+        read = checked(data_url(begin + data))
 
     assert read in (b"", begin + data)
