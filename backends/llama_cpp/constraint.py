@@ -11,7 +11,7 @@ from typing import Any
 
 from ...engine.chat import ChatMessage, ChatRequest, ToolSchema
 from ...engine.errors import BackendFault, InvalidRequest
-from .dialects.forms import AnswerForm
+from .dialects.forms import JSON_FORMATS, AnswerForm
 from .grammars.calls import SPEECH, CallGrammar, response_grammar
 from .library import Vocabulary
 from .sampling import Grammar
@@ -52,7 +52,7 @@ class Constraint:
         if calls is not None and self._form.routed:
             return calls.required()
         wanted = request.response_format or {}
-        if calls is not None and wanted.get("type") in ("json_object", "json_schema"):
+        if calls is not None and wanted.get("type") in JSON_FORMATS:
             return calls.required_or(wanted)
         return response_grammar(wanted)
 
@@ -70,6 +70,12 @@ class Constraint:
     def grammar(self) -> Grammar | None:
         """The grammar that holds now. It accepts the token it chooses."""
         return self._grammar if self._holds else None
+
+    @property
+    def demands_call(self) -> bool:
+        """Whether what is being written can only be a call (or an answer in its form)."""
+        wanted = (self._request.response_format or {}).get("type")
+        return self._holds and not self._until_words and wanted not in JSON_FORMATS
 
     def instead_of(self, token: int, text: str) -> Grammar | None:
         """Where no grammar holds: the one within which another token must be chosen, None if this one will do."""

@@ -83,7 +83,7 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         if not self._shows("probe question", [_USER]):
             raise BackendFault("The chat template of this model renders no user message.")
-        self.knows_system = self._shows("probe rule", [system_message("probe rule"), _USER])
+        self.knows_system = self._puts_rules_first()
         tools = [_PROBE_TOOL]
         self.knows_tools = self._shows(PROBE_TOOL, [_USER], tools) and self._shows(
             "probe answer", _ANSWERED, tools
@@ -121,6 +121,15 @@ class ChatTemplate:
             for frame in (self._calls, self._words):
                 text = frame.removed(text, mark) if frame is not None else text
         return text
+
+    def _puts_rules_first(self) -> bool:
+        """Whether a system message stays at the start. Some templates move it along with the last question."""
+        rules = system_message("probe rule")
+        talk = [rules, _USER, _WORDS, _THANKS]
+        if not self._shows("probe rule", [rules, _USER]) or not self._shows("probe rule", talk):
+            return False
+        before, _, _ = self._render(talk, ()).partition("probe rule")
+        return "probe question" not in before
 
     def _quoted(self, message: Message) -> Message:
         """A message that the template writes with the mark in it."""

@@ -146,16 +146,21 @@ class CallParser:
             pass
         return self._take()
 
-    def end(self, *, cut: bool) -> list[Delta]:
-        """The rest, at the end of the turn. `cut`: it ran out of tokens, so a begun call stays unfinished."""
+    def end(self, *, cut: bool, sure: bool = False) -> list[Delta]:
+        """The rest, at the end of the turn.
+
+        Args:
+            cut: it ran out of tokens, so a begun call stays unfinished.
+            sure: what has not become a call would have: it is no text.
+        """
         if self._state is _State.OBJECT:
-            self._end_object()
+            self._end_object(sure=sure)
         elif self._state is _State.CODE:
             self._end_source(cut=cut)
-        elif self._state in (_State.SPEECH, _State.OPENING) and not self.calls:
+        elif self._state in (_State.SPEECH, _State.OPENING) and not (self.calls or sure):
             self._say(self._speech.say(self._buffer))
         space = self._speech.give_up_space()
-        if not self.calls and not self.begun:
+        if not (self.calls or self.begun or sure):
             self._say(space)
         self._state, self._buffer = _State.DONE, ""
         return self._take()
@@ -239,11 +244,11 @@ class CallParser:
         goes_on = not scanner.closed and not self._fenced
         self._reject(fenced=self._fenced, skip=scanner if goes_on else None)
 
-    def _end_object(self) -> None:
+    def _end_object(self, *, sure: bool) -> None:
         """The turn ended inside the braces. Whole arguments make a whole call."""
         if self._started and self._object.whole:
             self._complete()
-        elif not self.begun and not self.calls:
+        elif not (self.begun or self.calls or sure):
             self._say(self._speech.say(self._held))
 
     def _begin(self, name: str) -> None:

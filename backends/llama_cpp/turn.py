@@ -147,7 +147,7 @@ class Turn:
         return self._end("length")
 
     def answer(self) -> tuple[ChatMessage, list[int], int]:
-        """The finished message as the engine will show it again, the tokens that say it, how often it was said before."""
+        """The finished message as the engine will show it again, the tokens that say it, how often it was said."""
         calls = tuple(ToolCall(id="", name=name, arguments=text) for name, text in self._calls)
         message = ChatMessage(role="assistant", content="".join(self._text), tool_calls=calls)
         start = list(self._prompt.ids[len(self._prompt.ids) - self._prompt.prefilled :])
@@ -185,7 +185,8 @@ class Turn:
         if self.finished is not None:
             return self._sent()
         if self._parser is not None:
-            self._show(self._parser.end(cut=reason == "length"))
+            sure = self._constraint.demands_call
+            self._show(self._parser.end(cut=reason == "length", sure=sure))
         if not self._stops.hit:
             self._show_text(self._stops.flush())
         called = reason == "stop" and bool(self._calls)

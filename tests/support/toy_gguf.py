@@ -74,7 +74,7 @@ def write_saying_model(
 ) -> Path:
     """A model that answers every prompt that ends in a newline with the pieces of `says`, then ends its turn.
 
-    Each piece is one token, so the pieces must differ from one another. Those that are in `controls` are control tokens.
+    Each piece is one token, so the pieces must differ from one another. Those in `controls` are control tokens.
     """
     count = FIRST_EXTRA + len(says)
     shape = _Shape(layers=1, width=-(-count // 32) * 32, feed_forward=32, vocabulary=count)

@@ -10,6 +10,7 @@ from typing import Any
 from ....engine.chat import ChatRequest, ToolSchema
 from . import GENERIC, Dialect, Piece, takes_block
 
+JSON_FORMATS = ("json_object", "json_schema")
 BLOCK = "```python\n"
 REPLY_KEY = "message"
 _REPLY_NAMES = ("respond", "respond_to_user", "answer_in_words")
@@ -79,7 +80,7 @@ def reply_tool(tools: tuple[ToolSchema, ...]) -> ToolSchema:
 
 
 def _wants_json(request: ChatRequest) -> bool:
-    return (request.response_format or {}).get("type") in ("json_object", "json_schema")
+    return (request.response_format or {}).get("type") in JSON_FORMATS
 
 
 def _answered(request: ChatRequest) -> bool:

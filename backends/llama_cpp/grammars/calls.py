@@ -90,7 +90,8 @@ class CallGrammar:
         return self._rules.add(f'{start} ws "," ws {key} ws ":" ws {self._roots[name]} ws "}}"')
 
     def _named_call(self, names: Sequence[str] | None = None) -> str:
-        between = literal(self._dialect.between)
+        # Some versions give each call an id of its own.
+        between = f'("[CALL_ID]" [a-zA-Z0-9_-]{{1,64}})? {literal(self._dialect.between)}'
         each = [
             f"{literal(name)} {between} {root}"
             for name, root in self._roots.items()

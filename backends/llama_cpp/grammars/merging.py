@@ -120,8 +120,7 @@ def _constants(schema: Schema) -> list[Any] | None:
     if "const" in schema:
         return [schema["const"]]
     enum: Any = schema.get("enum")
-    values: list[Any] | None = enum if isinstance(enum, list) else None
-    return values
+    return list(enum) if isinstance(enum, list) else None  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _types(schema: Schema) -> set[str]:

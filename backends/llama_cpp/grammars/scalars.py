@@ -100,7 +100,7 @@ def _bound(schema: Schema, key: str, *, is_open: bool) -> Bound | None:
     value = schema.get(key)
     if value is None or isinstance(value, bool):
         return None
-    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) >= 1e15:
+    if not isinstance(value, int | float) or not abs(value) < 1e15:
         raise SchemaRefused(f"{json_text(key)} is no number of at most 15 digits")
     return Bound(Decimal(repr(value)), is_open)
 

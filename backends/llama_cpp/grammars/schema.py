@@ -14,6 +14,7 @@ from .merging import cannot_overlap, merged, same_json
 from .scalars import Schema, count, scalar
 
 _DEEPEST = 60  # schemas in schemas
+_MOST_SCHEMAS = 20_000  # combined ones counted as often as they are written
 _LARGEST = 200_000  # characters of all rules of a grammar
 _MOST_ITEMS = 256
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
@@ -73,11 +74,15 @@ class _Writer:
         self._rules = rules
         self._document = document
         self._strict = strict
+        self._written = 0
         self._references: dict[str, str] = {}  # pointer to rule
         self._leads_to: dict[str, set[str]] = {}  # rules that begin with others
 
     def write(self, schema: Any, place: _Place) -> str:
         """The expression of a schema."""
+        self._written += 1
+        if self._written > _MOST_SCHEMAS:
+            raise SchemaRefused("it is too large")
         _check_size(self._rules)
         if schema is True or schema == {}:
             return "value"
