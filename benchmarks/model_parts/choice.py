@@ -16,7 +16,7 @@ from _report import Goal, Row
 from local_assistants.engine.chat import ChatMessage, ChatRequest
 from model_parts.bare import Bare
 from model_parts.bench import Bench, Figures, Part, Told
-from model_parts.talk import ask_all
+from model_parts.talk import Answer, ask_all
 from model_parts.tool_prompts import INSTRUCTIONS, PROMPTS, TOOLS, ToolPrompt
 
 AT_ONCE = 5
@@ -39,25 +39,28 @@ async def measure(bench: Bench) -> None:
     prompts = PROMPTS[: bench.size(len(PROMPTS))]
     bench.say(f"{len(prompts)} questions with tools, ours")
     began = time.perf_counter()
-    found = {"ours": await _ours(bench, prompts)}
+    answers = await _ours(bench, prompts)
     bench.add("choice seconds ours", time.perf_counter() - began)
     bench.say(f"{len(prompts)} questions with tools, freely")
     began = time.perf_counter()
     texts = _free(bench, prompts)
     bench.add("choice seconds free", time.perf_counter() - began)
-    found["strict"] = [_strict(text) for text in texts]
-    found["tolerant"] = [_tolerant(text) for text in texts]
-    for side, calls in found.items():
-        _judge(bench, side, prompts, calls)
+    _judge(bench, "ours", prompts, [_called(answer) for answer in answers])
+    _judge(bench, "strict", prompts, [_strict(text) for text in texts])
+    _judge(bench, "tolerant", prompts, [_tolerant(text) for text in texts])
+    bench.figures.notes["choice texts"] = {"ours": [a.text for a in answers], "free": texts}
 
 
-async def _ours(bench: Bench, prompts: Sequence[ToolPrompt]) -> list[Calls]:
-    calls: list[Calls] = []
+async def _ours(bench: Bench, prompts: Sequence[ToolPrompt]) -> list[Answer]:
+    answers: list[Answer] = []
     async with bench.ours() as ours:
         for at in range(0, len(prompts), AT_ONCE):
-            answers = await ask_all(ours, [_request(each) for each in prompts[at : at + AT_ONCE]])
-            calls += [[(name, _parsed(text)) for name, text in a.calls] for a in answers]
-    return calls
+            answers += await ask_all(ours, [_request(each) for each in prompts[at : at + AT_ONCE]])
+    return answers
+
+
+def _called(answer: Answer) -> Calls:
+    return [(name, _parsed(text)) for name, text in answer.calls]
 
 
 def _request(prompt: ToolPrompt) -> ChatRequest:
