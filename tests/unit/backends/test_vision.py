@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -163,6 +165,28 @@ async def test_a_model_without_eyes_reads_a_note(tmp_path: Path) -> None:
         assert usage.prompt_tokens > ROWS + 30
     finally:
         await backend.close()
+
+
+_WITHOUT_MTMD = """
+import sys
+from pathlib import Path
+sys.modules["llama_cpp.mtmd_cpp"] = None  # as when the library was built without it
+from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
+from local_assistants.engine.errors import MissingDependency
+try:
+    LlamaCppBackend(Path(sys.argv[1]), LlamaSettings(mmproj=Path(sys.argv[2]), decode_width=4))
+except MissingDependency as error:
+    print(error.message)
+"""
+
+
+def test_a_library_without_vision_is_named(tmp_path: Path) -> None:
+    """With what to do about it; nothing else needs that part."""
+    model, eyes = write_random_model(tmp_path / "toy.gguf"), write_vision(tmp_path / "eyes.gguf")
+    command = [sys.executable, "-c", _WITHOUT_MTMD, str(model), str(eyes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "built with mtmd (-DLLAVA_BUILD=ON)" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["missing", "chat model", "too wide"])
