@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...engine.errors import BackendFault
-from .gguf import MAGIC, Header, read_header
+from .gguf import MAGIC, Header, Listed, Value, read_header
 
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf")
 _MOST_PARTS = 1024
@@ -137,6 +137,8 @@ def _check_beginning(path: Path) -> None:
     try:
         if path.is_dir():
             raise BackendFault(f"{path} is a folder. Name the GGUF file in it.")
+        if not path.is_file():  # opening a pipe would wait for somebody who writes into it
+            raise BackendFault(f"{path} is no file.")
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:
@@ -241,12 +243,17 @@ def _key_values(header: Header, architecture: str, layers: int) -> tuple[int, ..
     heads = header.number(f"{architecture}.attention.head_count")
     key = f"{architecture}.attention.head_count_kv"
     said = header.metadata.get(key)
-    each = [max(0, int(count)) for count in said] if isinstance(said, tuple) else []
+    each = [max(0, count) for count in _whole(said)]
     kv_heads = each if len(each) == layers else [header.number(key, heads)] * layers
     head = header.number(f"{architecture}.embedding_length") // max(heads, 1)
     keys = header.number(f"{architecture}.attention.key_length", head)
     values = header.number(f"{architecture}.attention.value_length", head)
     return tuple(count * (keys + values) for count in kv_heads)
+
+
+def _whole(value: Value | Listed | None) -> list[int]:
+    """The numbers of a list of whole numbers; none of anything else."""
+    return [item for item in value if isinstance(item, int)] if isinstance(value, tuple) else []
 
 
 class _Sizes:

@@ -1,5 +1,7 @@
 """What a GGUF is, found out without loading it, whatever is in the file."""
 
+import contextlib
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,8 @@ import gguf
 import numpy as np
 import pytest
 
+from local_assistants.backends.llama_cpp import LlamaSettings
+from local_assistants.backends.llama_cpp.fitting import plan
 from local_assistants.backends.llama_cpp.gguf import BLOCKS, read_header
 from local_assistants.backends.llama_cpp.inspection import inspect
 from local_assistants.engine.errors import BackendFault
@@ -146,6 +150,12 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_a_folder(tmp_path: Path) -> None:
     """Is no file."""
     assert f"{tmp_path} is a folder. Name the GGUF file in it." == refusal(tmp_path)
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    """Is not waited for."""
+    os.mkfifo(tmp_path / "pipe.gguf")
+    assert f"{tmp_path}/pipe.gguf is no file." == refusal(tmp_path / "pipe.gguf")
 
 
 def test_a_loop_of_links(tmp_path: Path) -> None:
@@ -301,6 +311,61 @@ def test_random_damage_is_never_more_than_a_fault(random_model: Path, tmp_path: 
             assert facts.weight_bytes >= 0
             assert len(facts.layer_bytes) == facts.layers == len(facts.key_values)
     assert 30 < refused < 300
+
+
+ODD: tuple[tuple[gguf.GGUFValueType, Any], ...] = (
+    (gguf.GGUFValueType.STRING, "many"),
+    (gguf.GGUFValueType.FLOAT32, float("nan")),
+    (gguf.GGUFValueType.FLOAT64, 1e300),
+    (gguf.GGUFValueType.BOOL, True),
+    (gguf.GGUFValueType.INT64, -(2**63)),
+    (gguf.GGUFValueType.UINT64, 2**64 - 1),
+    (gguf.GGUFValueType.ARRAY, [float("nan"), float("inf")]),
+    (gguf.GGUFValueType.ARRAY, [True, False]),
+    (gguf.GGUFValueType.ARRAY, ["a", "b"]),
+    (gguf.GGUFValueType.ARRAY, [2**31 - 1, -1]),
+)
+
+
+@pytest.mark.parametrize("kind", range(len(ODD)))
+@pytest.mark.parametrize(
+    "key",
+    [
+        "general.type",
+        "general.name",
+        "general.file_type",
+        "general.alignment",
+        "split.count",
+        "tokenizer.ggml.tokens",
+        "tokenizer.chat_template",
+        *(
+            f"llama.{name}"
+            for name in (
+                "block_count",
+                "context_length",
+                "embedding_length",
+                "feed_forward_length",
+                "pooling_type",
+                "vocab_size",
+                "attention.head_count",
+                "attention.head_count_kv",
+                "attention.key_length",
+            )
+        ),
+    ],
+)
+def test_odd_values_are_never_more_than_a_fault(tmp_path: Path, key: str, kind: int) -> None:
+    """Of every kind, under every key that is looked at; what is made of them fits into a plan, or does not."""
+
+    def write(writer: gguf.GGUFWriter) -> None:
+        if key != "llama.block_count":
+            writer.add_block_count(2)
+        type_, value = ODD[kind]
+        writer.add_key_value(key, value, type_)
+
+    path = written(tmp_path / "odd.gguf", "llama", write)
+    with contextlib.suppress(BackendFault):  # anything else is an error of this test's
+        plan(inspect(path), LlamaSettings(), 8 << 30)
 
 
 @pytest.mark.parametrize(
