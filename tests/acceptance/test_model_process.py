@@ -270,7 +270,7 @@ def test_interrupted_in_a_terminal_server_and_model_end(talker: Path, tmp_path: 
     """Ctrl-C reaches the server alone; it ends the model's process before it goes."""
     server = Server(talker, tmp_path)
     [worker] = wait_for_worker(server)
-    assert worker == os.getsid(worker)
+    assert worker == os.getpgid(worker)
     server.process.send_signal(signal.SIGINT)
     server.process.wait(60)
     assert b"" == command_of(worker)

@@ -1,6 +1,6 @@
 """A model process that runs: started with a socket and nothing else of ours, heard, and ended.
 
-It gets a session of its own, so that Ctrl-C in a terminal reaches the server alone; no standard input or output; an
+It gets a process group of its own, so that Ctrl-C in a terminal reaches the server alone; no standard input or output; an
 environment of what the libraries need and no secrets. It dies with us: when the socket closes, and by the kernel's hand
 when the thread that started it ends. Linux does the latter; elsewhere the socket is what counts.
 
@@ -156,7 +156,7 @@ def _spawned(module: str, descriptor: int, name: str) -> "subprocess.Popen[bytes
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=[descriptor],
-        start_new_session=True,
+        process_group=0,  # a session of its own gets less processor time: docs/decisions/0013
         env=environment(),
     )
 

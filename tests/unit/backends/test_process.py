@@ -392,7 +392,7 @@ async def test_process_gets_nothing_that_it_does_not_need(
     assert b"OMP_PROC_BIND=false" in environment
     assert b"GGML_NO_BACKTRACE=1" in environment
     assert not [pair for pair in environment if b"secret" in pair]
-    assert pid == os.getsid(pid or 0)
+    assert pid == os.getpgid(pid or 0)
     assert "Max core file size        0" in (process / "limits").read_text()
     assert "la-model\n" == (process / "comm").read_text()
 
