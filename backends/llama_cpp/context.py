@@ -18,6 +18,7 @@ from .settings import LlamaSettings, default_threads
 _MOST_CONTEXT = (
     16384  # tokens; a pool of 1.5 B weights' keys and values is about 450 MB at this size
 )
+_ROUND = 256  # tokens; the pool is a multiple of it
 
 
 class Outcome(Enum):
@@ -45,7 +46,7 @@ class NativeContext:
         settings.check()
         self._native = model.native
         self.vocabulary_size = model.vocabulary.size
-        self._width = int(self._native.llama_model_n_embd(model.handle))
+        self._width = int(self._native.llama_model_n_embd_inp(model.handle))
         self.threads = settings.threads or default_threads()
         self.decode_seconds = 0.0
         self._abort_flag = ctypes.create_string_buffer(2)
@@ -68,8 +69,10 @@ class NativeContext:
     def _params(self, settings: LlamaSettings, trained_context: int) -> Any:
         params = self._native.llama_context_default_params()
         trained = trained_context or _MOST_CONTEXT
-        params.n_ctx = settings.context_tokens or min(trained, _MOST_CONTEXT)
-        # A batch smaller than the number of sequences ends the process.
+        wanted = settings.context_tokens or min(trained, _MOST_CONTEXT)
+        # The library rounds up too, but only after it has cut the batch down to the size asked for, and a batch
+        # smaller than the number of sequences ends the process.
+        params.n_ctx = -(-wanted // _ROUND) * _ROUND
         params.n_batch = settings.prefill_chunk + settings.sequences
         params.n_ubatch = params.n_batch
         params.n_seq_max = settings.sequences

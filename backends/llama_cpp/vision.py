@@ -69,7 +69,7 @@ class Vision:
         )
         if not self._handle:
             raise BackendFault(f"llama.cpp cannot look at pictures with {path}: {last_errors()}.")
-        self.width = int(model.native.llama_model_n_embd(model.handle))
+        self.width = int(model.native.llama_model_n_embd_inp(model.handle))
         try:
             self._require_plain(path)
         except BackendFault:
@@ -177,6 +177,10 @@ class Vision:
         if self._library.mtmd_encode_chunk(self._handle, chunk) != 0:
             raise BackendFault(f"llama.cpp cannot read a picture: {last_errors()}.")
         rows = int(self._library.mtmd_input_chunk_get_n_tokens(chunk))
+        if rows != int(self._library.mtmd_input_chunk_get_n_pos(chunk)):
+            raise BackendFault(
+                "This model's pictures take other positions than rows; that is not supported here."
+            )
         output = self._library.mtmd_get_output_embd(self._handle)
         return np.ctypeslib.as_array(output, (rows, self.width)).copy()
 
