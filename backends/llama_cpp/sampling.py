@@ -247,7 +247,7 @@ class Sampler:
         return int(candidates.data[candidates.selected].id)
 
     def _array(self, entries: Any) -> Any:
-        pointer = ctypes.cast(entries.ctypes.data, ctypes.POINTER(self._native.llama_token_data))
+        pointer = entries.ctypes.data_as(ctypes.POINTER(self._native.llama_token_data))
         return self._native.llama_token_data_array(pointer, len(entries), -1, False)
 
 

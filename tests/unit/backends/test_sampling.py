@@ -32,16 +32,14 @@ class Scene:
     def sampler(self, **options: Any) -> Sampler:
         """A sampler; greedy unless told otherwise."""
         given: dict[str, Any] = {"temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "seed": 1}
-        size = self.context.vocabulary_size
-        return Sampler(**{**given, "vocabulary_size": size, **options})
+        given |= {"vocabulary_size": self.context.vocabulary_size, **options}
+        return Sampler(**given)
 
     def draws(self, count: int, **options: Any) -> list[int]:
         """Choices of so many seeds for the same row."""
+        given: dict[str, Any] = {"temperature": 1.0, **options}
         return [
-            self.sampler(**{"temperature": 1.0, **options, "seed": seed}).choose(
-                self.context, self.row
-            )
-            for seed in range(count)
+            self.sampler(**given, seed=seed).choose(self.context, self.row) for seed in range(count)
         ]
 
     def ranked(self) -> list[int]:
