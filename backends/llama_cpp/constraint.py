@@ -11,7 +11,7 @@ from typing import Any
 
 from ...engine.chat import ChatMessage, ChatRequest, ToolSchema
 from ...engine.errors import BackendFault, InvalidRequest
-from .dialects.forms import JSON_FORMATS, AnswerForm
+from .dialects.forms import JSON_FORMATS, AnswerForm, has_called
 from .grammars.calls import SPEECH, CallGrammar, response_grammar
 from .library import Vocabulary
 from .sampling import Grammar
@@ -177,8 +177,8 @@ def _with_reply(tools: tuple[ToolSchema, ...], form: AnswerForm) -> tuple[ToolSc
 
 
 def _has_to_speak(request: ChatRequest) -> bool:
-    """Whether tools are shown and none may be called now: small models go on writing calls all the same."""
-    return request.tool_choice == "none" and not request.forced_tool and bool(request.tools)
+    """Whether tools were called before and may not be called now: small models go on writing calls all the same."""
+    return request.tool_choice == "none" and not request.forced_tool and has_called(request)
 
 
 def executed_code(messages: Sequence[ChatMessage], tools: Sequence[ToolSchema]) -> list[str]:

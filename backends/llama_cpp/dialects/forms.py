@@ -52,8 +52,9 @@ class AnswerForm:
 def form_of(request: ChatRequest, dialect: Dialect, *, router: bool = False) -> AnswerForm:
     """The form of the answer to a request."""
     tools = request.tools
+    if request.tool_choice == "none" and not request.forced_tool and not has_called(request):
+        return AnswerForm(dialect)
     reply = reply_tool(tools) if router and tools else None
-    # Also while none may be called: without them the prompt would have to be evaluated anew (docs/decisions/0011).
     shown = (reply, *tools) if reply else tools
     name = reply.name if reply else None
     if request.forced_tool:
@@ -70,6 +71,15 @@ def _forced(request: ChatRequest, form: AnswerForm) -> AnswerForm:
     return AnswerForm(
         dialect, form.shown, tuple(prefix), tuple(suffix), reply=form.reply, block=block
     )
+
+
+def has_called(request: ChatRequest) -> bool:
+    """Whether the conversation has calls: then tools stay in the prompt also while none may be called.
+
+    Without them all of it would have to be evaluated anew, and the answers are as good (docs/decisions/0011). Before
+    the first call they are better if the model knows of no tools.
+    """
+    return any(message.tool_calls for message in request.messages)
 
 
 def reply_tool(tools: tuple[ToolSchema, ...]) -> ToolSchema:
