@@ -44,7 +44,7 @@ class Facts:
 
     @property
     def obeys_choice(self) -> bool:
-        """Whether the server knows `tool_choice`. Ollama does not."""
+        """Whether the server can be trusted with `tool_choice`. Ollama may ignore it."""
         return self.kind != "Ollama"
 
 

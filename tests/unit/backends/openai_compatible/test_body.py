@@ -155,7 +155,7 @@ def test_choice_of_tools(
 
 
 def test_no_tools_to_a_server_that_would_call_them_all_the_same() -> None:
-    """Ollama does not know tool_choice."""
+    """Ollama may ignore tool_choice."""
     writing = Writing("m", obeys_choice=False)
     assert "tools" not in written(writing=writing, tools=(F,), tool_choice="none")
     assert "tools" in written(writing=writing, tools=(F,), tool_choice="auto")
