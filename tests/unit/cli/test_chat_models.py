@@ -17,6 +17,7 @@ from local_assistants.engine.chat import ChatMessage, ChatRequest, TextDelta
 from local_assistants.engine.clock import SystemClock
 from local_assistants.engine.errors import BackendFault, InvalidRequest, ModelNotFound
 from local_assistants.models_file import ModelConfig, ModelsConfig, read_models_file
+from tests.support.chat_server import chat_server, says
 from tests.support.toy_gguf import write_random_model, write_saying_model
 
 Machine = Callable[[], Path]
@@ -72,6 +73,18 @@ async def test_several_kinds_at_once(tmp_path: Path, empty_machine: Machine) -> 
         assert ["ready", "ready", "failed"] == [status.state for status in models.status()]
         detail = models.status()[0].detail
         assert detail.startswith("context 2048 tokens, on the CPU, 0.0")
+
+
+@pytest.mark.parametrize("in_a_file", [True, False])
+async def test_a_model_on_another_server(tmp_path: Path, in_a_file: bool) -> None:
+    """Named on the command line or in a file; it takes no memory here, so no budget keeps it out."""
+    async with chat_server(says("far", " away")) as server:
+        file = tmp_path / "models.toml"
+        file.write_text(f"memory_budget = 1\n[[model]]\nname = 'far'\nendpoints = ['{server.url}']")
+        source = ModelConfig(f"openai_compatible:{server.url}", name="far")
+        config = read_models_file(file) if in_a_file else ModelsConfig((source,), 1)
+        async with opened(config, runtime(tmp_path)) as models:
+            assert "far away" == await said(models, "far")
 
 
 async def test_a_model_in_a_process_of_its_own(tmp_path: Path, empty_machine: Machine) -> None:
