@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_assistants import catalogue, paths
-from local_assistants.chat_models import SCRIPTED, Isolation, Runtime, open_models
+from local_assistants.chat_models import SCRIPTED, Runtime, open_models
 from local_assistants.embedders import open_embedder
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
@@ -23,7 +23,7 @@ from local_assistants.engine.objects import DEFAULT_PROJECT
 from local_assistants.engine.ports import Clock, Models, Store, Tool
 from local_assistants.engine.services import Export, Keys, Overview, Services
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
-from local_assistants.models_file import ModelConfig, ModelsConfig
+from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig
 
 if TYPE_CHECKING:
     from local_assistants.backends.models import LocalModels

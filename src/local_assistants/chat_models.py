@@ -9,22 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from local_assistants import catalogue, model_store, paths
 from local_assistants.engine.chat import ChatRequest
 from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.observer import Observer
 from local_assistants.engine.ports import Backend, Clock
-from local_assistants.models_file import ModelConfig, ModelsConfig
+from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig
 
 if TYPE_CHECKING:
     from local_assistants.backends.llama_cpp import LlamaSettings
     from local_assistants.backends.models import LocalModels, ModelEntry, OnProgress
     from local_assistants.backends.openai_compatible import OpenAISettings
-
-Isolation = Literal["process", "inline"]
-"""Where a GGUF runs: in a process of its own, or in this one."""
 
 SCRIPTED = "scripted:"
 ELSEWHERE = "openai_compatible:"

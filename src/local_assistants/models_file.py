@@ -19,6 +19,9 @@ from local_assistants.engine.errors import BackendFault, InvalidRequest
 if TYPE_CHECKING:
     from local_assistants.backends.openai_compatible import OpenAISettings
 
+Isolation = Literal["process", "inline"]
+"""Where a GGUF runs: in a process of its own, or in this one."""
+
 _UNITS = {
     "": 1,
     "B": 1,

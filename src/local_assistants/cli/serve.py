@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from local_assistants import catalogue
-from local_assistants.chat_models import Isolation
 from local_assistants.engine.errors import ServerFault
 from local_assistants.engine.settings import BusyPolicy
-from local_assistants.models_file import ModelConfig, ModelsConfig, read_models_file
+from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig, read_models_file
 
 if TYPE_CHECKING:
     from local_assistants.cli.model_lines import ModelLines
