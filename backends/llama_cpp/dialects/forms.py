@@ -54,7 +54,8 @@ def form_of(request: ChatRequest, dialect: Dialect, *, router: bool = False) -> 
     tools = request.tools
     if request.tool_choice == "none" and not request.forced_tool and not has_called(request):
         return AnswerForm(dialect)
-    reply = reply_tool(tools) if router and tools else None
+    # Where all that can be called is source code, words or a block of code is choice enough.
+    reply = reply_tool(tools) if router and not all(map(takes_block, tools)) else None
     shown = (reply, *tools) if reply else tools
     name = reply.name if reply else None
     if request.forced_tool:

@@ -12,7 +12,8 @@ from .gbnf import Rules, SchemaRefused, literal
 _LONGEST = 500  # characters
 _HEAVIEST = 2000  # symbols, repeats written out
 _DEEPEST = 20  # groups in groups
-_MOST_OPEN = 24  # parts that may be empty: each is one more place where the text may be
+_MOST_OPEN = 8  # repeats of no fixed number: each is one more place where the text may be
+_WIDEST = 256  # by how much several of them may vary together
 _LAST = 0x10FFFF
 _SETS = {
     "d": ((0x30, 0x39),),
@@ -59,6 +60,7 @@ class _Reader:
         self.rest = pattern
         self._depth = 0
         self._open = 0
+        self._spread = 0
 
     def alternatives(self, *, top: bool = False) -> _Part:
         """Everything up to the closing parenthesis or the end."""
@@ -104,12 +106,16 @@ class _Reader:
             raise SchemaRefused("a pattern in it repeats what may be empty")
         if high == 0:
             return _Part('""', 1, empty=True)
-        self._open += low != high
-        if self._open > _MOST_OPEN:
-            raise SchemaRefused(f"a pattern in it has more than {_MOST_OPEN} open repeats")
+        self._note_open(low, high)
         count = f"{{{low},{'' if high is None else high}}}"
         weight = part.weight * max(low, high or 1)
         return _checked(_Part(part.text + count, weight, part.empty or low == 0))
+
+    def _note_open(self, low: int, high: int | None) -> None:
+        self._open += low != high
+        self._spread += 0 if high is None else high - low
+        if self._open > _MOST_OPEN or (self._open > 2 and self._spread > _WIDEST):
+            raise SchemaRefused("a pattern in it has too many repeats of no fixed number")
 
     def _bounds(self) -> tuple[int, int | None] | None:
         """How often the last part may come; None: once."""

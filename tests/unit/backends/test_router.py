@@ -124,6 +124,13 @@ def test_without_tools_there_is_no_router(tmp_path: Path) -> None:
     assert say(tmp_path, ["Good ", "day"], replace(ASK, tools=())).text == "Good day"
 
 
+def test_code_alone_needs_no_router(tmp_path: Path) -> None:
+    """A model with nothing but the interpreter speaks or opens a block, which suits its code better than JSON."""
+    block = ["So:\n", "```python\n", "print(1)\n", "```"]
+    said = say(tmp_path, block, replace(ASK, tools=(PYTHON,)))
+    assert (said.text, said.calls) == ("So:", [("code_interpreter", '{"code": "print(1)"}')])
+
+
 def test_pseudo_tool_gives_way_to_a_tool_of_its_name() -> None:
     """Whatever the tools are called, its name is another one."""
     taken = tuple(
