@@ -1,8 +1,8 @@
 """A model process that runs: started with a socket and nothing else of ours, heard, and ended.
 
-It gets a process group of its own, so that Ctrl-C in a terminal reaches the server alone; no standard input or output; an
-environment of what the libraries need and no secrets. It dies with us: when the socket closes, and by the kernel's hand
-when the thread that started it ends. Linux does the latter; elsewhere the socket is what counts.
+It gets a process group of its own, so that Ctrl-C in a terminal reaches the server alone; no standard input or output;
+an environment of what the libraries need and no secrets. It dies with us: when the socket closes, and by the kernel's
+hand when the thread that started it ends. Linux does the latter; elsewhere the socket is what counts.
 
 What it writes to standard error goes to the log; the end of it tells why it died. Knows nothing of turns.
 """
