@@ -32,11 +32,14 @@ async def measure(bench: Bench) -> None:
 
 async def _round(bench: Bench, backend: Streams, number: int) -> None:
     answers: list[Answer] = []
+    begun = [asyncio.Event() for _ in range(STREAMS)]
+    length = bench.size(LENGTH, 100)
     chats = [
-        asyncio.create_task(_chat(backend, f"{number}.{index}", bench.size(LENGTH, 100), answers))
+        asyncio.create_task(_chat(backend, f"{number}.{index}", length, answers, begun[index]))
         for index in range(STREAMS)
     ]
-    await asyncio.sleep(0.5 if bench.quick else 1.0)  # all have begun
+    for event in begun:
+        await event.wait()
     alone = time.perf_counter()
     await asyncio.sleep(bench.size(int(ALONE)))
     admitted = time.perf_counter()
@@ -56,12 +59,15 @@ async def _round(bench: Bench, backend: Streams, number: int) -> None:
     bench.figures.notes["admitted"] = long.usage.prompt_tokens
 
 
-async def _chat(backend: Streams, key: str, tokens: int, answers: list[Answer]) -> None:
+async def _chat(
+    backend: Streams, key: str, tokens: int, answers: list[Answer], begun: asyncio.Event
+) -> None:
     for again in count():
         answer = Answer(time.perf_counter())
         answers.append(answer)
         async for delta in backend.stream(request(story(f"{key}.{again}", 1), tokens)):
             answer.take(delta)
+            begun.set()
 
 
 async def _first(backend: Streams, text: str) -> Answer:

@@ -103,9 +103,8 @@ class Answer:
         return seen * self.usage.completion_tokens / len(self.times)
 
     def gaps(self, begin: float, end: float) -> list[float]:
-        """Seconds between its parts in a stretch of time."""
-        inside = [at for at in self.times if begin <= at <= end]
-        return [after - before for before, after in pairwise(inside)]
+        """Seconds between its parts, for each that came in a stretch of time."""
+        return [after - before for before, after in pairwise(self.times) if begin < after <= end]
 
 
 async def ask(backend: Streams, wanted: ChatRequest) -> Answer:
