@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local_assistants.backends.llama_cpp.batch import Span
-from local_assistants.backends.llama_cpp.scheduler import Job
+from local_assistants.backends.llama_cpp.jobs import Job, WaitingLine
 from local_assistants.backends.llama_cpp.settings import LlamaSettings
 from local_assistants.backends.llama_cpp.turn import Fragment
 from local_assistants.backends.llama_cpp.width import Widths
@@ -76,6 +76,24 @@ def _noting(
         emit(item)
 
     return note
+
+
+def test_waiting_long_enough_beats_priority(speaker: Open) -> None:
+    """A level is worth half a minute, and no priority more than five; who gave a place back comes in where it was."""
+    desk = speaker()
+    line = WaitingLine()
+    given = {"old": (0, 0.0), "soon": (1, 29.0), "late": (1, 31.0), "vast": (10**6, 301.0)}
+    jobs = {name: desk.job(name, priority=priority)[0] for name, (priority, _) in given.items()}
+    for name, job in jobs.items():
+        job.arrived = given[name][1]
+        line.add(job)
+    assert [jobs[name] for name in ("soon", "old", "late", "vast")] == list(line)
+    line.remove(jobs["soon"])
+    line.add(jobs["soon"])
+    jobs["old"].paused = True
+    assert jobs["soon"] is line.first()
+    jobs["soon"].paused = True
+    assert jobs["late"] is line.first()
 
 
 def test_line_is_bounded(speaker: Open) -> None:
