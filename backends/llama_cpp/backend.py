@@ -14,20 +14,20 @@ from threading import Event, Lock
 
 from ...engine.chat import Capabilities, ChatRequest, Delta
 from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
-from .answers import AnswerMemory
-from .identity import model_identity
-from .loading import Loaded, OnProgress, load
+from .kv.answers import AnswerMemory
+from .kv.parking_place import open_parking
+from .kv.sequences import Residents
+from .loading.identity import model_identity
+from .loading.opening import Loaded, OnProgress, load
 from .outlet import Outlet, Post, is_last
-from .parking_place import open_parking
 from .prompts import Prompt, PromptWriter
 from .sampling import Penalties
-from .scheduler import Job, Scheduler
-from .sequences import Residents
+from .scheduling.scheduler import Job, Scheduler
+from .scheduling.width import find_widths
 from .settings import LlamaSettings
 from .template import ChatTemplate
 from .turn import Fragment, Turn
 from .vision import Vision
-from .width import find_widths
 
 
 class LlamaCppBackend:

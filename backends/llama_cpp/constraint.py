@@ -11,11 +11,11 @@ from typing import Any
 
 from ...engine.chat import ChatMessage, ChatRequest, ToolSchema
 from ...engine.errors import BackendFault, InvalidRequest
+from .calls.tool_calls import CallParser
 from .dialects.forms import JSON_FORMATS, AnswerForm, has_called
 from .grammars.calls import SPEECH, CallGrammar, response_grammar
 from .library import Vocabulary
 from .sampling import Grammar
-from .tool_calls import CallParser
 
 _ENDS = frozenset('}]"')  # of JSON objects, lists and strings
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.errors import BackendFault, MissingDependency
-from .inspection import inspect
+from .loading.inspection import inspect
 from .settings import LlamaSettings
 
 _LOG_ERROR = 4  # GGML_LOG_LEVEL_ERROR

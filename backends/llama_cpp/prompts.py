@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from ...engine.chat import ChatMessage, ChatRequest, ImagePart, ToolCall, ToolSchema
-from .answers import AnswerMemory, occurrences
 from .dialects import Piece
 from .dialects.forms import AnswerForm, form_of
+from .kv.answers import AnswerMemory, occurrences
 from .library import Vocabulary
 from .plain_words import Message
 from .template import ChatTemplate

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...engine.errors import BackendFault
-from .call_openings import MARKERS
+from .calls.call_openings import MARKERS
 from .context import NativeContext
 from .library import Vocabulary, bindings
 

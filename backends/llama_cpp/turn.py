@@ -22,10 +22,10 @@ from ...engine.chat import (
 )
 from ...engine.errors import BackendFault
 from ..text import StopStrings
-from .answers import occurrences
-from .call_openings import MARKERS
+from .calls.call_openings import MARKERS
 from .constraint import Constraint
 from .context import NativeContext
+from .kv.answers import occurrences
 from .library import Vocabulary
 from .prompts import Prompt
 from .sampling import Penalties, Sampler

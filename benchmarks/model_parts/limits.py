@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from _report import Row
 
-from local_assistants.backends.llama_cpp.gguf import read_header
+from local_assistants.backends.llama_cpp.loading.gguf import read_header
 from model_parts.bench import Bench, Figures, Part, Told
 
 _BLOCK = 64 << 20  # bytes that one thread reads; more than caches hold

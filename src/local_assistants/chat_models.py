@@ -254,7 +254,7 @@ def _gguf(path: Path, settings: "LlamaSettings", runtime: Runtime) -> "ModelEntr
         return await llama_cpp.ProcessBackend.open(path, settings, on_progress, clock=runtime.clock)
 
     def estimate(limit: int | None) -> int:
-        from local_assistants.backends.llama_cpp.loading import prepare
+        from local_assistants.backends.llama_cpp.loading.opening import prepare
 
         return prepare(path, settings, limit).bytes
 
@@ -270,7 +270,7 @@ def _eraser(folder: Path) -> Callable[[str], None]:
     def erase(session: str) -> None:
         if not folder.is_dir():
             return  # nothing was ever parked here
-        from local_assistants.backends.llama_cpp.parking import forget
+        from local_assistants.backends.llama_cpp.kv.parking import forget
 
         forget(folder, session)
 

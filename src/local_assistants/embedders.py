@@ -72,7 +72,7 @@ def _catalogued() -> "Embedder":
 
 def _own(path: Path, name: str) -> "tuple[Embedder, _Used]":
     from local_assistants.backends.llama_cpp.embedding import GgufEmbedder
-    from local_assistants.backends.llama_cpp.identity import model_identity
+    from local_assistants.backends.llama_cpp.loading.identity import model_identity
     from local_assistants.tools.file_search.embedding import SentenceEmbedder
 
     if path.is_file():

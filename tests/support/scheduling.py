@@ -4,16 +4,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from local_assistants.backends.llama_cpp.answers import AnswerMemory
 from local_assistants.backends.llama_cpp.context import NativeContext
+from local_assistants.backends.llama_cpp.kv.answers import AnswerMemory
+from local_assistants.backends.llama_cpp.kv.sequences import Residents
 from local_assistants.backends.llama_cpp.library import NativeModel
 from local_assistants.backends.llama_cpp.prompts import PromptWriter
-from local_assistants.backends.llama_cpp.scheduler import Job, Scheduler
-from local_assistants.backends.llama_cpp.sequences import Residents
+from local_assistants.backends.llama_cpp.scheduling.scheduler import Job, Scheduler
+from local_assistants.backends.llama_cpp.scheduling.width import Widths
 from local_assistants.backends.llama_cpp.settings import LlamaSettings
 from local_assistants.backends.llama_cpp.template import ChatTemplate
 from local_assistants.backends.llama_cpp.turn import Fragment, Turn
-from local_assistants.backends.llama_cpp.width import Widths
 from local_assistants.engine.chat import ChatRequest, Finish, TextDelta
 from local_assistants.engine.errors import AssistantsError
 from tests.support.turns import user

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_assistants.backends.llama_cpp.answers import AnswerMemory
 from local_assistants.backends.llama_cpp.batch import Span
 from local_assistants.backends.llama_cpp.context import NativeContext
+from local_assistants.backends.llama_cpp.kv.answers import AnswerMemory
 from local_assistants.backends.llama_cpp.library import NativeModel
 from local_assistants.backends.llama_cpp.prompts import PromptWriter
 from local_assistants.backends.llama_cpp.settings import LlamaSettings

@@ -9,8 +9,8 @@ from typing import Any
 
 from ....engine.chat import ToolSchema
 from ....engine.errors import InvalidRequest
+from ..calls.json_object import ARGUMENT_KEYS, NAME_KEYS
 from ..dialects import GENERIC, Dialect
-from ..json_object import ARGUMENT_KEYS, NAME_KEYS
 from .gbnf import Rules, SchemaRefused, any_text, json_text, literal, one_of
 from .schema import schema_rule
 

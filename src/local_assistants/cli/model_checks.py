@@ -34,9 +34,9 @@ def configured() -> ModelsConfig | None:
 
 def verdict(model: ModelConfig, path: Path, budget: int | None = None) -> Verdict:
     """Whether a GGUF could be loaded now; `budget` as in a models file."""
-    from local_assistants.backends.llama_cpp import trial
-    from local_assistants.backends.llama_cpp.inspection import inspect
-    from local_assistants.backends.llama_cpp.loading import prepare
+    from local_assistants.backends.llama_cpp.loading import trial
+    from local_assistants.backends.llama_cpp.loading.inspection import inspect
+    from local_assistants.backends.llama_cpp.loading.opening import prepare
     from local_assistants.backends.memory import available_memory
 
     try:
@@ -91,7 +91,7 @@ def mend(name: str, path: Path) -> str:
 
 def gpu_line() -> str:
     """The GPUs that llama.cpp sees, or that it sees none."""
-    from local_assistants.backends.llama_cpp.devices import find_gpus
+    from local_assistants.backends.llama_cpp.loading.devices import find_gpus
 
     found = [f"{each.description} ({each.free / 1e9:.1f} GB free)" for each in find_gpus()]
     return ", ".join(found) or "none that this llama.cpp was built for; models run on the CPU"

@@ -10,7 +10,7 @@ from local_assistants import model_store
 from local_assistants.cli import exit_codes
 
 if TYPE_CHECKING:
-    from local_assistants.backends.llama_cpp.inspection import ModelFacts
+    from local_assistants.backends.llama_cpp.loading.inspection import ModelFacts
 
 _EXAMPLES = (4096, 8192, 16384, 32768, 65536, 131072)
 
@@ -34,7 +34,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Say what a model is, the memory that it needs, where its layers would go; exit code 1 if it cannot be loaded."""
-    from local_assistants.backends.llama_cpp.inspection import inspect
+    from local_assistants.backends.llama_cpp.loading.inspection import inspect
     from local_assistants.cli.model_checks import verdict
     from local_assistants.models_file import ModelConfig
 
@@ -74,8 +74,8 @@ def _facts(facts: "ModelFacts") -> dict[str, Any]:
 def _needs(facts: "ModelFacts", context: int | None) -> dict[int, int]:
     """Tokens of context -> bytes of host memory, on this machine's devices."""
     from local_assistants.backends.llama_cpp import LlamaSettings
-    from local_assistants.backends.llama_cpp.devices import find_gpus
-    from local_assistants.backends.llama_cpp.fitting import plan
+    from local_assistants.backends.llama_cpp.loading.devices import find_gpus
+    from local_assistants.backends.llama_cpp.loading.fitting import plan
 
     if facts.kind:
         return {}

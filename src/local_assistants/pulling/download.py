@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from local_assistants import __version__
-from local_assistants.backends.llama_cpp.gguf import MAGIC
+from local_assistants.backends.llama_cpp.loading.gguf import MAGIC
 from local_assistants.engine.errors import InvalidRequest, NotFound, ServerFault
 from local_assistants.model_store import Progress
 from local_assistants.pulling.folder import require_room

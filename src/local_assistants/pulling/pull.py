@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_assistants import catalogue, model_store, paths
-from local_assistants.backends.llama_cpp.gguf import read_header
+from local_assistants.backends.llama_cpp.loading.gguf import read_header
 from local_assistants.catalogue import CatalogueEntry
 from local_assistants.engine.errors import (
     BackendFault,

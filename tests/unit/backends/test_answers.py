@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from local_assistants.backends.llama_cpp.answers import AnswerMemory, occurrences
-from local_assistants.backends.llama_cpp.token_ids import common_prefix, packed, unpacked
+from local_assistants.backends.llama_cpp.kv.answers import AnswerMemory, occurrences
+from local_assistants.backends.llama_cpp.kv.token_ids import common_prefix, packed, unpacked
 from local_assistants.engine.chat import ChatMessage, ToolCall
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
+from local_assistants.backends.llama_cpp.kv.token_ids import common_prefix, packed
 from local_assistants.backends.llama_cpp.prompts import Prompt
-from local_assistants.backends.llama_cpp.token_ids import common_prefix, packed
 from local_assistants.backends.llama_cpp.turn import Turn
 from local_assistants.engine.chat import ChatRequest
 from tests.support import chat_templates

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local_assistants.backends.llama_cpp.costs import StepCosts
+from local_assistants.backends.llama_cpp.scheduling.costs import StepCosts
 
 Machine = Callable[[int, int], float]  # seconds of a step by width and prompt tokens
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.backends.llama_cpp.devices import (
+from local_assistants.backends.llama_cpp.library import bindings
+from local_assistants.backends.llama_cpp.loading.devices import (
     Device,
     Placement,
     ask_for_gpus,
@@ -14,7 +15,6 @@ from local_assistants.backends.llama_cpp.devices import (
     find_gpus,
     gpus,
 )
-from local_assistants.backends.llama_cpp.library import bindings
 
 GB = 1_000_000_000
 MIB = 1 << 20

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
-from local_assistants.backends.llama_cpp.devices import Device
-from local_assistants.backends.llama_cpp.fitting import Plan, plan
-from local_assistants.backends.llama_cpp.inspection import ModelFacts
-from local_assistants.backends.llama_cpp.loading import load, load_or_retry, prepare
+from local_assistants.backends.llama_cpp.loading.devices import Device
+from local_assistants.backends.llama_cpp.loading.fitting import Plan, plan
+from local_assistants.backends.llama_cpp.loading.inspection import ModelFacts
+from local_assistants.backends.llama_cpp.loading.opening import load, load_or_retry, prepare
 from local_assistants.engine.errors import AssistantsError, BackendFault
 from tests.support.toy_gguf import write_random_model
 

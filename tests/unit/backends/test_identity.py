@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.backends.llama_cpp.identity import model_identity
+from local_assistants.backends.llama_cpp.loading.identity import model_identity
 from local_assistants.engine.errors import BackendFault
 from tests.support.toy_gguf import write_random_model
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from local_assistants.backends.llama_cpp import LlamaSettings
-from local_assistants.backends.llama_cpp.fitting import plan
-from local_assistants.backends.llama_cpp.gguf import BLOCKS, read_header
-from local_assistants.backends.llama_cpp.inspection import inspect
+from local_assistants.backends.llama_cpp.loading.fitting import plan
+from local_assistants.backends.llama_cpp.loading.gguf import BLOCKS, read_header
+from local_assistants.backends.llama_cpp.loading.inspection import inspect
 from local_assistants.engine.errors import BackendFault
 from tests.support.toy_gguf import write_random_model
 

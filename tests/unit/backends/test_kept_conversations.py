@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
-from local_assistants.backends.llama_cpp.parking import forget
+from local_assistants.backends.llama_cpp.kv.parking import forget
 from local_assistants.engine.chat import ChatRequest, Delta
 from tests.support.one_turn import SESSION, Cost, ask
 from tests.support.toy_gguf import write_random_model

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.backends.llama_cpp import parking
-from local_assistants.backends.llama_cpp.parking import Parking
-from local_assistants.backends.llama_cpp.state_files import State, name_of
-from local_assistants.backends.llama_cpp.token_ids import packed
+from local_assistants.backends.llama_cpp.kv import parking
+from local_assistants.backends.llama_cpp.kv.parking import Parking
+from local_assistants.backends.llama_cpp.kv.state_files import State, name_of
+from local_assistants.backends.llama_cpp.kv.token_ids import packed
 
 STAMP = {"model": "m", "library": "1"}
 PATIENCE = 10.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_assistants.backends.llama_cpp.planning import Demand, after, plan
+from local_assistants.backends.llama_cpp.scheduling.planning import Demand, after, plan
 
 
 def test_everyone_who_generates_has_a_token_and_prompts_share_the_chunk() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from local_assistants.backends.llama_cpp.radix import RadixIndex
-from local_assistants.backends.llama_cpp.token_ids import packed, unpacked
+from local_assistants.backends.llama_cpp.kv.radix import RadixIndex
+from local_assistants.backends.llama_cpp.kv.token_ids import packed, unpacked
 
 Ids = list[int]
 _IDS = st.lists(st.sampled_from([0, 1, 256, 257]), max_size=7)  # ids that share bytes

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.backends.llama_cpp.cells import Cells
+from local_assistants.backends.llama_cpp.kv.cells import Cells
 from tests.support.kv_pool import PATIENCE, KVPool, kv_pool
 from tests.support.toy_gguf import write_random_model
 

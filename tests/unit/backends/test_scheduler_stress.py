@@ -9,7 +9,7 @@ import pytest
 
 from local_assistants.backends.llama_cpp.batch import Span
 from local_assistants.backends.llama_cpp.context import Outcome
-from local_assistants.backends.llama_cpp.scheduler import Job
+from local_assistants.backends.llama_cpp.scheduling.scheduler import Job
 from local_assistants.backends.llama_cpp.settings import LlamaSettings
 from tests.support.scheduling import Desk, Heard
 from tests.support.toy_gguf import write_random_model

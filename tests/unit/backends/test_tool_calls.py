@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local_assistants.backends.llama_cpp.tool_calls import CallParser
+from local_assistants.backends.llama_cpp.calls.tool_calls import CallParser
 from local_assistants.engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
 
 OBJECT: dict[str, Any] = {"type": "object", "properties": {}}

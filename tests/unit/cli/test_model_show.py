@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import pytest
 
-from local_assistants.backends.llama_cpp import trial
+from local_assistants.backends.llama_cpp.loading import trial
 from local_assistants.cli import exit_codes
 from local_assistants.cli.app import run
 from local_assistants.cli.model_checks import verdict

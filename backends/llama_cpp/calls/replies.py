@@ -3,7 +3,7 @@
 import json
 import re
 
-from .dialects.forms import REPLY_KEY
+from ..dialects.forms import REPLY_KEY
 
 _TEXT_FOLLOWS = re.compile(rf'"{REPLY_KEY}"\s*:\s*"$')
 _LONGEST_ESCAPE = 6  # \u0041

@@ -20,9 +20,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from .batch import Span
-from .context import NativeContext, Outcome
-from .settings import LlamaSettings
+from ..batch import Span
+from ..context import NativeContext, Outcome
+from ..settings import LlamaSettings
 
 _PROBED = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _BUDGET = 2.0  # seconds after which no further round begins

@@ -8,8 +8,8 @@ import json
 from collections.abc import Set
 from typing import cast
 
+from ..dialects.forms import REPLY_KEY
 from .call_openings import Opening
-from .dialects.forms import REPLY_KEY
 from .json_object import ObjectScanner, as_call
 from .replies import ReplyReader
 

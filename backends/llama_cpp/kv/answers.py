@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from ...engine.chat import ChatMessage
+from ....engine.chat import ChatMessage
 from .token_ids import packed, unpacked
 
 Answers = Mapping[bytes, bytes]

@@ -7,8 +7,8 @@ needs the cells.
 Used by the scheduler's thread only. Emits nothing.
 """
 
+from ..kv.sequences import Residents
 from .jobs import Job, WaitingLine
-from .sequences import Residents
 
 _GROWTH = 32  # cells to keep free for what each turn at work will say
 

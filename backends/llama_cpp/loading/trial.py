@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ...engine.errors import AssistantsError
-from .isolation.link import environment
-from .library import bindings, last_errors
+from ....engine.errors import AssistantsError
+from ..isolation.link import environment
+from ..library import bindings, last_errors
 
 _PATIENCE = 60.0
 

@@ -7,8 +7,8 @@ Decides nothing. Used by the context's thread only.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..context import NativeContext
 from .cells import Cells
-from .context import NativeContext
 from .radix import RadixIndex
 from .token_ids import packed
 

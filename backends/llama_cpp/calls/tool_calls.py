@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
-from ...engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
+from ....engine.chat import Delta, TextDelta, ToolCallDelta, ToolSchema
+from ..dialects import takes_block
 from .call_object import CallObject
 from .call_openings import FENCE, NAME_TAGS, Opening, after_call, read_opening
-from .dialects import takes_block
 from .json_object import ObjectScanner
 from .source_block import SourceBlock
 from .speech import Speech

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .batch import Span
+from ..batch import Span
+from ..kv.sequences import Resident, Residents
 from .costs import StepCosts
 from .jobs import Job
 from .planning import Demand, after, plan
-from .sequences import Resident, Residents
 from .width import Widths
 
 

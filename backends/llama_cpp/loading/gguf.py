@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ...engine.errors import BackendFault
+from ....engine.errors import BackendFault
 
 MAGIC = b"GGUF"
 _NEWEST = 3

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...engine.errors import BackendFault
+from ....engine.errors import BackendFault
 from .gguf import MAGIC, Header, Listed, Value, read_header
 
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf")

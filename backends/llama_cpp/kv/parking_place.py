@@ -1,7 +1,7 @@
 """Where a model's conversations are parked, and what their states depend on."""
 
+from ..settings import LlamaSettings
 from .parking import Parking
-from .settings import LlamaSettings
 
 
 def open_parking(settings: LlamaSettings, identity: str) -> Parking:

@@ -4,8 +4,8 @@ import json
 import sys
 from dataclasses import asdict
 
+from ..library import bindings
 from .devices import gpus
-from .library import bindings
 
 
 def main() -> None:

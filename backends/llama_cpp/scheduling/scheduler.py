@@ -15,17 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ...engine.errors import AssistantsError, BackendFault, ContextOverflow
-from .answers import AnswerMemory
-from .context import NativeContext, Outcome
+from ....engine.errors import AssistantsError, BackendFault, ContextOverflow
+from ..context import NativeContext, Outcome
+from ..kv.answers import AnswerMemory
+from ..kv.sequences import Resident, Residents
+from ..settings import LlamaSettings
+from ..turn import Fragment
 from .costs import StepCosts
 from .inbox import Inbox
 from .jobs import Emit, Job
 from .places import Places
-from .sequences import Resident, Residents
-from .settings import LlamaSettings
 from .steps import Planner, Share
-from .turn import Fragment
 from .width import Widths
 
 __all__ = ["Emit", "Job", "Scheduler", "Statistics"]

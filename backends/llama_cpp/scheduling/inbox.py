@@ -6,8 +6,8 @@ One lock guards all of it and is never held during work, so that nobody who subm
 import threading
 from collections.abc import Mapping
 
-from ...engine.errors import BackendFault
-from .context import NativeContext
+from ....engine.errors import BackendFault
+from ..context import NativeContext
 from .jobs import Job
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from ...engine.errors import AssistantsError
-from .batch import Span
-from .sequences import Resident
-from .turn import Fragment, Turn
+from ....engine.errors import AssistantsError
+from ..batch import Span
+from ..kv.sequences import Resident
+from ..turn import Fragment, Turn
 
 Emit = Callable[[Fragment | AssistantsError], None]
 LEVEL = 30.0  # seconds of waiting that one level of priority is worth

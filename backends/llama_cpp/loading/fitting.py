@@ -7,10 +7,10 @@ Estimates come from the header alone. Against the library's own figures for two 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...engine.errors import BackendFault
+from ....engine.errors import BackendFault
+from ..settings import LlamaSettings
 from .devices import Device, Placement, choose_layers
 from .inspection import ModelFacts
-from .settings import LlamaSettings
 
 MOST_CONTEXT = 16384
 """Tokens of context unless more is asked for; 450 MB of keys and values for a model of 1.5 billion weights."""

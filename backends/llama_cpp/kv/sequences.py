@@ -10,8 +10,8 @@ Used by the context's thread only. Knows token ids and sessions; nothing of requ
 import time
 from collections.abc import Callable, Sequence
 
+from ..context import NativeContext
 from .answers import Answers
-from .context import NativeContext
 from .fetching import LEAST, Fetching
 from .parking import Parking
 from .pool import Pool, Resident

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from ...engine.errors import BackendFault
+from ....engine.errors import BackendFault
 
 _HEAD = 8 << 20  # bytes; the metadata of a model with 150,000 tokens takes about six million
 _SAMPLES = 256  # over the rest of the file, so that every tensor of some size is touched

@@ -10,14 +10,14 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
-from ...engine.errors import BackendFault
-from ..memory import available_memory
-from .context import NativeContext
+from ....engine.errors import BackendFault
+from ...memory import available_memory
+from ..context import NativeContext
+from ..library import NativeModel, bindings
+from ..settings import LlamaSettings
 from .devices import Device, find_gpus, gpus
 from .fitting import Plan, plan
 from .inspection import ModelFacts, inspect
-from .library import NativeModel, bindings
-from .settings import LlamaSettings
 
 OnProgress = Callable[[float], None]
 """Hears how far a model is loaded, from 0 to 1; from any thread."""
