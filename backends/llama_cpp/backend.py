@@ -83,9 +83,8 @@ class LlamaCppBackend:
             widths=widths,
             deliver=self._post.deliver,
         )
-        self._in_use = (
-            Lock()
-        )  # held while a worker thread is in the library, so that it is not freed
+        # Held while a worker thread is in the library, so that it is not freed.
+        self._in_use = Lock()
         self._closed = False
 
     @classmethod

@@ -206,6 +206,7 @@ class NativeContext:
 
     def state_size(self, sequence: int) -> int:
         """Bytes that `save_state` would give for a sequence now."""
+        self._check_sequence(sequence)
         return int(self._native.llama_state_seq_get_size(self._handle, sequence))
 
     def save_state(self, sequence: int) -> bytearray:
@@ -220,6 +221,7 @@ class NativeContext:
 
         Only for what `save_state` gave in a context of the same model and settings: anything else may end the process.
         """
+        self._check_sequence(sequence)
         self._native.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
         read = self._native.llama_state_seq_set_data(self._handle, buffer, len(data), sequence)

@@ -82,12 +82,6 @@ def prompt_body(request: ChatRequest, writing: Writing) -> dict[str, Any]:
     return body
 
 
-def has_pictures(request: ChatRequest) -> bool:
-    """Whether writing the body may read files."""
-    parts = (part for message in request.messages for part in message.content)
-    return any(isinstance(part, ImagePart) for part in parts)
-
-
 def _mode(request: ChatRequest) -> str:
     return "required" if request.forced_tool else request.tool_choice
 

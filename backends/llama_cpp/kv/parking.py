@@ -34,13 +34,21 @@ def forget(folder: Path, session: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A parked state whose first `common` of `tokens` are those of a prompt; `size` bytes have to be brought back."""
+    """A parked state of `tokens` tokens that begins as a prompt does; `size` bytes have to be brought back.
+
+    `beginning`: the ids, packed, that the two have in common.
+    """
 
     name: str
-    common: int
+    beginning: bytes
     tokens: int
     size: int
     on_disk: bool
+
+    @property
+    def common(self) -> int:
+        """Tokens that the two have in common."""
+        return len(self.beginning) // BYTES
 
 
 @dataclass(slots=True, eq=False)
@@ -117,14 +125,21 @@ class Parking:
             on_disk = self._shelf.find(ids, whole=whole) if self._shelf else None
             if self._shelf is not None and on_disk is not None and on_disk[0] > length:
                 tokens, size = self._shelf.sizes(on_disk[1])
-                return Found(on_disk[1], on_disk[0], tokens, size, on_disk=True)
+                beginning = ids[: on_disk[0] * BYTES]
+                return Found(on_disk[1], beginning, tokens, size, on_disk=True)
             if name is None or not length:
                 return None
             state = self._kept[name].state
-            return Found(name, length, len(state.ids) // BYTES, len(state.data), on_disk=False)
+            tokens, size = len(state.ids) // BYTES, len(state.data)
+            return Found(name, ids[: length * BYTES], tokens, size, on_disk=False)
 
     def load(self, found: Found) -> State | None:
-        """What was found; None when it is gone or turns out to be damaged."""
+        """What was found; None when it is gone or turns out to be damaged, or another one has taken its place."""
+        state = self._load(found)
+        # The writer may have put the conversation's newer state there, which may have gone another way.
+        return state if state is not None and state.ids.startswith(found.beginning) else None
+
+    def _load(self, found: Found) -> State | None:
         with self._changed:
             kept = self._kept.get(found.name)
             if not found.on_disk:

@@ -210,8 +210,9 @@ class Residents:
         ):
             return None
         own = session is not None and found.name == name_of(session)
-        if not own and self._pool.free < found.tokens:
-            return None  # nobody has to leave for a beginning that two have in common
+        # Nobody has to leave for a beginning that two have in common, nor for what will not fit all the same.
+        if not (self.has_room(found.tokens) if own else found.tokens <= self._pool.free):
+            return None
         began = time.perf_counter()
         state = self._parking.load(found)
         if state is None:

@@ -107,6 +107,20 @@ def test_a_newer_state_takes_the_place_of_the_older(tmp_path: Path) -> None:
         assert (1, found and found.ids) == (len(files(tmp_path)), ids_of(1, 60))
 
 
+def test_a_state_that_was_replaced_meanwhile_is_not_taken_for_the_one_found(tmp_path: Path) -> None:
+    """The writer's newer state may have gone another way; one that only goes further is as good."""
+    with opened(tmp_path) as place:
+        write(place, 1)
+        found = place.find(ids_of(1), whole=False)
+        assert found is not None
+        place.write_behind("1", ids_of(1, 50), {}, content(2))
+        assert place.flush(PATIENCE)
+        longer = place.load(found)
+        place.write_behind("1", ids_of(2, 50), {}, content(3))
+        assert place.flush(PATIENCE)
+        assert (ids_of(1, 50), None) == (longer and longer.ids, place.load(found))
+
+
 def test_a_conversation_without_a_key_is_never_written(tmp_path: Path) -> None:
     """Nobody could have it erased; it is kept in memory while there is room."""
     with opened(tmp_path, memory=3000) as place:

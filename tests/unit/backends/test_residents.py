@@ -131,6 +131,18 @@ def test_nobody_has_to_leave_for_a_common_beginning(model: Path) -> None:
     assert (0, 200, 160) == (crowded.cached, going_on.cached, roomy.cached)
 
 
+def test_nobody_has_to_leave_for_a_state_that_will_never_fit(model: Path, tmp_path: Path) -> None:
+    """One that was parked when the pool was larger; the other conversation stays where it is."""
+    with kv_pool(model, tmp_path) as pool:
+        pool.turn("a", talk(1, 400))
+    with kv_pool(model, tmp_path, context_tokens=256) as pool:
+        pool.turn("b", talk(2))
+        again = pool.turn("a", [*talk(1, 400)[:60], 5])
+        parked = pool.parking.memory_used
+        other = pool.turn("b", talk(2))
+    assert (0, 0, len(talk(2)) - 1) == (again.cached, parked, other.cached)
+
+
 def test_a_slow_way_back_is_not_taken(model: Path) -> None:
     """Where evaluating is quicker than fetching a state, it is evaluated."""
     with kv_pool(model) as pool:
