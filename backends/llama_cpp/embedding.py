@@ -146,6 +146,11 @@ class _Native:
             trained = self._model.trained_context or _MOST_WINDOW
             self.window = min(window or _MOST_WINDOW, trained)
             self.specials = len(self._with_specials(""))
+            if self.window <= self.specials:
+                raise BackendFault(
+                    f"{path} cannot be used as the embedding model: it reads {self.window} tokens of a text. "
+                    "Choose another one."
+                )
             self._ends = self._count_ends()
             self._open(threads)
         except BaseException:
@@ -158,7 +163,8 @@ class _Native:
         params = self._library.llama_context_default_params()
         # A text's tokens attend to one another in both directions, so a step cannot be cut in two.
         params.n_ctx = params.n_batch = params.n_ubatch = self.window
-        params.n_seq_max = _SEQUENCES
+        # More sequences than tokens of a step would end the process.
+        params.n_seq_max = self._sequences = min(_SEQUENCES, self.window)
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.embeddings = True
@@ -191,7 +197,7 @@ class _Native:
         group: list[list[int]] = []
         for tokens in map(self._cut, texts):
             if group and (
-                len(group) == _SEQUENCES or sum(map(len, group)) + len(tokens) > self._room
+                len(group) == self._sequences or sum(map(len, group)) + len(tokens) > self._room
             ):
                 vectors += self._step(group)
                 group = []

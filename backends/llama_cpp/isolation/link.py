@@ -69,16 +69,19 @@ class Link:
         Raises:
             BackendFault: no process can be started.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                link = cls(_spawned(module, theirs.fileno(), name), on_lost)
-            except OSError as error:
-                ours.close()
-                raise BackendFault(
-                    f"The model's process cannot be started: {error.strerror}."
-                ) from error
-        await link._connect(ours, on_message)
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    link = cls(_spawned(module, theirs.fileno(), name), on_lost)
+                except OSError:
+                    ours.close()
+                    raise
+            await link._connect(ours, on_message)
+        except OSError as error:
+            raise BackendFault(
+                f"The model's process cannot be started: {error.strerror}."
+            ) from error
         return link
 
     @property

@@ -88,6 +88,24 @@ async def test_a_window_is_what_was_asked_for_at_most_what_was_trained(tmp_path:
     assert [62, 30, 62] == windows
 
 
+@pytest.mark.parametrize("context", [3, 8])
+async def test_a_window_smaller_than_a_batch_is_no_abort(tmp_path: Path, context: int) -> None:
+    """More sequences than tokens of a step would end the process; all texts get the vector they have alone."""
+    async with embedding(write_bert(tmp_path / "bert.gguf", context=context)) as embedder:
+        together = await embedder.encode(["year", "sales"] * 20)
+        alone = [*await embedder.encode(["year"]), *await embedder.encode(["sales"])]
+    assert np.allclose([numbers(each) for each in together[:2]], [numbers(each) for each in alone])
+    assert 40 == len(together)
+
+
+@pytest.mark.parametrize("window", [1, 2])
+async def test_a_window_without_room_for_a_text_is_refused(tmp_path: Path, window: int) -> None:
+    """The special tokens alone fill it."""
+    async with embedding(write_bert(tmp_path / "bert.gguf"), window) as embedder:
+        with pytest.raises(BackendFault, match=r"reads \d tokens of a text"):
+            await embedder.encode(["year"])
+
+
 async def test_tokens_are_counted_without_special_ones(tmp_path: Path) -> None:
     """A known word is one token, an unknown one as many as its pieces."""
     async with embedding(write_bert(tmp_path / "bert.gguf")) as embedder:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -372,6 +373,21 @@ async def test_server_that_is_killed_takes_its_model_along(random_model: Path) -
     await host.wait()
     assert (True, b"False") == (running, imported)
     await until(lambda: not is_running(int(pid)))
+
+
+async def test_process_that_cannot_be_started_is_a_fault_of_ours(random_model: Path) -> None:
+    """Also where there are no file descriptors left; when there are some again it starts."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        with pytest.raises(BackendFault, match="process cannot be started"):
+            await ProcessBackend.open(random_model, TOY_SETTINGS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    backend = await ProcessBackend.open(random_model, TOY_SETTINGS)
+    await backend.close()
 
 
 async def test_process_gets_nothing_that_it_does_not_need(
