@@ -226,11 +226,12 @@ def test_common_beginning_is_evaluated_once_for_all_who_come_together(speaker: O
 
 def test_cancelled_prompt_stops_within_a_step(speaker: Open) -> None:
     """Of a prompt of 2,000 tokens no more than one further step is evaluated."""
-    desk = speaker(context_tokens=4096, prefill_chunk=16)
+    # One token a step: a machine with other work to do still has time to cancel it in the middle.
+    desk = speaker(context_tokens=4096, prefill_chunk=1)
     job, heard = desk.job("x" * 2000)
     blocker = threading.Event()
     desk.scheduler.submit(job)
-    while desk.scheduler.evaluated_tokens < 200:
+    while desk.scheduler.evaluated_tokens < 50:
         blocker.wait(0.001)
     desk.scheduler.cancel(job)
     evaluated = desk.scheduler.evaluated_tokens
@@ -238,7 +239,7 @@ def test_cancelled_prompt_stops_within_a_step(speaker: Open) -> None:
     other.over()
     prompt_of_other = len(desk.job("next")[0].tokens)
     # One step may have been running when the count was read, and one may have ended in between.
-    assert desk.scheduler.evaluated_tokens - evaluated <= 2 * 16 + prompt_of_other
+    assert desk.scheduler.evaluated_tokens - evaluated <= 2 + prompt_of_other
     assert (heard.ends, heard.tokens) == (0, [])
 
 
