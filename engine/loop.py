@@ -29,6 +29,7 @@ from .objects import (
     RequiredCall,
     Run,
     SubmitToolOutputs,
+    Thread,
     Usage,
 )
 from .ports import TranscriptEntry
@@ -61,6 +62,15 @@ class RunLoop:
             await self._execute(execution)
         except LeaseLost as lost:
             _log.warning("%s It goes on without us.", lost.message)
+            await self._forget_deleted(execution.run.thread_id)
+
+    async def _forget_deleted(self, thread_id: str) -> None:
+        """Have a thread that was deleted while we worked on it forgotten again: the turn may have begun after that."""
+        if await self._core.store.read(lambda tx: tx.get(Thread, thread_id)) is not None:
+            return
+        for tool in self._core.tools.values():
+            await tool.forget(thread_id)
+        await self._core.models.forget(thread_id)
 
     async def _execute(self, execution: Execution) -> None:
         try:

@@ -1,13 +1,15 @@
 """What the core tells its models besides turns: schemas to look at, conversations to forget, what goes first."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_assistants.engine import requests
+from local_assistants.engine.chat import Finish, TextDelta, UsageDelta
 from local_assistants.engine.errors import InvalidRequest
-from tests.support.engine import CODE, ScriptedTool, answering, house
+from tests.support.engine import CODE, PATIENCE, DeltaBackend, ScriptedTool, answering, house
 
 SCHEMA: dict[str, Any] = {
     "type": "json_schema",
@@ -80,6 +82,28 @@ async def test_a_deleted_thread_is_forgotten_by_the_models(tmp_path: Path) -> No
         forgotten = home.models.forgotten
 
     assert [run.thread_id] == forgotten == [session]
+
+
+async def test_a_thread_deleted_while_its_run_is_at_work_is_forgotten_again_when_the_run_has_stopped(
+    tmp_path: Path,
+) -> None:
+    """A turn that reached the model only after the deletion would leave the conversation there for good."""
+    gate = asyncio.Event()
+    backend = DeltaBackend([TextDelta("Said."), gate, UsageDelta(1, 1), Finish("stop")])
+    async with house(tmp_path) as home:
+        home.models.current = backend
+        run = await home.ask()
+        await home.until(run, "thread.message.delta")
+        await home.services.threads.delete(run.thread_id)
+        before = list(home.models.forgotten)
+        gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while home.services.worker.executing:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        after = list(home.models.forgotten)
+
+    assert [run.thread_id] == before
+    assert [run.thread_id] * 2 == after
 
 
 async def test_a_turn_after_a_tool_goes_before_a_new_run_s(tmp_path: Path) -> None:
