@@ -57,21 +57,25 @@ FILES = {
 }
 
 
-def benches(options: argparse.Namespace, folder: Path) -> list[tuple[Bench, list[Part]]]:
-    """The models, and what is run on each. Weights that are not here are left out, which is said."""
+def benches(
+    options: argparse.Namespace, folder: Path
+) -> tuple[list[tuple[Bench, list[Part]]], list[str]]:
+    """The models with what is run on each, and those whose weights are not here."""
     chosen = [part for part in PARTS if not options.only or part.name in options.only]
     found: list[tuple[Bench, list[Part]]] = []
+    missing: list[str] = []
     for name in options.model or ("135m", "1.5b"):
         path = Path(name) if name not in FILES else paths.cache_root() / "models" / FILES[name]
         model = name if name in FILES else path.stem
         parts = [part for part in chosen if options.model or model in part.models]
-        if not path.is_file():
+        if parts and not path.is_file():
             print(f"{path} is missing: left out; `local-assistants models pull` fetches weights")
+            missing.append(model)
         elif parts:
             (own := folder / model).mkdir()
             bench = Bench(model, path, options.threads, own, quick=options.quick)
             found.append((bench, parts))
-    return found
+    return found, missing
 
 
 async def measure(found: Sequence[tuple[Bench, list[Part]]]) -> None:
@@ -146,13 +150,20 @@ def main() -> int:
     bindings()  # before any other way to the library: it sets how threads wait, for all sides
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="model-", dir=RESULTS) as folder:
-        found = benches(options, Path(folder))
+        found, missing = benches(options, Path(folder))
         if not found:
             return 2
         asyncio.run(measure(found))
     print(f"done after {time.monotonic() - began:.0f} s", file=sys.stderr)
     name = "model-quick" if options.quick else "model"
-    return tell(found, name=name, check=options.check)
+    status = tell(found, name=name, check=options.check)
+    if options.check and missing:
+        print(
+            f"missed: all goals of {', '.join(missing)}, whose weights are not here",
+            file=sys.stderr,
+        )
+        return 1
+    return status
 
 
 if __name__ == "__main__":

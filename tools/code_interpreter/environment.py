@@ -27,12 +27,15 @@ INSTALL = "install the interpreter: local-assistants interpreter install"
 _MARKER = "interpreter.json"
 _FONTS = "share/matplotlib-cache"
 _ROOM = Path(__file__).parent
-# Names a model asks for, in the order it should read them; the rest of the list is what these pull in.
-_NOTABLE = (
-    "pandas", "numpy", "matplotlib", "seaborn", "scipy", "scikit-learn", "statsmodels", "sympy", "openpyxl",
-    "xlsxwriter", "xlrd", "python-docx", "python-pptx", "pypdf", "pdfplumber", "reportlab", "pillow", "lxml",
-    "beautifulsoup4", "tabulate", "networkx", "pyarrow", "chardet", "pyyaml",
-)  # fmt: skip
+# Package -> the name that code imports (small models write what they read), in the order a model should read
+# them; the rest of the list is what these pull in.
+_NOTABLE = {
+    "pandas": "pandas", "numpy": "numpy", "matplotlib": "matplotlib", "seaborn": "seaborn", "scipy": "scipy",
+    "scikit-learn": "sklearn", "statsmodels": "statsmodels", "sympy": "sympy", "openpyxl": "openpyxl",
+    "xlsxwriter": "xlsxwriter", "xlrd": "xlrd", "python-docx": "docx", "python-pptx": "pptx", "pypdf": "pypdf",
+    "pdfplumber": "pdfplumber", "reportlab": "reportlab", "pillow": "PIL", "lxml": "lxml", "beautifulsoup4": "bs4",
+    "tabulate": "tabulate", "networkx": "networkx", "pyarrow": "pyarrow", "chardet": "chardet", "pyyaml": "yaml",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Environment:
 
     def describe(self) -> str:
         """The notable packages in one line, for the tool's description."""
-        return ", ".join(name for name in _NOTABLE if name in self.packages)
+        return ", ".join(module for name, module in _NOTABLE.items() if name in self.packages)
 
 
 def requirements(kind: Kind) -> Path:

@@ -47,10 +47,10 @@ def test_a_finished_installation_is_found_with_its_packages(tmp_path: Path) -> N
     """The description names what a model may import, in a fixed order."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to(sys.executable)
-    write_marker(tmp_path, {"scipy": "1", "pandas": "2", "six": "1"})
+    write_marker(tmp_path, {"scikit-learn": "1", "pandas": "2", "six": "1"})
     found = environment.find(tmp_path)
     assert found is not None
-    assert "pandas, scipy" == found.describe()
+    assert "pandas, sklearn" == found.describe()
 
 
 def test_an_environment_whose_python_is_gone_is_not_found(tmp_path: Path) -> None:
