@@ -7,7 +7,6 @@ come back through an outlet per turn. Closing a stream stops its turn within a s
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event, Lock
@@ -26,7 +25,7 @@ from .scheduling.scheduler import Job, Scheduler
 from .scheduling.width import find_widths
 from .settings import LlamaSettings
 from .template import ChatTemplate
-from .turn import Fragment, Turn
+from .turn import Fragment, Turn, deltas_of
 from .vision import Vision
 
 
@@ -143,7 +142,7 @@ class LlamaCppBackend:
         prompt = await asyncio.to_thread(self._write, request)
         return len(prompt.ids)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """One turn.
 
         Raises:
@@ -151,10 +150,7 @@ class LlamaCppBackend:
             InvalidRequest: a schema or the forced tool cannot be honoured.
             BackendFault: the library failed.
         """
-        async with aclosing(self.answer(request)) as fragments:
-            async for fragment in fragments:
-                for delta in fragment.deltas:
-                    yield delta
+        return deltas_of(self.answer(request))
 
     async def answer(
         self, request: ChatRequest, said: Sequence[int] = ()

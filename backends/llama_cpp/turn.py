@@ -6,7 +6,8 @@ go.
 
 import codecs
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,14 @@ class Fragment:
 
     deltas: tuple[Delta, ...]
     tokens: tuple[int, ...]
+
+
+async def deltas_of(answer: AsyncGenerator[Fragment, None]) -> AsyncGenerator[Delta, None]:
+    """An answer's deltas one by one; closing this closes the answer."""
+    async with aclosing(answer) as fragments:
+        async for fragment in fragments:
+            for delta in fragment.deltas:
+                yield delta
 
 
 class Turn:

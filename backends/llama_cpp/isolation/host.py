@@ -7,7 +7,6 @@ on after the tokens that it had said. Only a request that ends it again, alone, 
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from ....engine.errors import BackendFault
 from ....engine.ports import Clock
 from ..outlet import is_last
 from ..settings import LlamaSettings
-from ..turn import Fragment
+from ..turn import Fragment, deltas_of
 from .errands import Call, Turn
 from .messages import written
 from .supervisor import Progress, Supervision, Supervisor
@@ -89,12 +88,9 @@ class ProcessBackend:
             raise BackendFault("The model's process did not answer with a number.")
         return count
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """One turn; raises what `LlamaCppBackend.stream` raises."""
-        async with aclosing(self.answer(request)) as fragments:
-            async for fragment in fragments:
-                for delta in fragment.deltas:
-                    yield delta
+        return deltas_of(self.answer(request))
 
     async def answer(
         self, request: ChatRequest, said: Sequence[int] = ()

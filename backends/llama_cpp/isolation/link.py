@@ -11,30 +11,23 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from ....engine.errors import BackendFault
+from ..child import environment
 from .wire import HUNG_UP, MOST_TO_HOST, Message, Wire
 
 _log = logging.getLogger("local_assistants.model")
-_ROOT = Path(__file__).absolute().parents[4]  # what local_assistants lies in
 _TAIL = 20  # lines
 _LINE = 4000  # characters
 _MOST_LOGGED = 2000  # lines of one process; a flood is not worth the disk
 _REAPING = 5.0  # seconds that a process may take to die once it has let go of the socket
 _TERMINATING = 2.0  # seconds between SIGTERM and SIGKILL
-_PASSED = re.compile(
-    r"(PATH|HOME|USER|LANG|LANGUAGE|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|VIRTUAL_ENV|XDG_.*|PYTHON.*"
-    r"|(CUDA|NVIDIA|HIP|ROCR|ROCM|HSA|SYCL|ONEAPI|ZE|VK|VULKAN|GGML|LLAMA|OMP|GOMP|KMP|MKL|OPENBLAS)_.*)"
-)
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
@@ -210,18 +203,6 @@ class _Lines(asyncio.Protocol):
         self._left -= 1
         if self._left >= 0:
             _log.log(_LEVELS.get(level, logging.WARNING), "model process %d: %s", self._pid, text)
-
-
-def environment() -> dict[str, str]:
-    """What the process gets of our environment, and what it must have."""
-    passed = {key: value for key, value in os.environ.items() if _PASSED.fullmatch(key)}
-    if str(_ROOT) != sysconfig.get_path("purelib"):  # a checkout that nobody may have installed
-        before = passed.get("PYTHONPATH")
-        passed["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *([before] if before else [])])
-    passed.setdefault("GGML_NO_BACKTRACE", "1")  # else an abort starts a debugger
-    if "OMP_WAIT_POLICY" not in passed:
-        passed.setdefault("GOMP_SPINCOUNT", "1000")  # docs/decisions/0006-waiting-threads.md
-    return passed
 
 
 def _obituary(code: int, reason: str, tail: str) -> str:

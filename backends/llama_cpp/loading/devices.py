@@ -94,7 +94,7 @@ def built_for_gpus(folder: Path) -> bool:
 
 def ask_for_gpus() -> tuple[Device, ...]:
     """`gpus`, asked by a process that ends at once; none when it fails. Blocks for about a second."""
-    from ..isolation.link import environment
+    from ..child import environment
 
     command = [sys.executable, "-P", "-m", f"{__package__}.gpu_report"]
     try:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ....engine.errors import AssistantsError
-from ..isolation.link import environment
+from ..child import environment
 from ..library import bindings, last_errors
 
 _PATIENCE = 60.0
