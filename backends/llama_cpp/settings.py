@@ -99,6 +99,8 @@ class LlamaSettings:
             raise BackendFault(
                 f"Keys and values as {self.kv_type} need flash attention: leave it on, or set kv_type to f16."
             )
+        if not 0 <= self.min_p <= 1:
+            raise BackendFault("min_p is a share: 0 to 1.")
         if self.repeat_penalty <= 0:
             raise BackendFault("repeat_penalty must be more than 0; 1 is none.")
 

@@ -173,6 +173,16 @@ def _failure(error: Exception) -> str:
     return f"The connection to the model's server broke ({said})."
 
 
+def check_secrets(settings: OpenAISettings) -> None:
+    """Refuse settings with which no connection can be made, before one is.
+
+    Raises:
+        BackendFault: the key or the certificates cannot be read.
+    """
+    _key(settings)
+    _certificates(settings)
+
+
 def _key(settings: OpenAISettings) -> str | None:
     """The key, read once. It is never part of an error."""
     if settings.api_key_env is not None:

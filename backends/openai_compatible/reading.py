@@ -85,8 +85,8 @@ class AnswerReader:
             ContextOverflow: it says that the prompt does not fit.
             TryAgain: it says that the server cannot at the moment.
         """
-        if event.data.strip() == _DONE:
-            self.done = True
+        self.done = self.done or event.data.strip() == _DONE
+        if self.done:  # whatever follows is not part of the answer
             return []
         chunk = _parse(event.data)
         if event.is_error or chunk.get("error"):

@@ -98,7 +98,40 @@ def weights_of(model: ModelConfig) -> Path | None:
     """
     if model.server is not None or model.source.startswith((SCRIPTED, ELSEWHERE)):
         return None
-    return model_store.resolve(model.source)
+    return model_store.resolve(model.source, "chat")
+
+
+def server_of(model: ModelConfig) -> "OpenAISettings | None":
+    """How to reach the servers that answer for a model; None when none do.
+
+    Raises:
+        InvalidRequest: an address is wrong.
+    """
+    from local_assistants.backends.openai_compatible import OpenAISettings
+    from local_assistants.engine.errors import BackendFault
+
+    if not model.source.startswith(ELSEWHERE):
+        return model.server
+    try:
+        return OpenAISettings.parse(model.source.removeprefix(ELSEWHERE))
+    except BackendFault as error:
+        raise InvalidRequest(error.message) from error
+
+
+def ids_of(model: ModelConfig) -> list[str]:
+    """What clients call a model, as it is listed; a folder of scripts is several.
+
+    Raises:
+        ModelNotFound: it is not on this machine.
+        InvalidRequest: an address is wrong.
+    """
+    if model.source.startswith(SCRIPTED):
+        found = list(_scripts(Path(model.source.removeprefix(SCRIPTED))))
+        return [model.name] if model.name and len(found) == 1 else found
+    server = server_of(model)
+    if server is not None:
+        return [model.name or server.model or "openai_compatible"]
+    return [model.name or names_of(model_store.resolve(model.source, "chat"))[0]]
 
 
 def llama_settings(model: ModelConfig, path: Path, runtime: Runtime) -> "LlamaSettings":
@@ -140,20 +173,19 @@ class _Found:
     def add(self, model: ModelConfig) -> None:
         """Take in one configured model; a folder of scripts is several."""
         if model.source.startswith(SCRIPTED):
-            found = _scripted(Path(model.source.removeprefix(SCRIPTED)), self._runtime.clock)
-            if model.name and len(found) == 1:
-                found = {model.name: next(iter(found.values()))}
-            for name, entry in found.items():
-                self._put(name, self._lived(model, entry))
-            self.claim(next(iter(found)), model.aliases)
+            scripts = _scripts(Path(model.source.removeprefix(SCRIPTED))).values()
+            names = ids_of(model)
+            for name, script in zip(names, scripts, strict=True):
+                self._put(name, self._lived(model, _scripted(script, self._runtime.clock)))
+            self.claim(names[0], model.aliases)
             return
-        server = _server(model)
+        server = server_of(model)
         if server is not None:
-            name = model.name or server.model or "openai_compatible"
+            (name,) = ids_of(model)
             self._put(name, self._lived(model, _elsewhere(server, self._runtime.clock)))
             self.claim(name, model.aliases)
             return
-        self._add_gguf(model, model_store.resolve(model.source))
+        self._add_gguf(model, model_store.resolve(model.source, "chat"))
 
     def _add_gguf(self, model: ModelConfig, path: Path) -> None:
         settings = llama_settings(model, path, self._runtime)
@@ -199,35 +231,23 @@ def names_of(path: Path) -> list[str]:
     return list(dict.fromkeys([*known, path.stem, path.name]))
 
 
-def _scripted(path: Path, clock: Clock) -> "dict[str, ModelEntry]":
+def _scripts(path: Path) -> dict[str, Path]:
     """One model for a file; for a folder one for each file, `default` or else the first name being the default."""
+    found = {script.stem: script for script in sorted(path.glob("*.yaml"))}
+    names = sorted(found, key=lambda name: name != "default")
+    return {name: found[name] for name in names} or {"scripted": path}
+
+
+def _scripted(script: Path, clock: Clock) -> "ModelEntry":
     from local_assistants.backends.models import ModelEntry
     from local_assistants.backends.scripted import ScriptedBackend
 
-    found = {script.stem: script for script in sorted(path.glob("*.yaml"))}
-    names = sorted(found, key=lambda name: name != "default")
-    scripts = {name: found[name] for name in names} or {"scripted": path}
-    return {
-        name: ModelEntry(partial(_ready, ScriptedBackend.from_file(script, clock=clock)))
-        for name, script in scripts.items()
-    }
+    return ModelEntry(partial(_ready, ScriptedBackend.from_file(script, clock=clock)))
 
 
 async def _ready(backend: Backend, on_progress: "OnProgress") -> Backend:
     del on_progress
     return backend
-
-
-def _server(model: ModelConfig) -> "OpenAISettings | None":
-    from local_assistants.backends.openai_compatible import OpenAISettings
-    from local_assistants.engine.errors import BackendFault
-
-    if not model.source.startswith(ELSEWHERE):
-        return model.server
-    try:
-        return OpenAISettings.parse(model.source.removeprefix(ELSEWHERE))
-    except BackendFault as error:
-        raise InvalidRequest(error.message) from error
 
 
 def _elsewhere(settings: "OpenAISettings", clock: Clock) -> "ModelEntry":

@@ -45,7 +45,7 @@ def open_embedder(name: str | None, data: Path) -> "Embedder":
     if name is None or entry.called(name):
         made, used = _catalogued(), _Used(entry.sha256, entry.key)
     else:
-        made, used = _own(model_store.resolve(name), name)
+        made, used = _own(model_store.resolve(name, "embedder"), name)
     note = data / NOTE
     before = _read(note)
     if before is None and (data / "vectors").exists():

@@ -1,8 +1,8 @@
 """The weights on this machine: which are there, where a name leads, and whether they are what they were.
 
 `resolve` trusts what lies on disk (a hash of a gigabyte takes seconds); `verify` does not. It fetches nothing: getting
-weights is `pulling`'s, which nothing imports but the command line. Knows nothing of what a model is used for, and loads
-none.
+weights is `pulling`'s, which nothing imports but the command line. It loads none. What is said of a name that leads
+nowhere is `unknown_names`'.
 """
 
 import hashlib
@@ -12,17 +12,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from local_assistants import catalogue, paths
 from local_assistants.catalogue import CatalogueEntry
-from local_assistants.engine.errors import ModelNotFound
 
 PARTS_FOLDER = ".parts"
 """Below a models folder: the parts of pulls that are not finished."""
 
 CHUNK = 1 << 20
 """Bytes read at a time when hashing and copying."""
+
+Kind = Literal["chat", "embedder"]
+"""What a model is wanted for: to answer, or to make the vectors of file search."""
 
 _ORIGINS_FOLDER = ".pulled"
 _SPLIT = re.compile(r"(?P<base>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf")
@@ -97,16 +99,33 @@ def installed(folders: Sequence[Path] | None = None) -> list[Weights]:
     return list(found.values())
 
 
-def resolve(name_or_path: str) -> Path:
+def resolve(name_or_path: str, kind: Kind | None = None) -> Path:
     """The file (or embedder folder) that a name means.
 
     Args:
         name_or_path: a catalogue key or alias, the name of a file in a models folder with or without
             `.gguf`, or the path of any GGUF file or embedder folder.
+        kind: what it is wanted for; None: whatever it is.
 
     Raises:
         ModelNotFound: nothing here goes by that name; the text lists what does and how to get it.
+        InvalidRequest: a model for chat is wanted, and the name is that of an embedder.
     """
+    from local_assistants import (
+        unknown_names,
+    )  # it needs to know what is here, so it imports this module
+
+    found = _find(name_or_path)
+    entry = catalogue.find(name_or_path)
+    embeds = found.is_dir() if found else entry is not None and entry.kind == "embedder"
+    if kind == "chat" and embeds:
+        raise unknown_names.embedder(name_or_path)
+    if found is None:
+        raise unknown_names.nowhere(name_or_path, kind)
+    return found
+
+
+def _find(name_or_path: str) -> Path | None:
     path = Path(name_or_path).expanduser()
     if path.is_file() or _is_embedder(path):
         return path.absolute()
@@ -115,7 +134,7 @@ def resolve(name_or_path: str) -> Path:
             return weights.path
         if name_or_path in (weights.name, weights.path.name, weights.path.stem):
             return weights.path
-    raise ModelNotFound(_not_here(name_or_path))
+    return None
 
 
 def verify(weights: Weights, progress: Progress = silent) -> str | None:
@@ -204,16 +223,3 @@ def _gguf(path: Path, entry: CatalogueEntry | None) -> Weights:
 
 def _is_embedder(path: Path) -> bool:
     return (path / "modules.json").is_file()
-
-
-def _not_here(name: str) -> str:
-    entry = catalogue.find(name)
-    if entry is not None:
-        return f"{entry.title} is not on this machine. Get it: local-assistants models pull {entry.key}"
-    here = ", ".join(weights.name for weights in installed()) or "none"
-    known = ", ".join(each.key for each in catalogue.entries() if each.kind == "chat")
-    folders = " or ".join(str(folder) for folder in paths.model_folders())
-    return (
-        f"No model {name!r} on this machine. Here: {here}. To get one: local-assistants models pull KEY "
-        f"(KEY is one of {known}); or put any GGUF file into {folders}, or give its path."
-    )

@@ -156,6 +156,10 @@ class _File:
         seen: set[str] = set()
         for model in models:
             for name in (model.called, *model.aliases):
+                if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+                    raise InvalidRequest(
+                        f"{self._path}: {name[:40]!r} is no name: 1 to {_LONGEST_NAME} characters that can be printed."
+                    )
                 if name in seen:
                     raise InvalidRequest(
                         f"{self._path}: two models are called {name!r}; a name or an alias means one model."
@@ -163,6 +167,7 @@ class _File:
                 seen.add(name)
 
 
+_LONGEST_NAME = 256  # characters, as long as the API's own
 _COMMON = ("name", "aliases", "idle_seconds", "load_at_start")
 
 

@@ -291,12 +291,16 @@ class Parking:
 
     def _write_on(self) -> None:
         while (kept := self._next()) is not None:
-            head = encode_head(kept.state, self._stamp)
             try:
-                self._write(kept, head)
+                self._write(kept, encode_head(kept.state, self._stamp))
             except OSError as error:
                 _log.warning("A conversation could not be written to disk: %s", error)
-            self._finish(kept)
+            except (
+                Exception
+            ):  # whoever forgets a conversation waits for this thread: it must not end
+                _log.exception("A conversation could not be written to disk")
+            finally:
+                self._finish(kept)
 
     def _next(self) -> _Kept | None:
         """What is to be written next; None when there is nothing more to come."""

@@ -41,6 +41,16 @@ class Loaded:
         self.model.free()
 
 
+def check(path: Path, mmproj: Path | None = None) -> None:
+    """Refuse what no memory and no second attempt would make a model that answers. Reads headers only.
+
+    Raises:
+        BackendFault: the file is no whole model for chat, or `mmproj` no whole vision part; says why.
+    """
+    inspect(path).require_chat()
+    _eyes(mmproj)
+
+
 def prepare(path: Path, settings: LlamaSettings, memory: int | None = None) -> Plan:
     """How the model would be loaded with `memory` bytes to be had (by default what can be had now). Loads nothing.
 

@@ -38,7 +38,7 @@ def show(
     from local_assistants.cli.model_checks import verdict
     from local_assistants.models_file import ModelConfig
 
-    path = model_store.resolve(name)
+    path = model_store.resolve(name, "chat")
     facts = inspect(path)
     options = {"context_tokens": context} if context else {}
     found = verdict(ModelConfig(str(path), options=options), path)

@@ -91,7 +91,11 @@ def serve(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of the store, files and index.", envvar="LOCAL_ASSISTANTS_DATA"),
+        typer.Option(
+            help="Folder of the store, files and index. Without it: $XDG_DATA_HOME/local-assistants, else "
+            "~/.local/share/local-assistants.",
+            envvar="LOCAL_ASSISTANTS_DATA",
+        ),
     ] = None,
     host: Annotated[
         str,
@@ -136,7 +140,8 @@ def serve(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Compute threads of a model; by default the cores, one less of many.", min=1
+            help="Compute threads of a model; by default the physical cores, from three on one less.",
+            min=1,
         ),
     ] = None,
     context: Annotated[
@@ -163,8 +168,10 @@ def serve(
     """Serve the Assistants API v2, in OpenAI's and in Azure's form."""
     from local_assistants import assemble, paths, serving
     from local_assistants.cli.model_lines import ModelLines
+    from local_assistants.cli.served import check, described
 
     served = _served(model, models)
+    check(served)
     settings = assemble.Settings(
         models=served,
         isolation=isolation,
@@ -184,9 +191,9 @@ def serve(
         busy_wait=busy_wait,
     )
     try:
-        named = ", ".join(each.called for each in served.models)
         with ModelLines() as lines:
-            serving.serve(settings, partial(_announce, lines, named, settings.data), [lines])
+            announce = partial(_announce, lines, described(served), settings.data)
+            serving.serve(settings, announce, [lines])
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise

@@ -138,6 +138,12 @@ def test_quantised_keys_and_values_take_less() -> None:
     )
 
 
+@pytest.mark.parametrize("min_p", [-0.1, 7.0])
+def test_min_p_is_a_share(min_p: float) -> None:
+    """Anything else would leave no token to choose."""
+    assert "min_p is a share" in refused(min_p=min_p)
+
+
 def test_quantised_keys_and_values_need_flash_attention() -> None:
     """Both settings are named."""
     said = refused(kv_type="q8_0", flash_attention=False)

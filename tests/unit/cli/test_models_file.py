@@ -180,6 +180,8 @@ def test_a_wrong_line_is_named_with_its_place(tmp_path: Path, line: str, said: s
         ("[[model]]\nendpoints = ['ftp://x']", ", in [[model]] number 1: 'ftp://x' is not the URL"),
         ("[[model]]\nendpoints = ['http://x']\nsource = 'a'", ", in [[model]] number 1: the key 'source' is not known"),
         ("[[model]]\nendpoints = ['http://x']\nkv_type = 'f16'", ", in [[model]] number 1: the key 'kv_type' is not"),
+        ('[[model]]\nsource="a"\nname="a\\nb"', ": 'a\\nb' is no name: 1 to 256 characters that can be printed."),
+        ("[[model]]\nsource='a'\naliases=['\u00adx']", ": '\\xadx' is no name"),
         ("[[model]]\nsource='a'\n[[model]]\nsource='a'", ": two models are called 'a'; a name or an alias means one"),
         ("[[model]]\nsource='a'\naliases=['b']\n[[model]]\nsource='c'\nname='b'", ": two models are called 'b'"),
         ("a = ", " is not TOML: Invalid value"),

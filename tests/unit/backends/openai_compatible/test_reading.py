@@ -220,6 +220,11 @@ def test_done_is_an_end_without_a_reason() -> None:
     assert "stop" == read(delta(content="a"), "[DONE]").reason
 
 
+def test_nothing_after_done_belongs_to_the_answer() -> None:
+    """A server that goes on talking is not heard."""
+    assert "a" == read(delta(content="a"), "[DONE]", delta(content="EXTRA")).text
+
+
 @pytest.mark.parametrize("reason", ["content_filter", "abort", "error"])
 def test_an_answer_that_the_server_broke_off_is_a_fault(reason: str) -> None:
     """It is not passed for a whole one."""
