@@ -61,7 +61,7 @@ class Services:
         self.ingestion: Ingestion = root.ingestion if root else Ingestion(core)
         self.keys: Keys = root.keys if root else Keys(core.store, core.clock, core.ids)
         self.assistants = Assistants(core, self.ingestion)
-        self.threads = Threads(core, self.ingestion)
+        self.threads = Threads(core, self.ingestion, self.worker)
         self.messages = Messages(core, self.ingestion)
         self.runs = Runs(core, self.worker, self.ingestion)
         self.steps = Steps(core)

@@ -9,6 +9,7 @@ from ..objects import FileIds, Message, Page, Run, RunStep, Thread, ToolResource
 from ..ports import PageQuery, Transaction, TranscriptEntry
 from ..requests import CreateMessage, CreateThread, ModifyMetadata, ModifyThread
 from ..states import RUN, MessageStatus, On
+from ..worker import Worker
 from .images import check_images
 from .lookup import list_page, must
 from .rehearsal import rehearse
@@ -63,9 +64,10 @@ def add_message(
 class Threads:
     """The threads of this installation."""
 
-    def __init__(self, core: Core, ingestion: Ingestion) -> None:
+    def __init__(self, core: Core, ingestion: Ingestion, worker: Worker) -> None:
         self._core = core
         self._ingestion = ingestion
+        self._worker = worker
 
     async def create(self, body: CreateThread) -> Thread:
         """A new thread, with messages if any were sent."""
@@ -99,7 +101,7 @@ class Threads:
         A run that is not over is cancelled first, so that whoever follows it hears of its end.
         """
 
-        def drop(unit: Unit) -> None:
+        def drop(unit: Unit) -> Run | None:
             must(unit.tx, Thread, thread_id)
             active = unit.tx.active_run(thread_id)
             if active is not None:
@@ -109,8 +111,11 @@ class Threads:
             for kind in (RunStep, Message, Run):
                 unit.tx.delete_where(kind, {"thread_id": thread_id})
             unit.tx.delete(Thread, thread_id)
+            return active
 
-        await self._core.journal.commit(drop)
+        ended = await self._core.journal.commit(drop)
+        if ended is not None:
+            self._worker.interrupt(ended.id, On.STOPPED)
         for tool in self._core.tools.values():
             await tool.forget(thread_id)
         await self._core.models.forget(thread_id)
