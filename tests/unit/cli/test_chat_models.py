@@ -279,4 +279,4 @@ def test_the_environment_names_a_model_with_blanks_in_its_path(
     """It is one model, as ever."""
     monkeypatch.setenv("LOCAL_ASSISTANTS_MODEL", "my models/a b.gguf")
     assert exit_codes.NOT_FOUND == run(["serve", "--port", "0"])
-    assert "No model 'my models/a b.gguf' on this machine" in capsys.readouterr().err
+    assert "There is no file my models/a b.gguf (looked in " in capsys.readouterr().err

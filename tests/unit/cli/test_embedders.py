@@ -67,9 +67,12 @@ async def test_an_older_data_folder_belongs_to_the_catalogue_s_model(data: Path)
 
 
 def test_a_model_that_is_not_here_is_named(data: Path) -> None:
-    """As a chat model is."""
-    with pytest.raises(ModelNotFound, match="No model 'three'"):
+    """As a chat model is, with the embedders that are here and no others."""
+    (data.parent / "cache" / "models" / "chat.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelNotFound, match="No embedding model 'three'"):
         open_embedder("three", data)
+    with pytest.raises(ModelNotFound, match=r"Here: one, two\. .*\(KEY is one of minilm-l6-v2\)"):
+        open_embedder("nope", data)
 
 
 async def test_a_chat_model_is_refused_when_it_is_used(data: Path, tmp_path: Path) -> None:

@@ -126,16 +126,17 @@ def test_a_misspelt_folder_has_no_keys_and_is_not_made(
 def test_others_are_not_served_without_a_key(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
-    """The refusal names both ways out; with a key the same command goes on, here to a model that is not there."""
-    missing = tmp_path / "missing.gguf"
-    command = ["serve", "--host", host, "--port", "0", "--model", str(missing)]
+    """The refusal names both ways out; with a key the same command goes on, here to a script that is not there."""
+    missing = tmp_path / "missing.yaml"
+    command = ["serve", "--host", host, "--port", "0", "--model", f"scripted:{missing}"]
     assert exit_codes.WRONG_USAGE == run(command)
     said = capsys.readouterr().err
     assert f"local-assistants keys create --data {data}" in said
     assert "serve --no-auth" in said
 
     made(capsys)
-    assert exit_codes.NOT_FOUND == run(command)
+    assert exit_codes.CANNOT == run(command)
+    assert f"Cannot read the script {missing}" in capsys.readouterr().err
 
 
 def test_a_revoked_key_is_none(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +144,8 @@ def test_a_revoked_key_is_none(data: Path, capsys: pytest.CaptureFixture[str]) -
     del data
     made(capsys)
     run(["keys", "revoke", listed(capsys)[0]["id"]])
-    assert exit_codes.WRONG_USAGE == run(["serve", "--host", "0.0.0.0", "--port", "0"])
+    command = ["serve", "--host", "0.0.0.0", "--port", "0", "--model", "scripted:none.yaml"]
+    assert exit_codes.WRONG_USAGE == run(command)
 
 
 def test_without_keys_only_as_told_and_loudly(
@@ -154,9 +156,9 @@ def test_without_keys_only_as_told_and_loudly(
 ) -> None:
     """--no-auth needs no key and says at every start what it means."""
     del data, capsys
-    missing = str(tmp_path / "missing.gguf")
+    missing = f"scripted:{tmp_path}/missing.yaml"
     command = ["serve", "--host", "0.0.0.0", "--port", "0", "--no-auth", "--model", missing]
-    assert exit_codes.NOT_FOUND == run(command)
+    assert exit_codes.CANNOT == run(command)
     assert "NO KEY IS ASKED FOR: whoever reaches 0.0.0.0" in caplog.text
 
 

@@ -1,5 +1,6 @@
 """What `serve` shows of models that come and go."""
 
+import asyncio
 from io import StringIO
 
 from local_assistants.cli.model_lines import ModelLines
@@ -43,11 +44,31 @@ def test_a_log_has_only_what_came_of_it() -> None:
     assert "m is loaded: 2 threads\nm is unloaded\n" == shown(StringIO(), *LIFE)
 
 
-def test_a_load_that_failed_leaves_the_line_to_its_message() -> None:
-    """Which the log writes."""
-    wipe = "\r\x1b[K"
-    failed = ModelStatus("m", "failed", detail="no memory")
-    assert f"{wipe}loading m: 0%{wipe}" == shown(Terminal(), LIFE[0], failed)
+FAILED = ModelStatus("m", "failed", detail="no memory")
+NOBODY = (
+    "No model answers yet: runs fail with this reason until it is mended. Each run tries again, and GET /readyz says "
+    "when a model is there.\n"
+)
+
+
+def test_a_load_that_failed_says_what_it_means() -> None:
+    """Once, however often it fails; the reason is left to the log."""
+    assert NOBODY == shown(StringIO(), LIFE[0], FAILED, LIFE[0], FAILED)
+
+
+def test_a_load_that_failed_beside_a_model_that_answers() -> None:
+    """Is left to its message."""
+    other = ModelStatus("other", "ready")
+    assert "other is loaded\n" == shown(StringIO(), other, LIFE[0], FAILED)
+
+
+async def test_what_it_means_comes_after_the_log_s_message() -> None:
+    """Which is written when all observers have heard."""
+    out = StringIO()
+    ModelLines(out).model_changed(FAILED)
+    out.write("the model m cannot be loaded: no memory\n")
+    await asyncio.sleep(0)
+    assert f"the model m cannot be loaded: no memory\n{NOBODY}" == out.getvalue()
 
 
 def test_the_end_leaves_no_percents() -> None:
