@@ -169,7 +169,8 @@ async def test_nobody_works_for_a_turn_that_was_given_up(llama_cpp_135m: LlamaCp
     while before != llama_cpp_135m.evaluated_tokens:
         before = llama_cpp_135m.evaluated_tokens
         await asyncio.sleep(0.3)
-    assert before < await llama_cpp_135m.count_tokens(ChatRequest((STORY,))) + 50
+    # Less than the 32 unread pieces at which a turn that nobody reads is held up: this one has ended.
+    assert before < await llama_cpp_135m.count_tokens(ChatRequest((STORY,))) + 25
 
 
 async def test_two_callers_at_once(llama_cpp_135m: LlamaCppBackend) -> None:
