@@ -10,6 +10,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+Kind = Literal["chat", "embedder"]
+"""What a model is for: to answer, or to make the vectors of file search."""
+
 DEFAULT = "qwen2.5-coder-1.5b"
 """The chat model that is served when none is named."""
 
@@ -20,7 +23,7 @@ class CatalogueEntry:
 
     key: str
     aliases: tuple[str, ...]
-    kind: Literal["chat", "embedder"]
+    kind: Kind
     title: str
     purpose: str
     file: str

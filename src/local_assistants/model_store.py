@@ -12,19 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from local_assistants import catalogue, paths
-from local_assistants.catalogue import CatalogueEntry
+from local_assistants import catalogue, paths, unknown_names
+from local_assistants.catalogue import CatalogueEntry, Kind
+from local_assistants.engine.errors import AssistantsError
 
 PARTS_FOLDER = ".parts"
 """Below a models folder: the parts of pulls that are not finished."""
 
 CHUNK = 1 << 20
 """Bytes read at a time when hashing and copying."""
-
-Kind = Literal["chat", "embedder"]
-"""What a model is wanted for: to answer, or to make the vectors of file search."""
 
 _ORIGINS_FOLDER = ".pulled"
 _SPLIT = re.compile(r"(?P<base>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf")
@@ -121,7 +119,8 @@ def resolve(name_or_path: str, kind: Kind | None = None) -> Path:
     if kind == "chat" and embeds:
         raise unknown_names.embedder(name_or_path)
     if found is None:
-        raise unknown_names.nowhere(name_or_path, kind)
+        here = [each.name for each in installed() if kind in (None, _kind(each))]
+        raise unknown_names.nowhere(name_or_path, kind, here)
     return found
 
 
@@ -135,6 +134,20 @@ def _find(name_or_path: str) -> Path | None:
         if name_or_path in (weights.name, weights.path.name, weights.path.stem):
             return weights.path
     return None
+
+
+def _kind(weights: Weights) -> Kind:
+    """What a model is for; a file that cannot be read counts as one for chat."""
+    if weights.entry is not None:
+        return weights.entry.kind
+    if weights.path.is_dir():
+        return "embedder"
+    from local_assistants.backends.llama_cpp.loading.inspection import inspect
+
+    try:
+        return "embedder" if inspect(weights.path).kind == unknown_names.EMBEDDING else "chat"
+    except AssistantsError:
+        return "chat"
 
 
 def verify(weights: Weights, progress: Progress = silent) -> str | None:

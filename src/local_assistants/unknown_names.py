@@ -1,14 +1,15 @@
 """What is said of the name of a model that leads nowhere, or to a model of another kind.
 
-Only the texts: `model_store` decides what a name means. It loads nothing, and reads no more of files than headers.
+Only the texts: `model_store` knows what is here, and decides what a name means.
 """
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from local_assistants import catalogue, model_store, paths
+from local_assistants import catalogue, paths
+from local_assistants.catalogue import Kind
 from local_assistants.engine.errors import AssistantsError, InvalidRequest, ModelNotFound
-from local_assistants.model_store import Kind, Weights
 
 EMBEDDING = "an embedding model"
 """What `ModelFacts.kind` says of one."""
@@ -23,8 +24,14 @@ def embedder(name: str) -> InvalidRequest:
     )
 
 
-def nowhere(name: str, kind: Kind | None = None) -> AssistantsError:
-    """The error for a name that nothing here has; `kind`: what was wanted, None: anything."""
+def nowhere(name: str, kind: Kind | None, here: Sequence[str]) -> AssistantsError:
+    """The error for a name that nothing here has.
+
+    Args:
+        name: as it was given.
+        kind: what was wanted; None: anything.
+        here: the names of all that is on this machine and of that kind.
+    """
     entry = catalogue.find(name)
     if entry is not None:
         return ModelNotFound(
@@ -35,7 +42,7 @@ def nowhere(name: str, kind: Kind | None = None) -> AssistantsError:
         return _address(name, kind)
     if "/" in name or name.endswith(".gguf"):
         return ModelNotFound(_no_file(name))
-    return ModelNotFound(_no_model(name, kind))
+    return ModelNotFound(_no_model(name, kind, here))
 
 
 def _address(name: str, kind: Kind | None) -> InvalidRequest:
@@ -64,12 +71,11 @@ def _no_file(name: str) -> str:
     )
 
 
-def _no_model(name: str, kind: Kind | None) -> str:
-    here = [each.name for each in model_store.installed() if kind in (None, _kind(each))]
+def _no_model(name: str, kind: Kind | None, here: Sequence[str]) -> str:
     known = [each for each in catalogue.entries() if kind in (None, each.kind)]
     names = [*here, *(name for each in known for name in (each.key, *each.aliases))]
     close = get_close_matches(name.casefold(), [each.casefold() for each in names], 3, 0.5)
-    meant = dict.fromkeys(map(_proper, close))
+    meant = dict.fromkeys(_proper(each, here) for each in close)
     hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
     called = "embedding model" if kind == "embedder" else "model"
     folders = " or ".join(str(folder) for folder in paths.model_folders())
@@ -80,22 +86,8 @@ def _no_model(name: str, kind: Kind | None) -> str:
     )
 
 
-def _proper(name: str) -> str:
+def _proper(name: str, here: Sequence[str]) -> str:
     """The key of what a name means in the catalogue; a name of the user's own as it is written."""
     entry = catalogue.find(name)
-    own = (each.name for each in model_store.installed() if each.name.casefold() == name)
+    own = (each for each in here if each.casefold() == name)
     return entry.key if entry else next(own, name)
-
-
-def _kind(weights: Weights) -> Kind:
-    """What a model is for; a file that cannot be read counts as one for chat."""
-    if weights.entry is not None:
-        return weights.entry.kind
-    if weights.path.is_dir():
-        return "embedder"
-    from local_assistants.backends.llama_cpp.loading.inspection import inspect
-
-    try:
-        return "embedder" if inspect(weights.path).kind == EMBEDDING else "chat"
-    except AssistantsError:
-        return "chat"

@@ -64,7 +64,7 @@ def test_an_unknown_model_lists_what_is_here(empty_machine: Machine) -> None:
         model_store.resolve("gpt-9")
 
 
-def refusal(name: str, kind: model_store.Kind | None = "chat") -> str:
+def refusal(name: str, kind: catalogue.Kind | None = "chat") -> str:
     """What is said of a name."""
     with pytest.raises(AssistantsError) as caught:
         model_store.resolve(name, kind)
