@@ -53,6 +53,13 @@ def test_the_first_example_of_the_page(tmp_path: Path) -> None:
     ) == read(tmp_path, EXAMPLES[0])
 
 
+def test_the_page_says_how_to_get_what_its_first_example_serves(tmp_path: Path) -> None:
+    """In one command, before the example."""
+    sources = [model.source for model in read(tmp_path, EXAMPLES[0]).models]
+    before, _, _ = PAGE.partition("```toml")
+    assert f"local-assistants models pull {' '.join(sources)}\n" in before
+
+
 def test_the_second_example_of_the_page(tmp_path: Path) -> None:
     """A model elsewhere has its own settings."""
     _, large = read(tmp_path, EXAMPLES[1]).models

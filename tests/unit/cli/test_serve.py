@@ -145,6 +145,16 @@ def test_a_folder_of_scripts_is_several_models(tmp_path: Path) -> None:
     assert f"default ({source}), a ({source})" == described(ModelsConfig((ModelConfig(source),)))
 
 
+def test_the_help_names_the_defaults(capsys: Said) -> None:
+    """Of the data folder and the threads."""
+    assert exit_codes.DONE == run(["serve", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Without it: $XDG_DATA_HOME/local-assistants, else ~/.local/share/local-assistants." in said
+    )
+    assert "by default the physical cores, from three on one less." in said
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_terminal_sees_at_once_that_it_starts(empty_machine: Machine, terminal: bool) -> None:
     """A program that reads stderr does not."""
