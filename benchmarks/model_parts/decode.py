@@ -8,7 +8,7 @@ from model_parts.talk import Streams, decode_rate, request, story
 
 WIDTHS = {1: 96, 8: 48, 16: 32}  # sequences: tokens of each
 GOALS = {1: 0.97, 8: 0.93, 16: 0.93}
-ROUNDS = 4
+ROUNDS = 3
 SIDES = {"inline": "ours, in this process", "process": "ours, in a process of its own"}
 
 
