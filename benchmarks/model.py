@@ -33,7 +33,7 @@ from model_parts import (
 from model_parts.bench import Bench, Part
 
 from local_assistants import paths
-from local_assistants.backends.llama_cpp.library import bindings
+from local_assistants.backends.llama_cpp.native import bindings
 from local_assistants.backends.llama_cpp.settings import default_threads
 
 PARTS: Sequence[Part] = (

@@ -14,7 +14,7 @@ from ...engine.errors import BackendFault, InvalidRequest
 from .calls.tool_calls import CallParser
 from .dialects.forms import JSON_FORMATS, AnswerForm, has_called
 from .grammars.calls import SPEECH, CallGrammar, response_grammar
-from .library import Vocabulary
+from .native import Vocabulary
 from .sampling import Grammar
 
 _ENDS = frozenset('}]"')  # of JSON objects, lists and strings

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...engine.errors import BackendFault
 from .batch import Batch, Span
-from .library import NativeModel, last_errors
+from .native import NativeModel, last_errors
 from .settings import LlamaSettings, default_threads
 
 _MOST_CONTEXT = (

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.errors import BackendFault
-from .library import NativeModel, Vocabulary, last_errors
+from .native import NativeModel, Vocabulary, last_errors
 from .settings import LlamaSettings
 
 BATCH = 16  # texts embedded between two looks at the queue: a query waits for one batch at most

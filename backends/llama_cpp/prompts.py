@@ -22,7 +22,7 @@ from ...engine.chat import ChatMessage, ChatRequest, ImagePart, ToolCall, ToolSc
 from .dialects import Piece
 from .dialects.forms import AnswerForm, form_of
 from .kv.answers import AnswerMemory, occurrences
-from .library import Vocabulary
+from .native import Vocabulary
 from .plain_words import Message
 from .template import ChatTemplate
 

@@ -19,7 +19,7 @@ from typing import Any
 from ...engine.errors import BackendFault
 from .calls.call_openings import MARKERS
 from .context import NativeContext
-from .library import Vocabulary, bindings
+from .native import Vocabulary, bindings
 
 _TRIES = (8.0, 16.0, math.inf)  # how far below the best score a grammar's candidates may lie
 _FIRST_TRY = 256  # of them, about

@@ -27,7 +27,7 @@ from .calls.call_openings import MARKERS
 from .constraint import Constraint
 from .context import NativeContext
 from .kv.answers import occurrences
-from .library import Vocabulary
+from .native import Vocabulary
 from .prompts import Prompt
 from .sampling import Penalties, Sampler
 

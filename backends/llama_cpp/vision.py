@@ -20,8 +20,8 @@ from typing import Any
 
 from ...engine.chat import ChatMessage, ImagePart
 from ...engine.errors import BackendFault, InvalidRequest, MissingDependency
-from .library import NativeModel, last_errors, log_callback
 from .loading.identity import model_identity
+from .native import NativeModel, last_errors, log_callback
 from .pictures import check_picture, read_picture
 
 _MOST_KEPT = 256 << 20  # bytes of rows of pictures seen lately

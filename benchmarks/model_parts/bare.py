@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from local_assistants.backends.llama_cpp.library import bindings
+from local_assistants.backends.llama_cpp.native import bindings
 
 BATCH = 512  # prompt tokens evaluated at once
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from local_assistants.backends.llama_cpp.library import Vocabulary, bindings
+from local_assistants.backends.llama_cpp.native import Vocabulary, bindings
 from local_assistants.backends.llama_cpp.sampling import Grammar
 
 _ENTRY = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])

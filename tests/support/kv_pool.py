@@ -14,8 +14,8 @@ from local_assistants.backends.llama_cpp.kv.answers import AnswerMemory
 from local_assistants.backends.llama_cpp.kv.parking import Parking
 from local_assistants.backends.llama_cpp.kv.parking_place import open_parking
 from local_assistants.backends.llama_cpp.kv.sequences import Resident, Residents
-from local_assistants.backends.llama_cpp.library import NativeModel
 from local_assistants.backends.llama_cpp.loading.identity import model_identity
+from local_assistants.backends.llama_cpp.native import NativeModel
 
 PATIENCE = 10.0  # seconds after which a test that waits for the disk has failed
 SETTINGS = LlamaSettings(context_tokens=512, threads=1, sequences=4, parallel=4, prefill_chunk=64)

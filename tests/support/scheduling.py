@@ -7,7 +7,7 @@ from typing import Any
 from local_assistants.backends.llama_cpp.context import NativeContext
 from local_assistants.backends.llama_cpp.kv.answers import AnswerMemory
 from local_assistants.backends.llama_cpp.kv.sequences import Residents
-from local_assistants.backends.llama_cpp.library import NativeModel
+from local_assistants.backends.llama_cpp.native import NativeModel
 from local_assistants.backends.llama_cpp.prompts import PromptWriter
 from local_assistants.backends.llama_cpp.scheduling.scheduler import Job, Scheduler
 from local_assistants.backends.llama_cpp.scheduling.width import Widths

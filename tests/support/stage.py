@@ -6,7 +6,7 @@ from pathlib import Path
 from local_assistants.backends.llama_cpp.batch import Span
 from local_assistants.backends.llama_cpp.context import NativeContext
 from local_assistants.backends.llama_cpp.kv.answers import AnswerMemory
-from local_assistants.backends.llama_cpp.library import NativeModel
+from local_assistants.backends.llama_cpp.native import NativeModel
 from local_assistants.backends.llama_cpp.prompts import PromptWriter
 from local_assistants.backends.llama_cpp.settings import LlamaSettings
 from local_assistants.backends.llama_cpp.template import ChatTemplate

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from ..library import bindings
+from ..native import bindings
 from .devices import gpus
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from ....engine.errors import BackendFault
 from ...memory import available_memory
 from ..context import NativeContext
-from ..library import NativeModel, bindings
+from ..native import NativeModel, bindings
 from ..settings import LlamaSettings
 from .devices import Device, find_gpus, gpus
 from .fitting import Plan, plan

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ....engine.errors import AssistantsError
 from ..child import environment
-from ..library import bindings, last_errors
+from ..native import bindings, last_errors
 
 _PATIENCE = 60.0
 

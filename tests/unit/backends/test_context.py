@@ -8,7 +8,7 @@ import pytest
 
 from local_assistants.backends.llama_cpp.batch import Span
 from local_assistants.backends.llama_cpp.context import NativeContext, Outcome
-from local_assistants.backends.llama_cpp.library import NativeModel
+from local_assistants.backends.llama_cpp.native import NativeModel
 from local_assistants.backends.llama_cpp.settings import LlamaSettings, default_threads
 from local_assistants.engine.errors import BackendFault
 from tests.support.scheduling import Desk

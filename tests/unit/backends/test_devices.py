@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.backends.llama_cpp.library import bindings
 from local_assistants.backends.llama_cpp.loading.devices import (
     Device,
     Placement,
@@ -15,6 +14,7 @@ from local_assistants.backends.llama_cpp.loading.devices import (
     find_gpus,
     gpus,
 )
+from local_assistants.backends.llama_cpp.native import bindings
 
 GB = 1_000_000_000
 MIB = 1 << 20

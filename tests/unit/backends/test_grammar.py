@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local_assistants.backends.llama_cpp.grammars.calls import CallGrammar, response_grammar
-from local_assistants.backends.llama_cpp.library import NativeModel
+from local_assistants.backends.llama_cpp.native import NativeModel
 from local_assistants.backends.llama_cpp.sampling import Grammar
 from local_assistants.engine.chat import ToolSchema
 from local_assistants.engine.errors import InvalidRequest

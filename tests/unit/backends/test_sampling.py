@@ -11,7 +11,7 @@ import pytest
 
 from local_assistants.backends.llama_cpp.batch import Span
 from local_assistants.backends.llama_cpp.context import NativeContext
-from local_assistants.backends.llama_cpp.library import NativeModel
+from local_assistants.backends.llama_cpp.native import NativeModel
 from local_assistants.backends.llama_cpp.sampling import Grammar, Penalties, Sampler
 from local_assistants.engine.errors import BackendFault
 from tests.support.toy_gguf import write_random_model

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_assistants.backends.llama_cpp.grammars.gbnf import Rules, SchemaRefused
 from local_assistants.backends.llama_cpp.grammars.schema import schema_rule
-from local_assistants.backends.llama_cpp.library import NativeModel, Vocabulary
+from local_assistants.backends.llama_cpp.native import NativeModel, Vocabulary
 from tests.support.babble import babble
 from tests.support.toy_gguf import write_random_model
 from tests.unit.backends.conftest import TOY_SETTINGS

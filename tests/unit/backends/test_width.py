@@ -9,7 +9,7 @@ import pytest
 
 from local_assistants.backends.llama_cpp.batch import Span
 from local_assistants.backends.llama_cpp.context import NativeContext, Outcome
-from local_assistants.backends.llama_cpp.library import NativeModel
+from local_assistants.backends.llama_cpp.native import NativeModel
 from local_assistants.backends.llama_cpp.scheduling.width import Widths, find_widths, measure
 from tests.support.toy_gguf import write_random_model
 from tests.unit.backends.conftest import TOY_SETTINGS
