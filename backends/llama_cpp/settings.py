@@ -55,7 +55,7 @@ class LlamaSettings:
     sequences: int = 32
     max_waiting: int = 256
     prefill_chunk: int = 256
-    stretch: float = 2.0
+    stretch: float = 1.75
     temperature_at_one: float = 1.0
     min_p: float = 0.05
     repeat_penalty: float = 1.0

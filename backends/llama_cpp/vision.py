@@ -22,6 +22,7 @@ from ...engine.chat import ChatMessage, ImagePart
 from ...engine.errors import BackendFault, InvalidRequest, MissingDependency
 from .loading.identity import model_identity
 from .native import NativeModel, last_errors, log_callback
+from .own_thread import in_own_thread
 from .pictures import check_picture, read_picture
 
 _MOST_KEPT = 256 << 20  # bytes of rows of pictures seen lately
@@ -114,7 +115,7 @@ class Vision:
             seen = self._kept.pop(key, None)
             if seen is None:
                 check_picture(data)
-                seen = self._encoded(data, key)
+                seen = in_own_thread(lambda: self._encoded(data, key))
             self._kept[key] = seen
             while (
                 len(self._kept) > 1 and sum(each.bytes for each in self._kept.values()) > _MOST_KEPT

@@ -2,29 +2,35 @@
 
 from _report import Goal, Row
 
-from model_parts.bare import Bare
+from model_parts.bare_apart import BareApart
 from model_parts.bench import Bench, Figures, Part, Told, in_turn
 from model_parts.talk import Streams, decode_rate, request, story
 
 WIDTHS = {1: 96, 8: 48, 16: 32}  # sequences: tokens of each
+SHORTER = {"1.5b": 2}  # so many times; a round of it takes minutes else
 GOALS = {1: 0.97, 8: 0.93, 16: 0.93}
-ROUNDS = 3
+ROUNDS = {"135m": 5, "1.5b": 3}
 SIDES = {"inline": "ours, in this process", "process": "ours, in a process of its own"}
 
 
 async def measure(bench: Bench) -> None:
     """Everyone in turn, first one sequence, then eight, then sixteen."""
-    with Bare(bench.path, bench.threads, 4096, max(WIDTHS)) as bare:
+    with BareApart(bench.path, bench.threads, 4096, max(WIDTHS)) as bare:
         async with bench.ours() as inline, bench.apart() as process:
             sides = {"inline": inline, "process": process}
             for width, tokens in WIDTHS.items():
-                for number in range(bench.size(ROUNDS) + 1):
+                for number in range(bench.size(ROUNDS.get(bench.model, 3)) + 1):
                     bench.say(f"decode, {width} at a time, round {number}")
-                    await _round(bench, bare, sides, (number, width, bench.size(tokens, 8)))
+                    await _round(
+                        bench,
+                        bare,
+                        sides,
+                        (number, width, bench.size(tokens, 8) // SHORTER.get(bench.model, 1)),
+                    )
 
 
 async def _round(
-    bench: Bench, bare: Bare, sides: dict[str, Streams], what: tuple[int, int, int]
+    bench: Bench, bare: BareApart, sides: dict[str, Streams], what: tuple[int, int, int]
 ) -> None:
     number, width, tokens = what
     texts = [story(f"town {number}.{width}.{index}", 1) for index in range(width)]
@@ -54,4 +60,4 @@ def tell(model: str, of: Figures) -> Told:
     return Told(rows, goals)
 
 
-PART = Part("decode", ("135m",), measure, tell)
+PART = Part("decode", ("135m", "1.5b"), measure, tell)

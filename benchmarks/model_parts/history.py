@@ -7,7 +7,7 @@ the history. The clock of ours includes everything from the request to the first
 from _report import Goal, Row
 
 from local_assistants.engine.chat import ChatMessage, ChatRequest
-from model_parts.bare import Bare
+from model_parts.bare_apart import BareApart
 from model_parts.bench import Bench, Figures, Part, Told
 from model_parts.talk import Answer, Streams, ask, story, user
 
@@ -24,7 +24,7 @@ GOALS = {"whole": 0.1, "new": 1.2}
 async def measure(bench: Bench) -> None:
     """History first; then ours and the bare evaluations turn by turn."""
     facts = bench.size(FACTS, 2)
-    with Bare(bench.path, bench.threads, 2048 + 512) as bare:
+    with BareApart(bench.path, bench.threads, 2048 + 512) as bare:
         async with bench.ours(bench.settings(POOL)) as ours:
             threads: list[list[ChatMessage]] = [[] for _ in range(THREADS)]
             for turn in range(TURNS):
@@ -49,7 +49,7 @@ async def _turn(backend: Streams, messages: list[ChatMessage], number: int, text
     return answer
 
 
-def _compare(bench: Bench, bare: Bare, answer: Answer, *, whole: bool) -> None:
+def _compare(bench: Bench, bare: BareApart, answer: Answer, *, whole: bool) -> None:
     """The bare evaluations of as many tokens as ours has just answered."""
     usage = answer.usage
     old, new = usage.cached_tokens, usage.prompt_tokens - usage.cached_tokens

@@ -1,10 +1,8 @@
 """The first token of a new prompt of about 500 tokens, against its bare evaluation: what stands before the tokens."""
 
-import time
-
 from _report import Goal, Row
 
-from model_parts.bare import Bare
+from model_parts.bare_apart import BareApart
 from model_parts.bench import Bench, Figures, Part, Told
 from model_parts.talk import ask, request, story
 
@@ -15,16 +13,14 @@ GOAL = 1.15
 
 async def measure(bench: Bench) -> None:
     """Both in turn, on the same prompts."""
-    with Bare(bench.path, bench.threads, 2048) as bare:
+    with BareApart(bench.path, bench.threads, 2048) as bare:
         async with bench.ours() as ours:
             for number in range(bench.size(ROUNDS) + 1):
                 bench.say(f"a new prompt, round {number}")
                 text = story(f"port {number}", bench.size(FACTS, 3))
                 prompt = bare.prompt([{"role": "user", "content": text}])
                 bare.clear()
-                began = time.perf_counter()
-                bare.evaluate(prompt)
-                alone = time.perf_counter() - began
+                alone = bare.seconds(len(prompt), 0)
                 answer = await ask(ours, request(text, 2))
                 if number:
                     bench.add("prefill bare", alone)

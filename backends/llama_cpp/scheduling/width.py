@@ -22,6 +22,7 @@ from typing import Any
 
 from ..batch import Span
 from ..context import NativeContext, Outcome
+from ..own_thread import in_own_thread
 from ..settings import LlamaSettings
 
 _PROBED = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -98,7 +99,7 @@ def find_widths(context: NativeContext, settings: LlamaSettings, identity: str) 
     key = _key(context, settings, identity)
     seconds = _read(settings.probe_folder, key)
     if seconds is None:
-        seconds = measure(context, most)
+        seconds = in_own_thread(lambda: measure(context, most))
         _log.info("Tokens a second in all, by width: %s", Widths(seconds).rates)
         _write(settings.probe_folder, key, seconds)
     return Widths(seconds)
