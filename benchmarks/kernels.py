@@ -18,10 +18,10 @@ from _report import Goal, Row, median, p99, report
 from local_assistants import paths
 from local_assistants.tools.code_interpreter import environment, probe
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.kernel import Kernel
-from local_assistants.tools.code_interpreter.limits import Limits
-from local_assistants.tools.code_interpreter.provisioner import Place
-from local_assistants.tools.code_interpreter.sandbox import Sandbox
+from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
+from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
+from local_assistants.tools.code_interpreter.kernels.provisioner import Place
 
 TRIPS = 30
 GOAL = 1.25

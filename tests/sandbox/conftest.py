@@ -10,13 +10,13 @@ import pytest
 
 from local_assistants import paths
 from local_assistants.tools.code_interpreter import environment as environments
-from local_assistants.tools.code_interpreter import probe
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.folders import remove_tree
-from local_assistants.tools.code_interpreter.kernel import Kernel
-from local_assistants.tools.code_interpreter.limits import Limits
-from local_assistants.tools.code_interpreter.provisioner import Place
-from local_assistants.tools.code_interpreter.sandbox import Sandbox
+from local_assistants.tools.code_interpreter.isolation import probe
+from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
+from local_assistants.tools.code_interpreter.isolation.folders import remove_tree
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
+from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
+from local_assistants.tools.code_interpreter.kernels.provisioner import Place
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
 from .room import Desk, HandClock

@@ -9,9 +9,10 @@ from pathlib import Path
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.objects import CodeOutput, File, LogsOutput
 from local_assistants.engine.ports import ToolFile, ToolResult, ToolSession
-from local_assistants.tools.code_interpreter.kernel import Kernel
-from local_assistants.tools.code_interpreter.outputs import Failure, Lost, Picture, Text
-from local_assistants.tools.code_interpreter.sandbox import Job, Sandbox
+from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
+from local_assistants.tools.code_interpreter.isolation.job import Job
+from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
+from local_assistants.tools.code_interpreter.kernels.outputs import Failure, Lost, Picture, Text
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter
 
 

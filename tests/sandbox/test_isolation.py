@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.tools.code_interpreter import probe
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.kernel import Kernel
-from local_assistants.tools.code_interpreter.sandbox import Sandbox
+from local_assistants.tools.code_interpreter.isolation import probe
+from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
+from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
 
 from .room import ask, say
 

@@ -6,11 +6,11 @@ import os
 import time
 from pathlib import Path
 
-from local_assistants.tools.code_interpreter import processes
-from local_assistants.tools.code_interpreter.kernel import Kernel
-from local_assistants.tools.code_interpreter.limits import Limits
-from local_assistants.tools.code_interpreter.provisioner import Place
-from local_assistants.tools.code_interpreter.sandbox import Sandbox
+from local_assistants.tools.code_interpreter.isolation import processes
+from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
+from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
+from local_assistants.tools.code_interpreter.kernels.provisioner import Place
 
 from .room import say
 

@@ -9,16 +9,16 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from local_assistants.tools.code_interpreter import launch, processes
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.limits import Limits
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
+from local_assistants.tools.code_interpreter.kernels import launch, processes
 
 _ENGINE = """
 import asyncio, sys, time
 from pathlib import Path
 from local_assistants.tools.code_interpreter import environment, probe
-from local_assistants.tools.code_interpreter.limits import Limits
-from local_assistants.tools.code_interpreter.sandbox import Job
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
+from local_assistants.tools.code_interpreter.isolation.job import Job
 
 async def main():
     found = environment.find(Path(sys.argv[1]))

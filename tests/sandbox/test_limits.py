@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from local_assistants.tools.code_interpreter.kernel import Kernel
-from local_assistants.tools.code_interpreter.limits import MIB, Limits
+from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
+from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
 
 from .room import say
 

@@ -11,8 +11,8 @@ import pytest
 from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.engine.objects import ImageOutput
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.sandbox import Bubblewrap, Sandbox
-from local_assistants.tools.code_interpreter.sessions import SessionLimits, Sessions
+from local_assistants.tools.code_interpreter.isolation.bubblewrap import Bubblewrap, Sandbox
+from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits, Sessions
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
 from .room import Desk, HandClock, attach, say

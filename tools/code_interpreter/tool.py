@@ -17,14 +17,18 @@ from ...engine.chat import ToolCall, ToolSchema
 from ...engine.errors import SandboxUnavailable
 from ...engine.objects import FilePath, ImageOutput, LogsOutput
 from ...engine.ports import Clock, Emit, MadeFile, ToolFile, ToolResult, ToolSession
-from . import environment, files, hints, probe
+from . import environment
+from .advice import hints
+from .advice.profile import Profiler
 from .arguments import code_of
-from .limits import Limits
-from .outputs import Failure, Lost, Picture, Text
-from .profile import Profiler
-from .runner import Runner, Unsandboxed
-from .sandbox import DATA, Bubblewrap
-from .sessions import COLLECTED, Session, SessionLimits, Sessions
+from .isolation import probe
+from .isolation.bubblewrap import Bubblewrap
+from .isolation.job import DATA
+from .isolation.limits import Limits
+from .isolation.runner import Runner, Unsandboxed
+from .kernels.outputs import Failure, Lost, Picture, Text
+from .sessions import files
+from .sessions.sessions import COLLECTED, Session, SessionLimits, Sessions
 from .transcript import Transcript, for_model
 
 _HINT_SECONDS = 5.0

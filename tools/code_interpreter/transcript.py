@@ -5,9 +5,9 @@ It gets outputs one by one and calls back for what is to be shown. It knows no k
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from . import hints
-from .limits import Limits
-from .outputs import Failure, Lost, Output, Picture, Text
+from .advice import hints
+from .isolation.limits import Limits
+from .kernels.outputs import Failure, Lost, Output, Picture, Text
 
 SendLogs = Callable[[str], Awaitable[None]]
 SendPicture = Callable[[Picture], Awaitable[None]]

@@ -118,7 +118,7 @@ def packages() -> Iterator[Check]:
 
 def bubblewrap() -> Check:
     """The program that isolates model-written code."""
-    from local_assistants.tools.code_interpreter.sandbox import find_bubblewrap
+    from local_assistants.tools.code_interpreter.isolation.bubblewrap import find_bubblewrap
 
     found = find_bubblewrap()
     if found is None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.tools.code_interpreter import files
-from local_assistants.tools.code_interpreter.limits import Limits
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
+from local_assistants.tools.code_interpreter.sessions import files
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
-from local_assistants.tools.code_interpreter.folders import Footprint, measure, remove_tree
+from local_assistants.tools.code_interpreter.isolation.folders import (
+    Footprint,
+    measure,
+    remove_tree,
+)
 
 
 def _nest(folder: Path, depth: int) -> int:

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from local_assistants.engine.errors import SandboxUnavailable
-from local_assistants.tools.code_interpreter import seccomp
+from local_assistants.tools.code_interpreter.isolation import seccomp
 
 ALLOW, KILL = "allow", "kill"
 EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97

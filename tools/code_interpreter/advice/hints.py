@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from .files import printable
-from .outputs import Failure
+from ..kernels.outputs import Failure
+from ..sessions.files import printable
 
 # Run in the kernel after an error: the tables at hand, those of the failing frames first. The answer is untrusted.
 COLUMNS_CODE = """

@@ -14,10 +14,10 @@ import tempfile
 import unicodedata
 from pathlib import Path
 
-from ...engine.ports import ToolFile
-from .limits import MIB
-from .runner import Runner
-from .sandbox import DATA, Job
+from ....engine.ports import ToolFile
+from ..isolation.job import DATA, Job
+from ..isolation.limits import MIB
+from ..isolation.runner import Runner
 
 _TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xls")
 _BYTES = 64 * MIB

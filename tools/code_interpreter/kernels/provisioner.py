@@ -23,9 +23,9 @@ from typing import Any
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Any as AnyTrait
 
-from . import processes
-from .runner import Runner
-from .sandbox import Job
+from ..isolation import processes
+from ..isolation.job import Job
+from ..isolation.runner import Runner
 
 NAME = "local-assistants-sandbox"
 

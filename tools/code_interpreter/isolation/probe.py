@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...engine.errors import SandboxUnavailable
-from .environment import Environment
+from ....engine.errors import SandboxUnavailable
+from ..environment import Environment
+from .bubblewrap import INSTALL_BUBBLEWRAP, Bubblewrap, Sandbox, find_bubblewrap
+from .job import Finished, Job
 from .limits import Limits
-from .sandbox import INSTALL_BUBBLEWRAP, Bubblewrap, Finished, Job, Sandbox, find_bubblewrap
 
 _PATIENCE = 20.0  # seconds for a program that takes 0.05
 _CHECKS = Path(__file__).parent / "probe_inside.py"

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...engine.errors import SandboxUnavailable
+from ....engine.errors import SandboxUnavailable
 
 T = TypeVar("T")
 

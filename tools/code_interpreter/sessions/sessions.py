@@ -21,14 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...engine.errors import StorageFault
-from ...engine.ports import Clock, ToolFile
+from ....engine.errors import StorageFault
+from ....engine.ports import Clock, ToolFile
+from ..isolation import folders
+from ..kernels.kernel import Kernel
 from . import files as sandbox_files
-from . import folders
-from .kernel import Kernel
 
 if TYPE_CHECKING:
-    from .runner import Runner
+    from ..isolation.runner import Runner
 
 COLLECTED = "collected-"
 """How folders for copies on their way out begin; they stand in a session's folder."""
@@ -163,7 +163,7 @@ class Sessions:
             return found
 
     async def _start(self, thread_id: str) -> Session:
-        from .provisioner import Place
+        from ..kernels.provisioner import Place
 
         folder = _folder(self._root, thread_id)
         try:

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from . import folders, sandbox, spawner
-from .environment import Environment
+from ..environment import Environment
+from . import folders, spawner
+from .job import Finished, Job, finish
 from .limits import Limits
-from .sandbox import Finished, Job
 from .spawner import Identity
 
 _LOG = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Unsandboxed:
     async def run(self, job: Job, *, seconds: float) -> Finished:
         """Run `job` to its end, or kill it after `seconds`."""
         process = await self.start(job, stdout=subprocess.PIPE)
-        return await asyncio.to_thread(sandbox.finish, process, seconds)
+        return await asyncio.to_thread(finish, process, seconds)
 
     def prepare(self, folder: Path) -> None:
         """Make `folder`; it stays the engine's."""

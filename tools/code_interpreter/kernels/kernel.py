@@ -15,9 +15,10 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...engine.errors import MissingDependency, ToolFault
-from . import outputs, watchdog
-from .folders import Footprint, measure
+from ....engine.errors import MissingDependency, ToolFault
+from ..isolation import watchdog
+from ..isolation.folders import Footprint, measure
+from . import outputs
 from .outputs import Lost, Output, Text
 
 if TYPE_CHECKING:

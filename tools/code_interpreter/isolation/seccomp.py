@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ...engine.errors import SandboxUnavailable
+from ....engine.errors import SandboxUnavailable
 
 # linux/bpf_common.h: 32-bit load from the data, compare, bit test, return a constant.
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
