@@ -1,61 +1,30 @@
 """The tool `code_interpreter`: Python for the model, one sandboxed session per thread.
 
-Takes a call, runs its code, streams logs and pictures while it runs, stores the files it made, and words the result
-for the model with a hint where something went wrong. Failing code is output, never a failed call.
+Says what it is and what lies in /mnt/data, finds the thread's session, and has a call run there (`call`).
 
 It refuses to work (ToolFault) where code cannot be isolated, unless the operator allowed that explicitly. It does not
 know runs, messages or annotations: those are the core's.
 """
 
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...engine.chat import ToolCall, ToolSchema
 from ...engine.errors import SandboxUnavailable
-from ...engine.objects import FilePath, ImageOutput, LogsOutput
-from ...engine.ports import Clock, Emit, MadeFile, ToolFile, ToolResult, ToolSession
+from ...engine.ports import Clock, Emit, ToolFile, ToolResult, ToolSession
 from . import environment
-from .advice import hints
 from .advice.profile import Profiler
 from .arguments import code_of
+from .call import Call
 from .isolation import probe
-from .isolation.bubblewrap import Bubblewrap
 from .isolation.job import DATA
-from .isolation.limits import Limits
 from .isolation.runner import Runner, Unsandboxed
-from .kernels.outputs import Failure, Lost, Picture, Text
-from .sessions import files
-from .sessions.sessions import COLLECTED, Session, SessionLimits, Sessions
-from .transcript import Transcript, for_model
+from .sessions.sessions import Sessions
+from .settings import Settings
 
-_HINT_SECONDS = 5.0
-_HINT_CHARS = 100_000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where things lie and what is allowed.
-
-    Attributes:
-        environment: the folder that `environment.install` filled.
-        root: a folder of our own for sessions' files and cached profiles.
-        bubblewrap: the bwrap to use; None for the system's or the one that a package carries.
-        allow_unsandboxed: run code without isolation where there is none. Never a default; logged at each start.
-        profiles: describe attached tables to the model.
-        hints: say what to write after an error.
-    """
-
-    environment: Path
-    root: Path
-    limits: Limits = field(default_factory=Limits)
-    sessions: SessionLimits = field(default_factory=SessionLimits)
-    bubblewrap: Bubblewrap | None = None
-    allow_unsandboxed: bool = False
-    profiles: bool = True
-    hints: bool = True
+__all__ = ["CodeInterpreter", "Settings"]
 
 
 @dataclass(frozen=True)
@@ -137,7 +106,7 @@ class CodeInterpreter:
             )
         ready = await self._open()
         async with ready.sessions.use(session.thread_id, session.files) as live:
-            work = _Call(live, session, emit, self._settings)
+            work = Call(live, session, emit, self._settings)
             return await work.run(ready.runner.localise(code, live.data))
 
     async def forget(self, thread_id: str) -> None:
@@ -182,107 +151,3 @@ class CodeInterpreter:
             if not settings.allow_unsandboxed:
                 raise
             return Unsandboxed(found, settings.limits)
-
-
-class _Call:
-    """One call in a session that is ours until it ends."""
-
-    def __init__(self, live: Session, session: ToolSession, emit: Emit, settings: Settings) -> None:
-        self._live = live
-        self._session = session
-        self._emit = emit
-        self._settings = settings
-        self._images: list[str] = []
-        self._transcript = Transcript(settings.limits, self._send_logs, self._send_picture)
-
-    async def run(self, code: str) -> ToolResult:
-        """Run, collect, word the result."""
-        before = await asyncio.to_thread(files.snapshot, self._live.data)
-        async for output in self._live.kernel.execute(code):
-            await self._transcript.add(output)
-        made, left_out = await self._collect(before)
-        failure = self._transcript.failure
-        notes = [self._news(), *await self._comments(failure), *_files_notes(made, left_out)]
-        if self._images:
-            notes.append(f"({len(self._images)} picture(s) shown to the user)")
-        if not self._transcript.text.strip() and failure is None and not made and not self._images:
-            notes.append("(no output) Hint: use print(...) to see a result.")
-        return ToolResult(
-            output=for_model(
-                self._transcript.text,
-                notes,
-                tokens=self._session.output_tokens,
-                limits=self._settings.limits,
-            ),
-            files=tuple(made),
-            images=tuple(self._images),
-            failed=failure is not None or self._transcript.lost is not None,
-        )
-
-    def _news(self) -> str:
-        news, self._live.news = self._live.news, ""
-        return news if self._transcript.failure is not None else ""
-
-    async def _comments(self, failure: Failure | None) -> list[str]:
-        """The error in short, and the hint."""
-        if failure is None:
-            return []
-        said = hints.summary(failure)
-        if not self._settings.hints:
-            return [said]
-        listed = await asyncio.to_thread(files.snapshot, self._live.data)
-        installed = environment.find(self._settings.environment)
-        advice = hints.hint(
-            failure,
-            tables=await self._tables(),
-            files=sorted(listed),
-            packages=installed.describe().split(", ") if installed else [],
-        )
-        return [said, advice]
-
-    async def _tables(self) -> list[hints.Table]:
-        """Column names of the tables at hand, asked of the kernel."""
-        said = ""
-        async for output in self._live.kernel.execute(
-            hints.COLUMNS_CODE, seconds=_HINT_SECONDS, silent=True
-        ):
-            if isinstance(output, Text) and output.kind == "stdout" and len(said) < _HINT_CHARS:
-                said += output.text
-            elif isinstance(output, Lost):
-                await self._transcript.add(output)
-        return hints.read_tables(said)
-
-    async def _collect(self, before: dict[str, files.Stamp]) -> tuple[list[MadeFile], list[str]]:
-        save = self._session.save_file
-        if save is None:
-            return [], []
-        # Beside the data and not in /tmp, which may be small or memory; a killed engine's leftover is swept there.
-        with tempfile.TemporaryDirectory(prefix=COLLECTED, dir=self._live.folder) as folder:
-            found = await asyncio.to_thread(
-                files.collect, self._live.data, before, Path(folder), self._settings.limits
-            )
-            made = [
-                MadeFile(f"{DATA}/{item.path}", (await save(item.name, item.copy)).id)
-                for item in found.files
-            ]
-        return made, found.left_out
-
-    async def _send_logs(self, text: str) -> None:
-        await self._emit(LogsOutput(logs=text))
-
-    async def _send_picture(self, picture: Picture) -> None:
-        save = self._session.save_file
-        if save is None:
-            return
-        stored = await save(f"image_{len(self._images) + 1}{picture.suffix}", picture.data)
-        self._images.append(stored.id)
-        await self._emit(ImageOutput(image=FilePath(file_id=stored.id)))
-
-
-def _files_notes(made: Sequence[MadeFile], left_out: Sequence[str]) -> list[str]:
-    notes: list[str] = []
-    if made:
-        notes.append("Files saved: " + ", ".join(item.path for item in made))
-    if left_out:
-        notes.append("Not kept: " + "; ".join(left_out[:5]))
-    return notes

@@ -1,0 +1,128 @@
+"""One call: runs its code in a session that is ours meanwhile, stores what it made, words what the model reads.
+
+Failing code is output and never a failed call. It does not know how code is isolated nor which session it got.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...engine.objects import FilePath, ImageOutput, LogsOutput
+from ...engine.ports import Emit, MadeFile, ToolResult, ToolSession
+from . import environment
+from .advice import hints
+from .isolation.job import DATA
+from .kernels.outputs import Failure, Lost, Picture, Text
+from .sessions import files
+from .sessions.sessions import COLLECTED, Session
+from .settings import Settings
+from .transcript import Transcript, for_model
+
+_HINT_SECONDS = 5.0
+_HINT_CHARS = 100_000
+_SILENCE = "(no output) Hint: use print(...) to see a result."
+
+
+class Call:
+    """One call in a session that is ours until it ends."""
+
+    def __init__(self, live: Session, session: ToolSession, emit: Emit, settings: Settings) -> None:
+        self._live = live
+        self._session = session
+        self._emit = emit
+        self._settings = settings
+        self._images: list[str] = []
+        self._transcript = Transcript(settings.limits, self._send_logs, self._send_picture)
+
+    async def run(self, code: str) -> ToolResult:
+        """Run, collect, word the result."""
+        before = await asyncio.to_thread(files.snapshot, self._live.data)
+        async for output in self._live.kernel.execute(code):
+            await self._transcript.add(output)
+        made, left_out = await self._collect(before)
+        failure = self._transcript.failure
+        notes = [self._news(), *await self._comments(failure), *_files_notes(made, left_out)]
+        if self._images:
+            notes.append(f"({len(self._images)} picture(s) shown to the user)")
+        if not self._transcript.text.strip() and failure is None and not made and not self._images:
+            notes.append(_SILENCE)
+        return ToolResult(
+            output=for_model(
+                self._transcript.text,
+                notes,
+                tokens=self._session.output_tokens,
+                limits=self._settings.limits,
+            ),
+            files=tuple(made),
+            images=tuple(self._images),
+            failed=failure is not None or self._transcript.lost is not None,
+        )
+
+    def _news(self) -> str:
+        news, self._live.news = self._live.news, ""
+        return news if self._transcript.failure is not None else ""
+
+    async def _comments(self, failure: Failure | None) -> list[str]:
+        """The error in short, and the hint."""
+        if failure is None:
+            return []
+        said = hints.summary(failure)
+        if not self._settings.hints:
+            return [said]
+        listed = await asyncio.to_thread(files.snapshot, self._live.data)
+        installed = environment.find(self._settings.environment)
+        advice = hints.hint(
+            failure,
+            tables=await self._tables(),
+            files=sorted(listed),
+            packages=installed.describe().split(", ") if installed else [],
+        )
+        return [said, advice]
+
+    async def _tables(self) -> list[hints.Table]:
+        """Column names of the tables at hand, asked of the kernel."""
+        said = ""
+        async for output in self._live.kernel.execute(
+            hints.COLUMNS_CODE, seconds=_HINT_SECONDS, silent=True
+        ):
+            if isinstance(output, Text) and output.kind == "stdout" and len(said) < _HINT_CHARS:
+                said += output.text
+            elif isinstance(output, Lost):
+                await self._transcript.add(output)
+        return hints.read_tables(said)
+
+    async def _collect(self, before: dict[str, files.Stamp]) -> tuple[list[MadeFile], list[str]]:
+        save = self._session.save_file
+        if save is None:
+            return [], []
+        # Beside the data and not in /tmp, which may be small or memory; a killed engine's leftover is swept there.
+        with tempfile.TemporaryDirectory(prefix=COLLECTED, dir=self._live.folder) as folder:
+            found = await asyncio.to_thread(
+                files.collect, self._live.data, before, Path(folder), self._settings.limits
+            )
+            made = [
+                MadeFile(f"{DATA}/{item.path}", (await save(item.name, item.copy)).id)
+                for item in found.files
+            ]
+        return made, found.left_out
+
+    async def _send_logs(self, text: str) -> None:
+        await self._emit(LogsOutput(logs=text))
+
+    async def _send_picture(self, picture: Picture) -> None:
+        save = self._session.save_file
+        if save is None:
+            return
+        stored = await save(f"image_{len(self._images) + 1}{picture.suffix}", picture.data)
+        self._images.append(stored.id)
+        await self._emit(ImageOutput(image=FilePath(file_id=stored.id)))
+
+
+def _files_notes(made: Sequence[MadeFile], left_out: Sequence[str]) -> list[str]:
+    notes: list[str] = []
+    if made:
+        notes.append("Files saved: " + ", ".join(item.path for item in made))
+    if left_out:
+        notes.append("Not kept: " + "; ".join(left_out[:5]))
+    return notes
