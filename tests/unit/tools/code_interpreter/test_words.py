@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from local_assistants.tools.code_interpreter.advice import hints, outputs, profile
+from local_assistants.tools.code_interpreter.advice import hints, profile
 from local_assistants.tools.code_interpreter.arguments import code_of
 from local_assistants.tools.code_interpreter.isolation.limits import Limits
+from local_assistants.tools.code_interpreter.kernels import outputs
 from local_assistants.tools.code_interpreter.kernels.outputs import Failure, Output, Picture, Text
 from local_assistants.tools.code_interpreter.transcript import Transcript, for_model
 
