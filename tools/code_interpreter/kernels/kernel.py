@@ -12,7 +12,8 @@ import contextlib
 import importlib
 import signal
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....engine.errors import MissingDependency, ToolFault
@@ -113,6 +114,13 @@ class Kernel:
             finally:
                 if not call.over and self.alive:
                     self._settling = asyncio.create_task(self._settle(call), name="kernel-settle")
+
+    def moved(self, data: Path) -> None:
+        """The folder behind /mnt/data lies at `data` now, with what it holds; its quota is counted anew."""
+        self._place = replace(self._place, data=data)
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = asyncio.create_task(self._watch(), name="sandbox-watchdog")
 
     async def close(self) -> None:
         """End the kernel and all its processes; a second time is harmless."""
