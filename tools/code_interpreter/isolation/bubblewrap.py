@@ -13,6 +13,7 @@ import asyncio
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from ....engine.errors import SandboxUnavailable
 from ..environment import Environment
-from . import seccomp, spawner
+from . import processes, seccomp, spawner
 from .job import DATA, Finished, Job, finish
 from .limits import MIB, Limits
 from .spawner import Identity
@@ -96,13 +97,38 @@ class Sandbox:
         return "A" if self.proc else "A'"
 
     @property
-    def owner(self) -> Identity | None:
-        """Who owns what the sandbox may write; None for the engine's own user."""
+    def process_limit(self) -> int:
+        """The session's own: it is counted for each user namespace."""
+        return self.limits.processes
+
+    def owner_of(self, data: Path) -> Identity | None:
+        """One unused user for all sandboxes of a root engine; None for the engine's own user."""
         return self._spawner.identity
+
+    def scratch_of(self, data: Path) -> Path | None:
+        """Nothing: /tmp, /dev/shm and the home are tmpfs of a fixed size."""
+        return None
 
     def localise(self, code: str, data: Path) -> str:
         """The code as it is: /mnt/data is there."""
         return code
+
+    def shown(self, text: str, data: Path) -> str:
+        """The text as it is: no path of the host is known inside."""
+        return text
+
+    def program_of(self, pid: int) -> int | None:
+        """The first process started by the namespace's first process."""
+        return processes.kernel_of(pid)
+
+    def kill(self, pid: int) -> None:
+        """The namespace's first process goes and takes all others along; then bwrap itself."""
+        processes.kill_sandbox(pid)
+        processes.signal_quietly(pid, signal.SIGKILL)
+
+    def end_strays(self, pid: int) -> None:
+        """All but the first process and the program."""
+        processes.kill_strays(pid)
 
     async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start `job`; its stderr is a pipe that the caller must drain.
@@ -125,6 +151,11 @@ class Sandbox:
     async def release(self, folder: Path) -> None:
         """Forget a folder that was shown as /mnt/data."""
         await self._spawner.run(lambda: self._spawner.release(folder))
+
+    async def moved(self, before: Path, after: Path) -> None:
+        """Running sandboxes hold the folder itself and see no difference."""
+        await self._spawner.run(lambda: self._spawner.moved(before, after))
+        await asyncio.to_thread(spawner.hand_over, after, self._spawner.identity)
 
     def _spawn(self, job: Job, stdout: int) -> subprocess.Popen[bytes]:
         identity = self._spawner.identity

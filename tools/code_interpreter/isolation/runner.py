@@ -7,16 +7,16 @@ for machines that are a sandbox themselves, and only an explicit setting brings 
 import asyncio
 import logging
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from ..environment import Environment
-from . import folders, spawner
-from .job import Finished, Job, finish
+from . import folders, processes, spawner
+from .job import DATA, Finished, Job, finish
 from .limits import Limits
 from .spawner import Identity
 
@@ -43,8 +43,12 @@ class Runner(Protocol):
         ...
 
     @property
-    def owner(self) -> Identity | None:
-        """Who must own the files that the program may change; None for the engine's own user."""
+    def process_limit(self) -> int:
+        """RLIMIT_NPROC for a program; above `limits.processes` where it counts more than this sandbox."""
+        ...
+
+    def owner_of(self, data: Path) -> Identity | None:
+        """Who must own what lies in a prepared folder; None for the engine's own user."""
         ...
 
     async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
@@ -63,8 +67,32 @@ class Runner(Protocol):
         """The folder will not be shown again."""
         ...
 
+    async def moved(self, before: Path, after: Path) -> None:
+        """A prepared folder was renamed on the host; programs go on with it, and what was put in is theirs."""
+        ...
+
+    def scratch_of(self, data: Path) -> Path | None:
+        """What else on the host's disk the programs at `data` may fill; None when that is bounded already."""
+        ...
+
     def localise(self, code: str, data: Path) -> str:
         """Code with /mnt/data as it is called where the program runs."""
+        ...
+
+    def shown(self, text: str, data: Path) -> str:
+        """What a program wrote, with its folder called /mnt/data again."""
+        ...
+
+    def program_of(self, pid: int) -> int | None:
+        """Host pid of the job's own program, below the process that was started; None when it is not there."""
+        ...
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL to all below and including the started process `pid`; does not wait."""
+        ...
+
+    def end_strays(self, pid: int) -> None:
+        """SIGKILL to every process of the sandbox but those that it consists of."""
         ...
 
 
@@ -73,12 +101,12 @@ class Unsandboxed:
 
     isolated = False
     tier = "none"
-    owner: Identity | None = None
+    process_limit = _ANY_NUMBER
 
     def __init__(self, environment: Environment, limits: Limits) -> None:
         self.environment = environment
         self._places: list[Path] = []
-        self.limits = replace(limits, processes=_ANY_NUMBER)
+        self.limits = limits
         _LOG.critical(
             "code_interpreter runs WITHOUT A SANDBOX because the operator allowed it: "
             "code written by a model has this user's files and network"
@@ -102,9 +130,38 @@ class Unsandboxed:
         while self._places:
             await asyncio.to_thread(folders.remove_tree, self._places.pop())
 
+    def owner_of(self, data: Path) -> Identity | None:
+        """The engine's own user."""
+        return None
+
+    async def moved(self, before: Path, after: Path) -> None:
+        """Nothing is kept by path."""
+
+    def scratch_of(self, data: Path) -> Path | None:
+        """Nothing bounds what the program writes anywhere; there is no folder to look at."""
+        return None
+
     def localise(self, code: str, data: Path) -> str:
         """There is no /mnt/data here, so the text is replaced wherever it stands."""
-        return code.replace("/mnt/data", str(data))
+        return code.replace(DATA, str(data))
+
+    def shown(self, text: str, data: Path) -> str:
+        """The folder's name on the host is nothing that a model should read."""
+        return text.replace(str(data), DATA)
+
+    def program_of(self, pid: int) -> int | None:
+        """The started process itself."""
+        return pid
+
+    def kill(self, pid: int) -> None:
+        """What it has started, then the process itself; what left it before is not found."""
+        for each in (*processes.descendants(pid), pid):
+            processes.signal_quietly(each, signal.SIGKILL)
+
+    def end_strays(self, pid: int) -> None:
+        """All that the program has started and not left to others."""
+        for each in processes.descendants(pid):
+            processes.signal_quietly(each, signal.SIGKILL)
 
     def _spawn(self, job: Job, stdout: int) -> subprocess.Popen[bytes]:
         place = Path(tempfile.mkdtemp(prefix="unsandboxed-"))

@@ -114,6 +114,11 @@ class Spawner:
         if self._stage is not None:
             self._stage.unbind(path)
 
+    def moved(self, before: Path, after: Path) -> None:
+        """A path given to `reach` has another name now. Call on the thread."""
+        if self._stage is not None:
+            self._stage.rename(before, after)
+
     def _submit(self, function: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
 
@@ -182,6 +187,13 @@ class Stage:
             target.rmdir()
         else:
             target.unlink()
+
+    def rename(self, before: Path, after: Path) -> None:
+        """The source of a bound path was renamed: its mount stays and is known by the new name."""
+        target = self._bound.pop(before.resolve(), None)
+        if target is not None:
+            self.unbind(after)
+            self._bound[after.resolve()] = target
 
     def _mount(self, source: str | None, target: Path, kind: str | None, flags: int) -> None:
         self._call(

@@ -112,8 +112,7 @@ class SandboxProvisioner(KernelProvisionerBase):
         if self._process is None:
             return
         if signum == signal.SIGINT:
-            inside = self.place.runner.isolated
-            kernel = processes.kernel_of(self._process.pid) if inside else self._process.pid
+            kernel = self.place.runner.program_of(self._process.pid)
             if kernel is not None:
                 processes.signal_quietly(kernel, signal.SIGINT)
         else:
@@ -122,8 +121,7 @@ class SandboxProvisioner(KernelProvisionerBase):
     async def kill(self, restart: bool = False) -> None:
         """SIGKILL to everything in the sandbox; does not wait."""
         if self._process is not None and self._process.poll() is None:
-            processes.kill_sandbox(self._process.pid)
-            self._process.kill()
+            self.place.runner.kill(self._process.pid)
 
     async def terminate(self, restart: bool = False) -> None:
         """The same as kill: untrusted code gets no last wish."""
@@ -138,7 +136,7 @@ class SandboxProvisioner(KernelProvisionerBase):
     def end_strays(self) -> None:
         """Kill what the kernel started: an interrupt reaches the kernel only, its children would go on."""
         if self._process is not None:
-            processes.kill_strays(self._process.pid)
+            self.place.runner.end_strays(self._process.pid)
 
     def count_processes(self) -> int:
         """How many processes the sandbox has on the host, its own two among them."""
@@ -150,10 +148,11 @@ class SandboxProvisioner(KernelProvisionerBase):
         return self._process.pid if self._process else None
 
     def _job(self, listeners: Sequence[socket.socket]) -> Job:
+        runner = self.place.runner
         descriptors = [listener.fileno() for listener in listeners]
         settings = {
             "listeners": {str(number): fd for number, fd in enumerate(descriptors, start=1)},
-            "limits": asdict(self.place.runner.limits),
+            "limits": asdict(runner.limits) | {"processes": runner.process_limit},
             "preload": list(self.place.preload),
         }
         inside = {**self.connection_info, "ip": "/tmp/kernel", "key": self._key}

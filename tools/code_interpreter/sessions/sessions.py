@@ -246,7 +246,7 @@ class Sessions:
         """Copy the files in that were not copied before; what code did to them since is its own business."""
         record = data.parent / "mounted"
         mounted = set(record.read_text().split("\n")) if record.exists() else set[str]()
-        owner = self._runner.owner
+        owner = self._runner.owner_of(data)
         for item in files:
             if item.file.id in mounted:
                 continue
