@@ -11,22 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .file_links import FileLinks
 from .objects import Annotation, FileCitation, FilePath
 from .ports import Citation, MadeFile
 
 _CITATION = r"(?<!\w)\[(?P<bracket>\d{1,3})\](?!\()|【(?P<lens>\d{1,3})(?:[:†][^】\n]{0,60})?】"
-# No bracket of a citation in a link: else it would depend on the cuts whether "…/none[1]" ends with a citation.
-_PATH = r"[^\s)\[\]【】\"'<>`*]"
-_LINK = f"(?P<link>sandbox:/mnt/data/{_PATH}+)"
-_MARK = re.compile(f"{_CITATION}|{_LINK}")
 # What may still grow into a mark when more text comes. A closed [3] waits for one more character: [3](url) is a link.
-_OPEN = re.compile(
-    r"(?:\[\d{0,3}\]?|【[^】\n]{0,64}|sandbox:/mnt/data/"
-    + f"{_PATH}*"
-    + "".join(f"|{'sandbox:/mnt/data/'[:n]}" for n in range(17, 0, -1))
-    + r")$"
-)
-_TRAILING = ".,;:!?"
+_OPEN_CITATION = re.compile(r"(?:\[\d{0,3}\]?|【[^】\n]{0,64})$")
 _FIGURE = re.compile(r"\d[\d.,]*")
 _WORD = re.compile(r"[\w.%$€£]+")
 
@@ -44,8 +35,9 @@ class Annotator:
 
     Args:
         citations: passages that the model was given.
-        files: files that its code made.
+        files: files that its code made in this run.
         step: the first number of a marker.
+        earlier: files that code made in runs before, which may be linked as well.
         named: markers name the file that they cite; else all of them say "source".
 
     Attributes:
@@ -59,11 +51,16 @@ class Annotator:
         files: Sequence[MadeFile],
         step: int,
         *,
+        earlier: Sequence[MadeFile] = (),
         named: bool = True,
     ) -> None:
         self._named = named
         self._citations = {citation.number: citation for citation in citations}
         self._files = {made.path: made.file_id for made in files}
+        known = {made.path: made.file_id for made in earlier} | self._files
+        self._links = FileLinks(known)
+        self._mark = re.compile(f"{_CITATION}|(?P<link>{self._links.pattern})")
+        self._plain_text = not self._citations and not known
         self._step = step
         self._held = ""
         self.value = ""
@@ -72,10 +69,11 @@ class Annotator:
     def feed(self, text: str) -> list[Piece]:
         """Take a fragment; return what can be shown of it."""
         self._held += text
-        if not self._citations and not self._files:
+        if self._plain_text:
             return self._release(len(self._held))
-        tail = _OPEN.search(self._held)
-        return self._release(tail.start() if tail else len(self._held))
+        tail = _OPEN_CITATION.search(self._held)
+        citation = tail.start() if tail else len(self._held)
+        return self._release(min(citation, self._links.open_at(self._held)))
 
     def close(self) -> list[Piece]:
         """The end of the text: return what was held back."""
@@ -123,35 +121,26 @@ class Annotator:
         back = len(context) - len(self._held)
         pieces: list[Piece] = []
         done = back
-        for mark in _MARK.finditer(context, back):
+        for mark in self._mark.finditer(context, back):
             if mark.end() > back + end:
                 break
-            made = self._marker(mark)
-            if made is None:
+            target = self._target(mark)
+            if target is None:
                 continue
-            plain_end, piece = made
             pieces += self._plain(context[done : mark.start()])
-            pieces.append(self._annotate(*piece))
-            done = plain_end
+            pieces.append(self._annotate(*target))
+            done = mark.end()
         pieces += self._plain(context[done : back + end])
         self._held = self._held[end:]
         return pieces
 
-    def _marker(self, mark: re.Match[str]) -> tuple[int, tuple[str, Citation | str]] | None:
-        """(end in the text, (marker, its target)) of a mark that means something here, else None."""
+    def _target(self, mark: re.Match[str]) -> tuple[str, Citation | str] | None:
+        """(marker, what it stands for) of a mark that means something here, else None."""
         link = mark["link"]
         if link:
-            path = link.removeprefix("sandbox:").rstrip(_TRAILING)
-            if path not in self._files:
-                return None
-            return mark.start() + len("sandbox:") + len(path), (
-                f"sandbox:{path}",
-                self._files[path],
-            )
+            return link, self._links.target(link)
         citation = self._citations.get(int(mark["bracket"] or mark["lens"]))
-        if citation is None:
-            return None
-        return mark.end(), (self._citation_text(citation), citation)
+        return None if citation is None else (self._citation_text(citation), citation)
 
     def _citation_text(self, citation: Citation) -> str:
         source = citation.filename if self._named else "source"

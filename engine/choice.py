@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .objects import Run
+from .settings import CoreSettings
 
 MOST_REMINDERS = 2
 """How often a model is reminded of its tool_choice before the run fails."""
@@ -23,13 +24,24 @@ class Called:
         turns: turns with calls of any kind.
         obeyed: those that called a tool or function that exists: they satisfy a forced choice.
         tool_turns: those that called engine-side tools, or tools that do not exist.
+        failed_calls: calls whose code failed.
         in_circles: the latest turn only repeated calls; the next one has to answer.
     """
 
     turns: int = 0
     obeyed: int = 0
     tool_turns: int = 0
+    failed_calls: int = 0
     in_circles: bool = False
+
+    def may_run_code(self, settings: CoreSettings) -> bool:
+        """Whether code may fail once more."""
+        return self.failed_calls < settings.max_failed_calls
+
+    def must_answer(self, settings: CoreSettings) -> bool:
+        """Whether calling any more would lead nowhere."""
+        spent = self.tool_turns >= settings.max_tool_turns or not self.may_run_code(settings)
+        return spent or self.in_circles
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +80,12 @@ class Choice:
         return None
 
 
-def choice_of(run: Run, called: Called, most_tool_turns: int) -> Choice:
+def choice_of(run: Run, called: Called, settings: CoreSettings) -> Choice:
     """What the run asks for on its first turn; after that the model decides, and at the end it has to answer."""
     wish, parallel = run.tool_choice, run.parallel_tool_calls
     if wish == "none":
         return Choice("none", forbidden=True, parallel=parallel)
-    if called.in_circles or called.tool_turns >= most_tool_turns:
+    if called.must_answer(settings):
         return Choice("none", parallel=parallel)
     if called.obeyed:
         return Choice(parallel=parallel)

@@ -1,10 +1,11 @@
 """What is remembered of a run while it is executed; everything else of it is in the store."""
 
 from .choice import Called
-from .nudges import Circles
-from .objects import Run, Usage
+from .nudges import GIVE_UP, NOT_RUN, Circles
+from .objects import CodeInterpreterTool, Run, Usage
 from .ports import Citation, MadeFile
 from .prompt import Budget
+from .settings import CoreSettings
 from .states import On
 from .turn import Turn
 
@@ -33,3 +34,17 @@ class Execution:
     def next_number(self) -> int:
         """The first number no passage of this run has had yet; calls leave gaps between theirs."""
         return max((citation.number for citation in self.citations), default=0) + 1
+
+    def refusals(self, settings: CoreSettings) -> dict[str, str]:
+        """Tools that the run may not use any more, each with what a call of it is answered with."""
+        if self.called.may_run_code(settings):
+            return {}
+        return {CodeInterpreterTool().type: NOT_RUN}
+
+    def advice(self, settings: CoreSettings, *, failed: bool) -> str:
+        """What to tell the model under the outputs of the latest turn, whose last call `failed` or not."""
+        if not self.called.may_run_code(settings):
+            return GIVE_UP
+        if not settings.nudges or (failed and not self.circles.found):
+            return ""  # what failed has its own advice
+        return self.circles.note

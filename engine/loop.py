@@ -130,7 +130,7 @@ class RunLoop:
         functions = function_names(run)
         past = await self._core.store.read(lambda tx: recall(tx, run, functions))
         execution.budget.spend(past.spent.prompt_tokens, past.spent.completion_tokens)
-        execution.called = Called(past.turns, past.obeyed, past.tool_turns)
+        execution.called = Called(past.turns, past.obeyed, past.tool_turns, past.failed_calls)
         execution.citations = list(past.citations)
         execution.files = {made.path: made for made in past.files}
         execution.images = list(past.images)
@@ -152,7 +152,7 @@ class RunLoop:
             if reason is not None:
                 await self._end(execution, On.EXHAUST, reason=reason)
                 return
-            plan = self._plan(execution, builder)
+            plan = self._plan(execution, builder, view)
             turn = Turn(self._core, execution.run, plan)
             execution.turn = turn
             source = batches(backend.stream(prompt.request), self._core.settings.flush_interval)
@@ -165,7 +165,7 @@ class RunLoop:
             if not await self._after(execution, builder, view):
                 return
 
-    def _plan(self, execution: Execution, builder: PromptBuilder) -> TurnPlan:
+    def _plan(self, execution: Execution, builder: PromptBuilder, view: ThreadView) -> TurnPlan:
         return TurnPlan(
             functions=builder.functions,
             tools=frozenset(builder.tools()),
@@ -176,6 +176,7 @@ class RunLoop:
                 execution.citations,
                 list(execution.files.values()),
                 execution.called.turns,
+                earlier=view.made,
                 named=self._core.settings.named_citations,
             ),
         )
@@ -201,11 +202,18 @@ class RunLoop:
         outcome = ToolOutcome()
         if turn.tool_step is not None:
             session = builder.session(view, first_citation=execution.next_number)
-            outcome = await run_tools(self._core, turn.tool_step, builder.tools(), session)
+            outcome = await run_tools(
+                self._core,
+                turn.tool_step,
+                builder.tools(),
+                session,
+                refusals=execution.refusals(self._core.settings),
+            )
             execution.circles.add(chat_calls([turn.tool_step]))
             execution.citations += outcome.citations
             execution.files |= {made.path: made for made in outcome.files}
             execution.images += outcome.images
+            execution.called.failed_calls += outcome.failed_code
         return await self._commit_calls(execution, turn, outcome)
 
     def _count(self, execution: Execution, turn: Turn) -> None:
@@ -236,14 +244,14 @@ class RunLoop:
             for call in turn.unknown
         ]
 
-        nudge = execution.circles.note if self._core.settings.nudges else ""
+        advice = execution.advice(self._core.settings, failed=outcome.failed)
         function_step = turn.release_functions()
 
         def commit(unit: Unit) -> Run:
             unit.tx.append_transcript(turn.entry())
             if turn.tool_step is not None:
                 turn.tool_step.complete(turn.usage)(unit)
-            for entry in outcome.entries(execution.run, nudge):
+            for entry in outcome.entries(execution.run, advice):
                 unit.tx.append_transcript(entry)
             for note in notes:
                 unit.tx.append_transcript(

@@ -1,4 +1,4 @@
-"""Short notes under a tool's output that keep a small model from running in circles.
+"""Short notes under a tool's output that keep a small model from running in circles and from failing for ever.
 
 Measured with a 1.5B model: after a useful output it makes the very same call again, up to any limit; with the first
 note it answers, and when a call is repeated all the same, the second note and a turn without tools end it. Larger
@@ -17,6 +17,11 @@ ENOUGH = (
 REPEATED = (
     "The same call was made before, with the same output. Do not make it again: "
     "answer the user now in plain words."
+)
+NOT_RUN = "Not run: code has failed too often in this run."
+GIVE_UP = (
+    "Code has failed too often in this run; no more of it is run. Answer the user now in plain words "
+    "with what you have, and say what could not be done."
 )
 
 

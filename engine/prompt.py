@@ -30,11 +30,21 @@ from .objects import (
     VectorStore,
     VectorStoreFile,
 )
-from .ports import Backend, PageQuery, Tool, ToolFile, ToolSession, Transaction, TranscriptEntry
+from .ports import (
+    Backend,
+    MadeFile,
+    PageQuery,
+    Tool,
+    ToolFile,
+    ToolSession,
+    Transaction,
+    TranscriptEntry,
+)
 
 _log = logging.getLogger("local_assistants.run")
 _PAGE = 100
 _BRIEF_FILES = 20
+_MADE_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,7 @@ class ThreadView:
     files: dict[str, File]  # all files named by resources and messages that still exist
     stores: tuple[VectorStore, ...]  # assistant's, then thread's
     stored_files: tuple[str, ...] = ()  # ids of the files in these stores, oldest first
+    made: tuple[MadeFile, ...] = ()  # by the thread's code so far, the newest of each path
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +117,25 @@ def read_thread(tx: Transaction, run: Run, now: int) -> ThreadView | None:
         stored += [item.id for item in page]
     wanted = dict.fromkeys([*file_ids, *stored])
     files = {id_: file for id_ in wanted if (file := find_file(tx, id_, now)) is not None}
-    entries = tuple(entry for entry in tx.transcript(thread.id) if _concerns(run, entry))
-    return ThreadView(thread, entries, messages, files, stores, tuple(dict.fromkeys(stored)))
+    lines = tx.transcript(thread.id)
+    return ThreadView(
+        thread,
+        entries=tuple(entry for entry in lines if _concerns(run, entry)),
+        messages=messages,
+        files=files,
+        stores=stores,
+        stored_files=tuple(dict.fromkeys(stored)),
+        made=tuple(made for made in _made_files(lines) if find_file(tx, made.file_id, now)),
+    )
+
+
+def _made_files(lines: Sequence[TranscriptEntry]) -> list[MadeFile]:
+    """The newest file of each path that the thread's code wrote, of the latest such paths."""
+    newest: dict[str, MadeFile] = {}
+    for made in (made for line in lines for made in line.files):
+        newest.pop(made.path, None)  # so that the order is that of the latest writing
+        newest[made.path] = made
+    return list(newest.values())[-_MADE_FILES:]
 
 
 def _concerns(run: Run, entry: TranscriptEntry) -> bool:
@@ -232,7 +260,7 @@ class PromptBuilder:
 
     def choice(self, called: Called) -> Choice:
         """What the next turn may and must call."""
-        return choice_of(self._run, called, self._core.settings.max_tool_turns)
+        return choice_of(self._run, called, self._core.settings)
 
     def _schemas(self, session: ToolSession) -> tuple[ToolSchema, ...]:
         own = (tool.schema(session) for tool in self.tools().values())

@@ -10,6 +10,7 @@ from .chat import ToolCall
 from .endings import run_steps, sum_usage
 from .objects import (
     CodeInterpreterCall,
+    CodeInterpreterTool,
     ImageFileContent,
     ImageOutput,
     Message,
@@ -18,7 +19,7 @@ from .objects import (
     ToolCallsDetails,
     Usage,
 )
-from .ports import Citation, MadeFile, PageQuery, Transaction
+from .ports import Citation, MadeFile, PageQuery, Transaction, TranscriptEntry
 from .states import MessageStatus, StepStatus
 
 
@@ -31,6 +32,7 @@ class Past:
         turns: finished turns that called something; an unfinished one is done again and does not count.
         obeyed: those of them that called a tool or function that exists.
         tool_turns: those of them that called engine-side tools, or tools that do not exist.
+        failed_calls: calls whose code failed.
         calls: the engine-side calls, turn by turn.
         citations: passages given to the model.
         files: files its code made.
@@ -41,6 +43,7 @@ class Past:
     turns: int
     obeyed: int
     tool_turns: int
+    failed_calls: int
     calls: tuple[tuple[ToolCall, ...], ...]
     citations: tuple[Citation, ...]
     files: tuple[MadeFile, ...]
@@ -59,11 +62,18 @@ def recall(tx: Transaction, run: Run, functions: frozenset[str]) -> Past:
         turns=len(turns),
         obeyed=sum(any(call.name in known for call in calls) for calls in turns),
         tool_turns=sum(any(call.name not in functions for call in calls) for calls in turns),
+        failed_calls=sum(is_failed_code(entry) for entry in entries),
         calls=tuple(tuple(c for c in calls if c.name not in functions) for calls in turns),
         citations=tuple(citation for entry in entries for citation in entry.citations),
         files=tuple(made for entry in entries for made in entry.files),
         images=tuple(_unshown(steps, messages)),
     )
+
+
+def is_failed_code(entry: TranscriptEntry) -> bool:
+    """Whether a line is the output of code that failed."""
+    name = entry.body.name if entry.body is not None else None
+    return entry.failed and name == CodeInterpreterTool().type
 
 
 def _unshown(steps: Iterable[RunStep], messages: Sequence[Message]) -> list[str]:

@@ -27,6 +27,7 @@ class CoreSettings:
         max_concurrent_runs: runs executed at a time; the rest wait in the queue.
         max_queued_runs: runs of one project that may wait in the queue; one more is refused with 429.
         max_tool_turns: turns of a run that may call engine-side tools; after that the model has to answer.
+        max_failed_calls: calls of a run whose code may fail; after that no code is run and the model has to answer.
         tool_output_tokens: how much of one tool output the model reads.
         index_wait: how long a new run waits for the thread's vector store.
         nudges: tell the model under a tool's output to answer when it has enough, and not to repeat itself.
@@ -48,6 +49,7 @@ class CoreSettings:
     max_concurrent_runs: int = 32
     max_queued_runs: int = 10_000
     max_tool_turns: int = 8
+    max_failed_calls: int = 5
     tool_output_tokens: int = 1200
     index_wait: float = 60.0
     nudges: bool = True

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .chat import ChatMessage
 from .core import Core
-from .objects import CodeOutput, File, FileSearchDetails, Run
+from .objects import CodeInterpreterTool, CodeOutput, File, FileSearchDetails, Run
 from .ports import Citation, MadeFile, Tool, ToolResult, ToolSession, TranscriptEntry
 from .speech import apply
 from .stored_files import keep_file
@@ -42,10 +42,22 @@ class ToolOutcome:
         """Ids of images that code showed."""
         return [file_id for _, result in self.results for file_id in result.images]
 
+    @property
+    def failed(self) -> bool:
+        """Whether the last call failed."""
+        return any(result.failed for _, result in self.results[-1:])
+
+    @property
+    def failed_code(self) -> int:
+        """Calls whose code failed."""
+        return sum(
+            result.failed and call.name == CodeInterpreterTool().type
+            for call, result in self.results
+        )
+
     def entries(self, run: Run, note: str = "") -> list[TranscriptEntry]:
-        """The outputs as the transcript keeps them; `note` under the last one unless it failed."""
-        last = self.results[-1:]
-        noted = {id(result) for _, result in last if note and not result.failed}
+        """The outputs as the transcript keeps them, `note` under the last one."""
+        noted = {id(result) for _, result in self.results[-1:] if note}
         return [
             TranscriptEntry(
                 thread_id=run.thread_id,
@@ -58,22 +70,30 @@ class ToolOutcome:
                 ),
                 citations=result.citations,
                 files=result.files,
+                failed=result.failed,
             )
             for call, result in self.results
         ]
 
 
 async def run_tools(
-    core: Core, step: ToolStep, tools: Mapping[str, Tool], session: ToolSession
+    core: Core,
+    step: ToolStep,
+    tools: Mapping[str, Tool],
+    session: ToolSession,
+    *,
+    refusals: Mapping[str, str],
 ) -> ToolOutcome:
-    """Run every call of the step.
+    """Run every call of the step; what is called of a tool in `refusals` is answered with the text there.
 
     Raises:
         ToolFault: a tool cannot work at all; the other calls are stopped.
     """
     tasks = [
         asyncio.ensure_future(
-            _run_call(core, step, call, tools[call.name], _own(core, session, call))
+            _refused(refusals[call.name])
+            if call.name in refusals
+            else _run_call(core, step, call, tools[call.name], _own(core, session, call))
         )
         for call in step.calls
     ]
@@ -98,6 +118,10 @@ async def _run_call(
     elif call.name == "file_search":
         call.search = FileSearchDetails()
     return result
+
+
+async def _refused(answer: str) -> ToolResult:
+    return ToolResult(answer)
 
 
 def _own(core: Core, session: ToolSession, call: CallDraft) -> ToolSession:

@@ -4,8 +4,10 @@ Produces operations on a journal unit; the turn and the loop commit them. Engine
 of one turn live in two steps, because the first complete at once and the second wait for the client.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from .chat import ToolCall
 from .events import (
@@ -91,6 +93,17 @@ class ToolStep:
         call.shown += shown
         return [self._delta(code_input(call.position, shown))] if shown else []
 
+    def settle(self) -> list[Operation]:
+        """The arguments are complete: show code that was not previewed, as it came in another form than asked for."""
+        operations: list[Operation] = []
+        for call in self.calls:
+            if call.name != "code_interpreter" or call.shown:
+                continue
+            call.shown = _first_text(call.arguments)
+            if call.shown:
+                operations.append(self._delta(code_input(call.position, call.shown)))
+        return operations
+
     def output(self, call: CallDraft, output: CodeOutput) -> list[Operation]:
         """A fragment of logs or an image: logs in a row add up to one output, as a client adds them."""
         last = call.outputs[-1] if call.outputs else None
@@ -130,6 +143,16 @@ class ToolStep:
     def _delta(self, call: dict[str, object]) -> Operation:
         data = step_delta(self.step_id, call)
         return lambda unit: unit.emit(self._run.id, EventName.STEP_DELTA, data)
+
+
+def _first_text(arguments: str) -> str:
+    """The first string in the arguments of a call; what is not JSON is code as it stands."""
+    try:
+        value: object = json.loads(arguments, strict=False)
+    except ValueError:
+        return arguments
+    fields = cast("dict[str, object]", value).values() if isinstance(value, dict) else (value,)
+    return next((text for text in fields if isinstance(text, str)), "")
 
 
 def _stored(call: CallDraft) -> StepCall:

@@ -104,6 +104,8 @@ class Turn:
         if self._speech is not None:
             marks = self._core.settings.closing_marks and not calls
             self._close_speech(Usage.of(0, 0) if calls else self.usage, marks)
+        if self.tool_step is not None:
+            self._operations += self.tool_step.settle()
         self._operations += extra
         await self._flush()
 

@@ -18,15 +18,21 @@ def entry(
     brought: dict[str, Any] = {} if evidence is None else json.loads(evidence)
     citations = tuple(Citation(**found) for found in brought.get("citations", ()))
     files = tuple(MadeFile(**made) for made in brought.get("files", ()))
-    return TranscriptEntry(thread_id, run_id, step_id, message_id, message, citations, files, seq)
+    failed = brought.get("failed") is True
+    return TranscriptEntry(
+        thread_id, run_id, step_id, message_id, message, citations, files, failed=failed, seq=seq
+    )
 
 
 def evidence(entry: TranscriptEntry) -> str | None:
-    """The passages and files that a line brought, as JSON; None when it brought none."""
-    if not entry.citations and not entry.files:
+    """What a line brought beside its words, as JSON; None when that is nothing."""
+    if not entry.citations and not entry.files and not entry.failed:
         return None
-    citations = [asdict(citation) for citation in entry.citations]
-    return rows.encode({"citations": citations, "files": [asdict(made) for made in entry.files]})
+    brought: dict[str, Any] = {
+        "citations": [asdict(citation) for citation in entry.citations],
+        "files": [asdict(made) for made in entry.files],
+    }
+    return rows.encode(brought | ({"failed": True} if entry.failed else {}))
 
 
 def chunk_row(chunk: Chunk) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class TranscriptEntry:
     """One line of what the model saw and said in a thread.
 
     An entry of an API message has `message_id` and no `body`: it is rendered from the message. Entries of a run carry
-    the exact chat message, and of a tool's output also the passages and files it brought. `seq` is given by the store
-    and orders the thread.
+    the exact chat message, and of a tool's output also the passages and files it brought and whether it tells of a
+    failure. `seq` is given by the store and orders the thread.
     """
 
     thread_id: str
@@ -55,6 +55,7 @@ class TranscriptEntry:
     body: ChatMessage | None = None
     citations: tuple[Citation, ...] = ()
     files: tuple[MadeFile, ...] = ()
+    failed: bool = False
     seq: int = 0
 
 
