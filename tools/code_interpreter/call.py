@@ -6,6 +6,7 @@ Failing code is output and never a failed call. It does not know how code is iso
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from ...engine.objects import FilePath, ImageOutput, LogsOutput
@@ -14,6 +15,7 @@ from . import environment
 from .advice import hints
 from .isolation.job import DATA
 from .kernels.outputs import Failure, Lost, Picture, Text
+from .log_stream import LogStream
 from .sessions import files
 from .sessions.sessions import COLLECTED, Session
 from .settings import Settings
@@ -33,16 +35,20 @@ class Call:
         self._emit = emit
         self._settings = settings
         self._images: list[str] = []
-        self._transcript = Transcript(settings.limits, self._send_logs, self._send_picture)
+        self._logs = LogStream(self._send_logs)
+        self._transcript = Transcript(settings.limits, self._logs.write, self._send_picture)
 
     async def run(self, code: str) -> ToolResult:
         """Run, collect, word the result."""
         before = await asyncio.to_thread(files.snapshot, self._live.data)
-        async for output in self._live.kernel.execute(code):
-            await self._transcript.add(output)
+        async with self._logs:
+            async with aclosing(self._live.kernel.execute(code)) as outputs:
+                async for output in outputs:
+                    await self._transcript.add(output)
+            failure = self._transcript.failure
+            comments = await self._comments(failure)
         made, left_out = await self._collect(before)
-        failure = self._transcript.failure
-        notes = [self._news(), *await self._comments(failure), *_files_notes(made, left_out)]
+        notes = [self._news(), *comments, *_files_notes(made, left_out)]
         if self._images:
             notes.append(f"({len(self._images)} picture(s) shown to the user)")
         if not self._transcript.text.strip() and failure is None and not made and not self._images:
@@ -114,6 +120,7 @@ class Call:
         save = self._session.save_file
         if save is None:
             return
+        await self._logs.flush()  # what was printed before it is shown before it
         stored = await save(f"image_{len(self._images) + 1}{picture.suffix}", picture.data)
         self._images.append(stored.id)
         await self._emit(ImageOutput(image=FilePath(file_id=stored.id)))

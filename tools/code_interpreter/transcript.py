@@ -71,8 +71,13 @@ def for_model(text: str, notes: Sequence[str], *, tokens: int, limits: Limits) -
     """Output and notes within the model's budget: the middle of long output goes first, notes stay."""
     tail = "\n".join(note for note in notes if note)
     room = max(200, min(limits.model_chars, tokens * _CHARS_PER_TOKEN) - len(tail))
-    body = shorten(text.strip(), room)
+    body = shorten(_as_seen(text).strip(), room)
     return "\n".join(part for part in (body, tail) if part)
+
+
+def _as_seen(text: str) -> str:
+    """Of lines that were written over, as progress bars are, what is left to see."""
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
 def shorten(text: str, room: int) -> str:

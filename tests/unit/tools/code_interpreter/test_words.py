@@ -1,57 +1,12 @@
-"""Text in, text out: arguments, outputs, hints, profiles, budgets. No process is started."""
-
-import json
+"""Text in, text out: outputs, hints, profiles. No process is started."""
 
 import pytest
 
 from local_assistants.tools.code_interpreter.advice import hints, profile
-from local_assistants.tools.code_interpreter.arguments import code_of
-from local_assistants.tools.code_interpreter.isolation.limits import Limits
 from local_assistants.tools.code_interpreter.kernels import outputs
 from local_assistants.tools.code_interpreter.kernels.outputs import Failure, Output, Picture, Text
-from local_assistants.tools.code_interpreter.transcript import Transcript, for_model
 
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        '{"code": "print(1)"}',
-        '{"input": "print(1)"}',
-        '"print(1)"',
-        "print(1)",
-        '{"code": "```python\\nprint(1)\\n```"}',
-        "```py\nprint(1)\n```",
-        "Let me see:\n```\nprint(1)\n```\nThat prints one.",
-        "```python\nprint(1)",
-    ],
-)
-def test_code_is_found_however_it_is_dressed(arguments: str) -> None:
-    """JSON, other field names, bare code, fences, prose, a fence that was cut off."""
-    assert "print(1)" == code_of(arguments)
-
-
-@pytest.mark.parametrize("arguments", ["", "{}", '{"code": 3}', '{"code": "pri', "[1]", "null"])
-def test_what_holds_no_code_gives_none(arguments: str) -> None:
-    """Broken or foreign JSON is no code."""
-    assert "" == code_of(arguments)
-
-
-def test_real_line_breaks_in_json_are_accepted() -> None:
-    """Models put them into strings against the standard."""
-    assert "a = 1\nb = 2" == code_of('{"code": "a = 1\nb = 2"}')
-
-
-def test_fences_inside_valid_code_are_left_alone() -> None:
-    """Code that writes markdown has fences of its own."""
-    code = 'text = """\n```python\nprint(1)\n```\n"""'
-    assert code == code_of(json.dumps({"code": code}))
-
-
-def test_chat_links_become_paths() -> None:
-    """sandbox:/mnt/data is how the chat names what code knows as /mnt/data."""
-    assert "open('/mnt/data/a.csv')" == code_of("open('sandbox:/mnt/data/a.csv')")
 
 
 def read(kind: str, content: dict[str, object]) -> list[Output]:
@@ -166,51 +121,3 @@ def test_a_profile_is_cleaned_for_the_prompt() -> None:
     cleaned = profile.clean("a\x1b[31m\tb\n\nsee https://evil.example/x now\n" + "y" * 5000)
     assert cleaned.startswith("a[31mb\nsee (link) now\ny")
     assert len(cleaned) <= 1400
-
-
-class Screen:
-    """Collects what a transcript shows."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.logs: list[str] = []
-        self.pictures: list[Picture] = []
-        self.transcript = Transcript(limits, self._logs, self._picture)
-
-    async def _logs(self, text: str) -> None:
-        self.logs.append(text)
-
-    async def _picture(self, picture: Picture) -> None:
-        self.pictures.append(picture)
-
-
-async def test_logs_end_with_a_note_at_their_cap() -> None:
-    """What comes after the cap is dropped silently, the note comes once."""
-    screen = Screen(Limits(log_chars=10))
-    for _ in range(3):
-        await screen.transcript.add(Text("12345678"))
-    assert ["12345678", "12\n[output ends here: more than 10 characters]\n"] == screen.logs
-
-
-async def test_pictures_end_at_their_cap() -> None:
-    """The note says how many are kept."""
-    screen = Screen(Limits(images=1))
-    for _ in range(3):
-        await screen.transcript.add(Picture(PNG))
-    assert 1 == len(screen.pictures)
-    assert ["[only the first 1 pictures are kept]\n"] == screen.logs
-
-
-async def test_a_traceback_is_logged_but_not_given_to_the_model() -> None:
-    """The model gets the short form instead."""
-    screen = Screen(Limits())
-    await screen.transcript.add(Failure("E", "v", "a long traceback"))
-    assert ["a long traceback"] == screen.logs
-    assert "" == screen.transcript.text
-
-
-def test_long_output_loses_its_middle_and_keeps_its_notes() -> None:
-    """Beginning, end and every note stay within the budget."""
-    said = for_model("a" * 900 + "z" * 900, ["note"], tokens=200, limits=Limits())
-    assert said.startswith("aaa")
-    assert said.endswith("zzz\nnote")
-    assert len(said) < 200 * 3 + 60
