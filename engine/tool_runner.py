@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from .chat import ChatMessage
+from .code_sessions import count_session
 from .core import Core
 from .objects import CodeInterpreterTool, CodeOutput, File, FileSearchDetails, Run
 from .ports import Citation, MadeFile, Tool, ToolResult, ToolSession, TranscriptEntry
@@ -132,4 +133,5 @@ def _own(core: Core, session: ToolSession, call: CallDraft) -> ToolSession:
         return await keep_file(own, name, source, purpose="assistants_output")
 
     first = session.first_citation + call.position * _CITATIONS_PER_CALL
-    return replace(session, first_citation=first, save_file=save_file)
+    started = partial(count_session, core, session.thread_id, session.run_id)
+    return replace(session, first_citation=first, save_file=save_file, session_started=started)

@@ -124,6 +124,28 @@ VALUES (:thread_id, :run_id, :step_id, :message_id, :body, :evidence);
 SELECT thread_id, run_id, step_id, message_id, body, evidence, seq
 FROM transcript WHERE thread_id = :thread_id ORDER BY seq;
 
+-- name: add_code_session
+-- One more session on the ledger, unless the thread has one that began after :since.
+INSERT INTO code_sessions (project, thread_id, run_id, started_at)
+SELECT project, id, :run_id, :started_at FROM threads
+WHERE id = :thread_id
+  AND NOT EXISTS (SELECT 1 FROM code_sessions WHERE thread_id = :thread_id AND started_at > :since);
+
+-- name: code_sessions
+-- What the ledger has for a stretch of time.
+SELECT project, thread_id, run_id, started_at FROM code_sessions
+WHERE started_at >= :since AND started_at < :until ORDER BY started_at, seq;
+
+-- name: code_sessions_of_project
+-- The same of one project.
+SELECT project, thread_id, run_id, started_at FROM code_sessions
+WHERE project = :project AND started_at >= :since AND started_at < :until ORDER BY started_at, seq;
+
+-- name: code_sessions_of_thread
+-- What the ledger has for a thread.
+SELECT project, thread_id, run_id, started_at FROM code_sessions
+WHERE thread_id = :thread_id ORDER BY started_at, seq;
+
 -- name: put_chunk
 -- A chunk that is put again keeps its place.
 INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page, vector)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..engine.errors import StorageFault
 from ..engine.events import Event, EventName
 from ..engine.objects import Assistant, FileBatch, FileCounts, Run, Thread, Wire
-from ..engine.ports import Chunk, TranscriptEntry
+from ..engine.ports import Chunk, CodeSession, TranscriptEntry
 from . import rows
 from .transaction import SQLiteTransaction, misplaced
 
@@ -156,6 +156,25 @@ class ScopedTransaction(SQLiteTransaction):
     def transcript(self, thread_id: str) -> list[TranscriptEntry]:
         """None of another project's thread."""
         return super().transcript(thread_id) if self._owns_thread(thread_id) else []
+
+    # --- ledger ------------------------------------------------------------------------------------
+
+    def add_code_session(self, thread_id: str, run_id: str, started_at: int, since: int) -> bool:
+        """Only for threads of the project."""
+        owned = self._owns_thread(thread_id)
+        return owned and super().add_code_session(thread_id, run_id, started_at, since)
+
+    def code_sessions(self, since: int, until: int) -> list[CodeSession]:
+        """The project's."""
+        found = self._named(
+            "code_sessions_of_project", project=self._project, since=since, until=until
+        )
+        return [CodeSession(*row) for row in found]
+
+    def code_sessions_of_thread(self, thread_id: str) -> list[CodeSession]:
+        """None of another project's thread."""
+        found = super().code_sessions_of_thread(thread_id)
+        return [session for session in found if session.project == self._project]
 
     # --- chunks and files --------------------------------------------------------------------------
 

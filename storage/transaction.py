@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
 from ..engine.objects import Assistant, FileCounts, Run, Thread, Wire
-from ..engine.ports import Chunk, PageQuery, TranscriptEntry
+from ..engine.ports import Chunk, CodeSession, PageQuery, TranscriptEntry
 from . import keywords, records, rows, statements
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
@@ -223,6 +223,23 @@ class SQLiteTransaction:
     def transcript(self, thread_id: str) -> list[TranscriptEntry]:
         """The whole transcript of a thread, in order."""
         return [records.entry(*row) for row in self._named("transcript", thread_id=thread_id)]
+
+    # --- ledger ------------------------------------------------------------------------------------
+
+    def add_code_session(self, thread_id: str, run_id: str, started_at: int, since: int) -> bool:
+        """Note that a session began; False when the thread has one that began after `since`, or there is none."""
+        values = {"thread_id": thread_id, "run_id": run_id}
+        noted = self._named("add_code_session", started_at=started_at, since=since, **values)
+        return noted.rowcount > 0
+
+    def code_sessions(self, since: int, until: int) -> list[CodeSession]:
+        """Those that began at `since` or later and before `until`, oldest first."""
+        return [CodeSession(*row) for row in self._named("code_sessions", since=since, until=until)]
+
+    def code_sessions_of_thread(self, thread_id: str) -> list[CodeSession]:
+        """Oldest first; also those of a thread that was deleted."""
+        found = self._named("code_sessions_of_thread", thread_id=thread_id)
+        return [CodeSession(*row) for row in found]
 
     # --- chunks and files -----------------------------------------------------------------------------------
 

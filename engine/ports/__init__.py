@@ -14,6 +14,7 @@ from .library import (
 )
 from .storage import (
     BlobStore,
+    CodeSession,
     PageQuery,
     Store,
     Transaction,
@@ -29,6 +30,7 @@ from .work import (
     Models,
     ModelStatus,
     SaveFile,
+    SessionStarted,
     Tool,
     ToolFile,
     ToolResult,
@@ -41,6 +43,7 @@ __all__ = [
     "Chunk",
     "Citation",
     "Clock",
+    "CodeSession",
     "Emit",
     "Ids",
     "Indexed",
@@ -52,6 +55,7 @@ __all__ = [
     "Passage",
     "SaveFile",
     "SearchQuery",
+    "SessionStarted",
     "Store",
     "Tool",
     "ToolFile",

@@ -59,6 +59,19 @@ class TranscriptEntry:
     seq: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class CodeSession:
+    """A session of the code interpreter as it is billed: whose it was, and when it began (Unix seconds).
+
+    It stays when thread and run are deleted.
+    """
+
+    project: str
+    thread_id: str
+    run_id: str
+    started_at: int
+
+
 class Transaction(Protocol):
     """Synchronous, on the store's own thread; all or nothing.
 
@@ -155,6 +168,19 @@ class Transaction(Protocol):
     def append_transcript(self, entry: TranscriptEntry) -> None: ...
 
     def transcript(self, thread_id: str) -> list[TranscriptEntry]: ...
+
+    # ledger
+    def add_code_session(self, thread_id: str, run_id: str, started_at: int, since: int) -> bool:
+        """Note that a session began; False when the thread has one that began after `since`, or there is no thread."""
+        ...
+
+    def code_sessions(self, since: int, until: int) -> list[CodeSession]:
+        """Those that began at `since` or later and before `until`, oldest first."""
+        ...
+
+    def code_sessions_of_thread(self, thread_id: str) -> list[CodeSession]:
+        """Oldest first; also those of a thread that was deleted."""
+        ...
 
     # library
     def put_chunks(self, chunks: Iterable[Chunk]) -> None: ...

@@ -141,6 +141,10 @@ SaveFile = Callable[[str, bytes | Path], Awaitable[File]]
 """(file name, bytes or a host path to copy from) -> the stored File, purpose assistants_output."""
 
 
+SessionStarted = Callable[[float], Awaitable[None]]
+"""(Unix seconds) Hears when a session of the code interpreter began, before its first code runs: it is billed so."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSession:
     """What a tool may know of the run that calls it."""
@@ -149,12 +153,13 @@ class ToolSession:
     run_id: str
     files: tuple[
         ToolFile, ...
-    ] = ()  # for the code interpreter: assistant's, thread's; in mounting order
+    ] = ()  # for the code interpreter: assistant's, thread's (its messages' among them); in mounting order
     vector_store_ids: tuple[str, ...] = ()  # assistant's, then thread's
     search: FileSearchSettings = field(default_factory=FileSearchSettings)
     output_tokens: int = 2000  # how much text the model can afford to read back from one call
     first_citation: int = 1  # number of the first passage a search of this call may give
     save_file: SaveFile | None = None
+    session_started: SessionStarted | None = None
 
 
 @dataclass(frozen=True, slots=True)

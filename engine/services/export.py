@@ -93,6 +93,7 @@ class _Sections:
         yield "run", (self._seen(run.to_wire()) for run in self._all(Run))
         yield "step", (self._seen(public_step(step, True)) for step in self._all(RunStep))
         yield "event", self._events()
+        yield "code_session", self._code_sessions()
         yield "file", self._files()
 
     def _all(self, kind: type[ObjectT]) -> Iterator[ObjectT]:
@@ -114,6 +115,10 @@ class _Sections:
                         "event": event.name.value,
                         "data": event.data,
                     }
+
+    def _code_sessions(self) -> Iterator[Record]:
+        for session in self._tx.code_sessions_of_thread(self._here["thread_id"]):
+            yield {"run_id": session.run_id, "started_at": session.started_at}
 
     def _files(self) -> Iterator[Record]:
         for file_id in self._file_ids:

@@ -42,9 +42,20 @@ def m0004_fair(db: "Database") -> None:
     run_script(db.conn, "m0004_fair")
 
 
+def m0005_code_sessions(db: "Database") -> None:
+    """The ledger of the code interpreter's sessions."""
+    run_script(db.conn, "m0005_code_sessions")
+
+
 Step = Callable[["Database"], None]
 
-STEPS: tuple[Step, ...] = (m0001_first, m0002_projects, m0003_uploads, m0004_fair)
+STEPS: tuple[Step, ...] = (
+    m0001_first,
+    m0002_projects,
+    m0003_uploads,
+    m0004_fair,
+    m0005_code_sessions,
+)
 """All steps up to this version, oldest first."""
 
 

@@ -38,7 +38,7 @@ from .web import ORIGIN, USER, Json, Web, open_web, path_of, told
 
 LOCAL = f"{ORIGIN}/local/threads"
 ASK = calls("add", {"a": 1})
-KINDS = ["export", "thread", "message", "run", "step", "event", "file", "end"]
+KINDS = ["export", "thread", "message", "run", "step", "event", "code_session", "file", "end"]
 
 
 async def listed(web: Web, **query: Any) -> list[str]:
@@ -152,8 +152,10 @@ async def test_a_key_with_two_values_is_refused(web: Web) -> None:
 
 
 async def draw(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-    """Code that shows a picture."""
+    """The first code of a session; it shows a picture."""
     assert session.save_file is not None
+    assert session.session_started is not None
+    await session.session_started(START + 0.5)
     file = await session.save_file("plot.png", b"png")
     await emit(ImageOutput(image=FilePath(file_id=file.id)))
     return ToolResult("", images=(file.id,))
@@ -233,6 +235,7 @@ async def test_an_export_holds_everything_that_happened(tmp_path: Path) -> None:
     assert steps["data"] == of["step"]
     assert "apples" in json.dumps(of["step"])
     assert [file, made] == of["file"]
+    assert [{"run_id": run["id"], "started_at": START}] == of["code_session"]
     assert events_of(stream)[:-1] == [(e["event"], e["data"]) for e in of["event"]]
     assert {(run["id"], seq + 1) for seq in range(len(of["event"]))} == {
         (event["run_id"], event["seq"]) for event in of["event"]
@@ -256,7 +259,7 @@ async def test_an_empty_thread_is_exported(web: Web) -> None:
     thread = await web.thread()
     whole = json.loads(await exported(web, thread["id"], format="json"))
     lines = records(await exported(web, thread["id"]))
-    assert [[]] * 5 == [whole[f"{kind}s"] for kind in KINDS[2:-1]]
+    assert [[]] * 6 == [whole[f"{kind}s"] for kind in KINDS[2:-1]]
     assert ["export", "thread", "end"] == [kind for kind, _ in lines]
 
 
