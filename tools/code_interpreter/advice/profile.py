@@ -19,11 +19,11 @@ from ..isolation.job import DATA, Job
 from ..isolation.limits import MIB
 from ..isolation.runner import Runner
 
-_TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xls")
+_TABLES = (".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".xls")
 _BYTES = 64 * MIB
 _PATIENCE = 30.0  # seconds
 _CHARS = 1400
-_VERSION = "1"  # of the text's form; a new one makes cached profiles void
+_VERSION = "2"  # of the text's form; a new one makes cached profiles void
 _INSIDE = Path(__file__).parent / "profile_inside.py"
 _LINKS = re.compile(r"https?://\S+")
 

@@ -1,80 +1,126 @@
 """Looks at a table and prints what a small model must know to load it right. Runs inside the sandbox.
 
-Prints one short text: size, the lines that load the table with its traps mended, columns with types, a first row.
-The file is hostile, and so is what this prints; the host cuts and cleans it. Needs pandas; argument: the file's path.
+Prints one short text: size, the lines that load the table with its traps mended, a first row, few-valued columns. The
+file is hostile, and so is what this prints; the host cuts and cleans it. Needs pandas; argument: the file's path. A
+file that is no table prints nothing.
 """
 
 import csv
 import importlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
-_ROWS = 20_000  # looked at; more are counted only
-_SAMPLE = 300  # values of a column that are looked at for dates and numbers
-_BUDGET = 420  # characters for the list of columns
+_ROWS = 20_000  # looked at; of longer tables the rest is not even counted
+_HEAD = 200_000  # bytes that tell encoding and delimiter
+_TOKENS = 145  # of the whole text, by a count that is a little too high
+_TOP = 20  # rows in which the table must begin
+_FEW = 6  # different values that are listed
+_SHORT = 24  # characters of a value that are shown
+_MOST_LINES = 8  # of loading
 _DATES = (
-    "%Y-%m-%d", "%d-%b-%y", "%d-%b-%Y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y",
-    "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%m/%d/%Y %H:%M", "%b-%y", "%b %Y",
+    "%Y-%m-%d", "%d-%b-%y", "%d-%b-%Y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%Y/%m/%d", "%d.%m.%Y",
+    "%d.%m.%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%b-%y", "%b %Y", "%B %Y", "%Y-%m",
 )  # fmt: skip
-_NUMBER = re.compile(r"[-(]?\s*[$€£]?\s*-?\d{1,3}(,\d{3})*(\.\d+)?\s*%?\)?")
-_COMMA_NUMBER = re.compile(r"-?\d{1,3}(\.\d{3})*,\d+|-?\d+,\d+")
-_PLAIN = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"\(?[-+]?\s*[$€£¥]?\s*-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?\s*[%€£]?\)?")
+_COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|\d+),\d+")
+_THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+")
+_DOTTED = re.compile(r"\d{1,2}\.\d{1,2}\.\d{2,4}")
+_PLAIN = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
+_BELOW = ".str.replace('(', '-')"  # (5) is how books write -5
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
+_PIECE = re.compile(r"[A-Z]?[a-z]{1,9}|[A-Z]{1,2}|\d|[^\sA-Za-z\d]{1,3}|\n")
+
+
+@dataclass
+class Loaded:
+    """A table and the code that reads it."""
+
+    code: str
+    frame: Any
+    whole: bool  # false when only its first rows were read
+    note: str = ""
 
 
 def main(path: str) -> None:
     """Print the profile of the table at `path`, or nothing when it is none."""
     pandas: Any = importlib.import_module("pandas")
-    name = path.rpartition("/")[2]
-    read, frame, total = _load(pandas, path)
-    if frame.empty and not len(frame.columns):
+    loaded = (_load_workbook if path.lower().endswith((".xlsx", ".xlsm", ".xls")) else _load_text)(
+        pandas, path
+    )
+    if loaded is None or not len(loaded.frame.columns):
         return
-    lines = ["import pandas as pd", f"df = {read}", *_mend_names(frame)]
+    frame = loaded.frame
+    lines = ["import pandas as pd", f"df = {loaded.code}", *_mend_names(frame)]
     frame.columns = _clean_names(frame.columns)
-    kinds: list[str] = []
-    for column in frame.columns:
-        kind, mending = _look(pandas, frame[column], str(column))
-        kinds.append(f"{column} ({kind})")
-        lines += mending
-    print(f"{name}: {total} rows, {len(frame.columns)} columns. Load it with exactly these lines:")  # noqa: T201
-    print("\n".join(lines[:10]))  # noqa: T201
-    print("Columns: " + _fit(kinds))  # noqa: T201
-    if len(frame):
-        print("First row: " + _fit([_short(value) for value in frame.iloc[0]], " | "))  # noqa: T201
+    lines += _mend_values(pandas, loaded)
+    rows = f"{len(frame)} rows" if loaded.whole else f"more than {_ROWS} rows"
+    text = f"{rows}, {len(frame.columns)} columns. Load it with exactly these lines:\n"
+    text += "\n".join(lines[:_MOST_LINES])
+    for more in (_first_row(frame, text), loaded.note, _values(frame), _gaps(frame)):
+        if more and tokens(f"{text}\n{more}") <= _TOKENS:
+            text += f"\n{more}"
+    print(text)  # noqa: T201
 
 
-def _load(pandas: Any, path: str) -> tuple[str, Any, str]:
-    """(the code that reads it, the first rows, how many rows there are in all)"""
-    if path.lower().endswith((".xlsx", ".xls", ".xlsm")):
-        return _load_workbook(pandas, path)
+def tokens(text: str) -> int:
+    """About how many tokens a model reads; digits are one each, long words several."""
+    return len(_PIECE.findall(text))
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _load_text(pandas: Any, path: str) -> Loaded | None:
     encoding = _encoding(path)
     with open(path, encoding=encoding, errors="replace", newline="") as file:
-        head = file.read(65536)
-    delimiter = _delimiter(head)
-    options = "" if delimiter == "," else f", sep={delimiter!r}"
-    options += "" if encoding in ("utf-8", "utf-8-sig") else f", encoding={encoding!r}"
-    frame = pandas.read_csv(path, sep=delimiter, encoding=encoding, nrows=_ROWS, low_memory=False)
-    if any(
-        isinstance(v, str) and _COMMA_NUMBER.fullmatch(v) for v in frame.head(1).to_numpy().ravel()
-    ):
-        options += ", decimal=',', thousands='.'"
-        frame = pandas.read_csv(
-            path, sep=delimiter, encoding=encoding, nrows=_ROWS, decimal=",", thousands="."
-        )
-    total = str(len(frame)) if len(frame) < _ROWS else f"more than {_ROWS}"
-    return f"pd.read_csv({path!r}{options})", frame, total
+        head = file.read(_HEAD)
+    found = _shape(head)
+    if found is None:
+        return None
+    delimiter, skip = found
+    options: dict[str, Any] = {} if delimiter == "," else {"sep": delimiter}
+    options |= {} if encoding in ("utf-8", "utf-8-sig") else {"encoding": encoding}
+    options |= {"skiprows": skip} if skip else {}
+    frame = pandas.read_csv(path, **options, nrows=_ROWS, low_memory=False)
+    options |= _number_form(frame, delimiter)
+    foot = _foot(frame)
+    if foot:
+        options |= {"skipfooter": foot, "engine": "python"}
+    frame = pandas.read_csv(path, **options, **({} if foot else {"nrows": _ROWS}))
+    code = "".join(f", {name}={value!r}" for name, value in options.items())
+    code = code.replace(repr(str), "str")
+    return Loaded(f"pd.read_csv({path!r}{code})", frame, len(frame) < _ROWS)
 
 
-def _load_workbook(pandas: Any, path: str) -> tuple[str, Any, str]:
+def _load_workbook(pandas: Any, path: str) -> Loaded | None:
     book = pandas.ExcelFile(path)
-    sheet = book.sheet_names[0]
-    frame = book.parse(sheet, nrows=_ROWS)
-    others = "".join(f", {name!r}" for name in book.sheet_names[1:6])
-    note = f"  # other sheets: {others[2:]}" if others else ""
-    return f"pd.read_excel({path!r}, sheet_name={sheet!r}){note}", frame, str(len(frame))
+    sizes = {
+        name: book.parse(name, header=None, nrows=_TOP).count().sum()
+        for name in book.sheet_names[:10]
+    }
+    if not sizes or not max(sizes.values()):
+        return None
+    sheet = max(
+        sizes, key=lambda name: int(sizes[name])
+    )  # the first of the fullest: a cover page has little in it
+    top = book.parse(sheet, header=None, nrows=_TOP)
+    options: dict[str, Any] = {} if sheet == book.sheet_names[0] else {"sheet_name": sheet}
+    header = _header_row([int(count) for count in top.count(axis=1)])
+    options |= {"header": header} if header else {}
+    frame = book.parse(sheet, header=header, nrows=_ROWS)
+    foot = _foot(frame)
+    if foot:
+        options |= {"skipfooter": foot}
+        frame = book.parse(sheet, header=header, skipfooter=foot)
+    code = "".join(f", {name}={value!r}" for name, value in options.items())
+    others = [name for name in book.sheet_names if name != sheet][:5]
+    note = f"Other sheets: {', '.join(map(repr, others))}" if others else ""
+    return Loaded(f"pd.read_excel({path!r}{code})", frame, len(frame) < _ROWS, note)
 
 
 def _encoding(path: str) -> str:
@@ -91,85 +137,215 @@ def _encoding(path: str) -> str:
     return "latin-1"
 
 
-def _delimiter(head: str) -> str:
-    try:
-        return csv.Sniffer().sniff(head[: head.rfind("\n") + 1] or head, ",;\t|").delimiter
-    except csv.Error:
-        return ","
+def _shape(head: str) -> tuple[str, int] | None:
+    """(delimiter, lines above the header), or None when the text is no table."""
+    whole = head[: head.rfind("\n") + 1] or head
+    best: tuple[int, str, list[int]] = (0, "", [])
+    for delimiter in ",;\t|":
+        widths = [len(row) for row in csv.reader(whole.splitlines(), delimiter=delimiter)][:500]
+        if not widths:
+            return None
+        width = Counter(widths).most_common(1)[0][0]
+        below = widths[widths.index(width) :]  # the title's lines are of any width
+        rows = below.count(width)
+        if width > 1 and rows >= 0.8 * len(below) and width * rows > best[0]:
+            best = (width * rows, delimiter, widths)
+    if not best[0]:
+        # One column only: a table when its name says so, and never where prose has commas here and there.
+        return (",", 0) if sys.argv[1].lower().endswith((".csv", ".tsv")) else None
+    return best[1], _header_row(best[2][:_TOP])
 
 
-def _clean_names(columns: Any) -> list[str]:
-    return [_INVISIBLE.sub("", str(name)).strip() for name in columns]
+def _header_row(widths: list[int]) -> int:
+    """The first row that is as wide as the table: what stands above it is a title."""
+    full = max(widths, default=0)
+    return next((at for at, width in enumerate(widths) if width >= max(2, 0.8 * full)), 0)
+
+
+def _foot(frame: Any) -> int:
+    """Rows at the end that are notes and not data: nothing in them but the first cell."""
+    if len(frame.columns) < 3 or len(frame) >= _ROWS:
+        return 0
+    filled = frame.iloc[:, 1:].count(axis=1).to_list()
+    foot = next((at for at, count in enumerate(reversed(filled)) if count), 0)
+    return foot if foot <= _TOP else 0
+
+
+def _number_form(frame: Any, delimiter: str) -> dict[str, Any]:
+    """How numbers are written, when it is not 1234.5."""
+    columns = {
+        name: [text.strip() for text in map(str, frame[name].dropna().head(200))]
+        for name in frame.columns
+        if _is_text(frame[name])
+    }
+    texts = [text for column in columns.values() for text in column]
+    commas = [text for text in texts if _COMMA.fullmatch(text)]
+    grouped = [text for text in texts if _THOUSANDS.fullmatch(text)]
+    if delimiter == "," or len(commas) <= len(grouped):
+        return {"thousands": ","} if grouped else {}
+    if not any("." in text for text in commas):
+        return {"decimal": ","}
+    # Without its dots a date would become a number.
+    dates = {name: str for name, column in columns.items() if any(map(_DOTTED.match, column))}
+    return {"decimal": ",", "thousands": "."} | ({"dtype": dates} if dates else {})
+
+
+# --- mending ---------------------------------------------------------------------------------------------------------
+
+
+def _clean_names(columns: Any) -> list[Any]:
+    return [_INVISIBLE.sub("", name).strip() if isinstance(name, str) else name for name in columns]
 
 
 def _mend_names(frame: Any) -> Iterator[str]:
-    names = [str(name) for name in frame.columns]
+    names = [name for name in frame.columns if isinstance(name, str)]
     if any(_INVISIBLE.search(name) for name in names):
         yield (
             "df.columns = df.columns.str.replace(r'[\\u200b-\\u200d\\u2060\\ufeff\\u00ad]', '', regex=True)"
             ".str.strip()  # names hold invisible characters"
         )
     elif any(name != name.strip() for name in names):
-        yield "df.columns = df.columns.str.strip()  # names end in invisible spaces"
+        yield "df.columns = df.columns.str.strip()  # names end in spaces"
 
 
-def _look(pandas: Any, values: Any, column: str) -> tuple[str, list[str]]:
-    """(a column's type in words, the lines that mend it)"""
-    if pandas.api.types.is_bool_dtype(values):
-        return "yes/no", []
-    if pandas.api.types.is_integer_dtype(values):
-        return "integer", []
-    if pandas.api.types.is_numeric_dtype(values):
-        return ("number, has gaps" if values.isna().any() else "number"), []
-    if pandas.api.types.is_datetime64_any_dtype(values):
-        return "date", []
-    sample = [str(value) for value in values.dropna().head(_SAMPLE)]
-    return _look_at_text(values, sample, column)
+def _mend_values(pandas: Any, loaded: Loaded) -> Iterator[str]:
+    """The lines that mend columns; mends the frame with them, so that the first row is what the lines give."""
+    frame = loaded.frame
+    money: list[str] = []
+    below = ""  # how numbers below zero in brackets are mended
+    mixed: list[str] = []
+    padded: list[str] = []
+    for at, column in enumerate(frame.columns):
+        values = frame.iloc[:, at]
+        if not _is_text(values) or not isinstance(column, str):
+            continue
+        texts = values.dropna().astype(str)
+        strings = values.dropna().map(type).eq(str).all()
+        form = _date_form(pandas, texts)
+        if form:
+            strict = "" if loaded.whole else ", errors='coerce'"
+            frame.isetitem(at, pandas.to_datetime(values, format=form))
+            yield f"df[{column!r}] = pd.to_datetime(df[{column!r}], format={form!r}{strict})"
+        elif strings and _is_money(texts):
+            money.append(column)
+            below = below or (_BELOW if texts.str.contains("(", regex=False).any() else "")
+            frame.isetitem(at, _as_number(pandas, values))
+        elif texts.str.strip().map(_PLAIN.fullmatch).notna().mean() > 0.6:
+            mixed.append(column)
+            frame.isetitem(at, pandas.to_numeric(values, errors="coerce"))
+        elif strings and (texts != texts.str.strip()).any():
+            padded.append(column)
+            frame.isetitem(at, values.str.strip())
+    yield from _loop(money, f"pd.to_numeric(df[c]{below}.str.replace(r'[^0-9.-]', '', regex=True))")
+    yield from _loop(mixed, "pd.to_numeric(df[c], errors='coerce')")
+    yield from _loop(padded, "df[c].str.strip()")
 
 
-def _look_at_text(values: Any, sample: list[str], column: str) -> tuple[str, list[str]]:
-    date = next(
-        (form for form in _DATES if sample and all(_is_date(text, form) for text in sample)), None
-    )
-    if date is not None:
-        return "date", [f"df[{column!r}] = pd.to_datetime(df[{column!r}], format={date!r})"]
-    if sample and all(_NUMBER.fullmatch(text.strip()) for text in sample):
-        pattern = "[^0-9.-]"
-        mend = f"pd.to_numeric(df[{column!r}].str.replace(r'{pattern}', '', regex=True))"
-        return "number kept as text", [f"df[{column!r}] = {mend}"]
-    plain = sum(1 for text in sample if _PLAIN.fullmatch(text.strip()))
-    if sample and plain > len(sample) * 0.6:
-        return "mixed", [f"df[{column!r}] = pd.to_numeric(df[{column!r}], errors='coerce')"]
-    mending = (
-        [f"df[{column!r}] = df[{column!r}].str.strip()"]
-        if any(t != t.strip() for t in sample)
-        else []
-    )
-    different = values.nunique()
-    return (f"text, {different} different" if different <= 60 else "text"), mending
+def _is_text(values: Any) -> bool:
+    return values.dtype.kind == "O"
 
 
-def _is_date(text: str, form: str) -> bool:
-    try:
-        datetime.strptime(text.strip(), form)
-    except ValueError:
-        return False
-    return True
+def _is_money(texts: Any) -> bool:
+    """Whether all are numbers in disguise; what begins with a zero is a code and no number."""
+    texts = texts.str.strip()
+    codes = texts.str.match(r"0\d").any()
+    return bool(len(texts) and not codes and texts.map(_NUMBER.fullmatch).notna().all())
 
 
-def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 30 else text[:29] + "…"
+def _loop(columns: list[str], mended: str) -> Iterator[str]:
+    if len(columns) == 1:
+        yield f"df[{columns[0]!r}] = " + mended.replace("df[c]", f"df[{columns[0]!r}]")
+    elif columns:
+        yield f"for c in {columns!r}: df[c] = {mended}"
 
 
-def _fit(parts: list[str], joint: str = ", ") -> str:
-    """As many parts as the budget holds, and how many are left out."""
+def _as_number(pandas: Any, values: Any) -> Any:
+    plain = values.str.replace("(", "-").str.replace(r"[^0-9.-]", "", regex=True)
+    return pandas.to_numeric(plain)
+
+
+def _date_form(pandas: Any, texts: Any) -> str:
+    """The form that all of these texts have; "" when they are no dates."""
+    first = texts.head(20)
+    for form in _DATES if len(texts) else ():
+        try:
+            pandas.to_datetime(first, format=form)
+            pandas.to_datetime(texts, format=form)
+        except (ValueError, TypeError, OverflowError):
+            continue
+        return form
+    return ""
+
+
+# --- showing ---------------------------------------------------------------------------------------------------------
+
+
+def _first_row(frame: Any, text: str) -> str:
+    """The first row as Python would write it, or as many names as there is room for."""
+    if not len(frame):
+        return "Columns: " + ", ".join(map(repr, frame.columns))
+    row = frame.loc[frame.count(axis=1).head(50).idxmax()]
+    shown = [_shown(value) for value in row.to_list()]
+    pairs = _without_runs(list(zip(map(repr, frame.columns), shown, strict=True)))
+    dearest = sorted(pairs, key=lambda pair: tokens(pair[1]), reverse=True)
+    for left_out in range(len(pairs) + 1):
+        hidden = {name for name, _ in dearest[:left_out]}
+        values = (f"{name}: {'...' if name in hidden else value}" for name, value in pairs)
+        first = "A row: {" + ", ".join(values) + "}"
+        if tokens(f"{text}\n{first}") <= _TOKENS:
+            return first
+    return _names([name for name, _ in pairs], text)
+
+
+def _names(names: list[str], text: str) -> str:
+    """As many as there is room for."""
+    for most in range(len(names), 0, -1):
+        left = f", and {len(names) - most} more, see df.columns" if most < len(names) else ""
+        shown = "Columns: " + ", ".join(names[:most]) + left
+        if tokens(f"{text}\n{shown}") <= _TOKENS:
+            return shown
+    return ""
+
+
+def _without_runs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without the middle of a long run of columns that are named by numbers, such as years."""
+    kept: list[tuple[str, str]] = []
+    for at, pair in enumerate(pairs):
+        around = pairs[max(0, at - 1) : at + 2]
+        inside = len(around) == 3 and all(name.strip("'").isdigit() for name, _ in around)
+        if not inside:
+            kept.append(pair)
+        elif kept[-1][0] != "...":
+            kept.append(("...", "..."))
+    return kept if len(kept) < len(pairs) - 2 else pairs
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        text = " ".join(value.split())
+        return repr(text if len(text) <= _SHORT else text[: _SHORT - 1] + "…")
+    if type(value).__name__ == "Timestamp":
+        return f"date {value:%Y-%m-%d}"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _values(frame: Any) -> str:
+    """The values of text columns that have few."""
     shown: list[str] = []
-    for part in parts:
-        if sum(map(len, shown)) + len(part) > _BUDGET:
-            return joint.join(shown) + f"{joint}and {len(parts) - len(shown)} more"
-        shown.append(part)
-    return joint.join(shown)
+    for at, column in enumerate(frame.columns):
+        values = frame.iloc[:, at]
+        if not _is_text(values):
+            continue
+        different = [value for value in values.dropna().unique() if isinstance(value, str)]
+        if 1 < len(different) <= _FEW and len(different) < len(frame) / 2:
+            shown.append(f"{column}: {', '.join(map(repr, different))}")
+    return "Values of " + "; ".join(shown) if shown else ""
+
+
+def _gaps(frame: Any) -> str:
+    missing = frame.isna().sum()
+    shown = [f"{name} {count}" for name, count in missing[missing > 0].items()]
+    return f"Missing values: {', '.join(shown)}" if shown else ""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""The analyst's benchmark: its known answers are true, and its judge tells right from wrong. No model is asked."""
+
+import importlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_assistants import paths
+from local_assistants.tools.code_interpreter import environment
+
+ROOT = Path(__file__).parents[3]
+PARTS = ROOT / "benchmarks" / "analyst_parts"
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A way to the benchmark's modules, which are no package of ours."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return lambda name: importlib.import_module(f"analyst_parts.{name}")
+
+
+def test_the_known_answers_are_what_pandas_computes(parts: Any) -> None:
+    """Every question has an answer in truth.py, and it is the one that questions.toml names."""
+    found = environment.find(paths.interpreter_root())
+    if found is None:
+        pytest.fail(environment.INSTALL)
+    banks = ROOT / "examples" / "data" / "failed_banks.csv"
+    command = [str(found.python), str(PARTS / "truth.py"), str(PARTS / "data"), str(banks)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "" == done.stderr
+    computed: dict[str, list[Any]] = json.loads(done.stdout)
+    for question in parts("questions").questions():
+        words = ", ".join(str(part) for part in computed.pop(question.id))
+        assert parts("judge").right(question, words), f"{question.id}: {words}"
+    assert {} == computed
+
+
+def test_there_are_enough_questions_and_a_quarter_is_set_aside(parts: Any) -> None:
+    """At least 40 on 8 files, under ids of their own."""
+    asked = parts("questions").questions()
+    assert len(asked) >= 40
+    assert len(asked) == len({question.id for question in asked})
+    assert 8 == len({question.file for question in asked})
+    assert sum(question.set_aside for question in asked) >= len(asked) / 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("Georgia has the most failures: 93.", True),
+        ("GA, with 93 of them", True),
+        ("The state is ga (93)", False),
+        ("GA", False),
+        ("Georgia: 930", False),
+        ("Georgia, 93.4", False),
+        ("Florida has 76, not 93 as one may think.", False),
+        ("Georgia 1 2 3 4 5 6 7 8 9 10 11 12 93", False),
+    ],
+)
+def test_an_answer_needs_every_part_of_the_truth(parts: Any, answer: str, right: bool) -> None:
+    """Name and number; a list of numbers is no answer."""
+    question = parts("questions").Question("q-1", "x.csv", "?", ("GA|Georgia", 93))
+    assert right == parts("judge").right(question, answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("1,234,567.5 people", [1234567.5]),
+        ("about 3.8 billion, or 5%", [3.8e9, 5]),
+        ("-2.5 and 1e3", [-2.5, 1000]),
+        ("in 2009-10, 'v2'", [2009, 10]),
+        ("1, 2, 3", [1, 2, 3]),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(parts: Any, text: str, numbers: list[float]) -> None:
+    """Thousands, decimals, signs, scales."""
+    assert numbers == list(parts("judge").numbers(text))
