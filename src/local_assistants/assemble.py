@@ -6,11 +6,11 @@ engine is quick and needs none of them.
 What it does not do: listen (serving), parse command lines (cli), fetch anything (pulling).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local_assistants import catalogue, paths
 from local_assistants.chat_models import SCRIPTED, Runtime, open_models
@@ -54,6 +54,8 @@ class Settings:
         allowed_hosts: further names that clients may call the server by, without port.
         require_beta_header: insist on `OpenAI-Beta: assistants=v2` as the hosted service did.
         allow_unsandboxed: run model-written code without isolation. Never set it where others can reach the server.
+        code_interpreter: fields of the code interpreter's own `Settings` that differ from their defaults, such as
+            {"limits": Limits(wall_seconds=60)}; `read_settings_file` gives them too.
         busy_thread: what becomes of a new message or run while a run holds its thread: refuse, queue, interrupt.
         busy_wait: seconds that a request may wait for a busy thread at most.
         core: the core's own settings.
@@ -75,6 +77,7 @@ class Settings:
     allowed_hosts: frozenset[str] = frozenset()
     require_beta_header: bool = False
     allow_unsandboxed: bool = False
+    code_interpreter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0
     core: CoreSettings = field(default_factory=CoreSettings)
@@ -219,7 +222,7 @@ def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str
     code_settings = code_interpreter.Settings(
         environment=settings.interpreter,
         root=settings.data / "code_interpreter",
-        allow_unsandboxed=settings.allow_unsandboxed,
+        **{"allow_unsandboxed": settings.allow_unsandboxed, **settings.code_interpreter},
     )
     tools: list[Tool] = [
         code_interpreter.CodeInterpreter(code_settings, clock),

@@ -7,7 +7,7 @@ import re
 import socket
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from local_assistants import catalogue
 from local_assistants.engine.errors import ServerFault
 from local_assistants.engine.settings import BusyPolicy
 from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig, read_models_file
+from local_assistants.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from local_assistants.cli.model_lines import ModelLines
@@ -164,6 +165,14 @@ def serve(
             help="DANGER: run code that the model writes as you, with your files and network.",
         ),
     ] = False,
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            help="A file that sets limits and switches of the code interpreter (docs/settings-file.md).",
+            envvar="LOCAL_ASSISTANTS_SETTINGS",
+        ),
+    ] = None,
 ) -> None:
     """Serve the Assistants API v2, in OpenAI's and in Azure's form."""
     from local_assistants import assemble, paths, serving
@@ -187,6 +196,7 @@ def serve(
         threads=threads,
         context_tokens=context,
         allow_unsandboxed=allow_unsandboxed,
+        code_interpreter=_code_interpreter(settings_file, allow_unsandboxed=allow_unsandboxed),
         busy_thread=busy_thread,
         busy_wait=busy_wait,
     )
@@ -213,6 +223,14 @@ def _served(names: list[str] | None, file: Path | None) -> ModelsConfig:
         return read_models_file(file.expanduser())
     names = names or [os.environ.get("LOCAL_ASSISTANTS_MODEL") or catalogue.DEFAULT]
     return ModelsConfig(tuple(ModelConfig(name) for name in names))
+
+
+def _code_interpreter(file: Path | None, *, allow_unsandboxed: bool) -> dict[str, Any]:
+    """What the settings file says of it; the switch on the command line cannot be taken back there."""
+    if file is None:
+        return {}
+    found = dict(read_settings_file(file.expanduser()).code_interpreter)
+    return {**found, "allow_unsandboxed": True} if allow_unsandboxed else found
 
 
 def _announce(lines: "ModelLines", models: str, data: Path, address: str) -> None:

@@ -164,7 +164,7 @@ def test_values_of_every_kind(tmp_path: Path, line: str, value: Any) -> None:
         ("park_disk = -1", "park_disk must be a size"),
         ("park_disk = true", "park_disk must be a size"),
         ("api_key_env = 'K'", "the key 'api_key_env' is not known; there are: aliases, context_tokens,"),
-        ("contxt_tokens = 1", "the key 'contxt_tokens' is not known; there are: "),
+        ("contxt_tokens = 1", "the key 'contxt_tokens' is not known (did you mean 'context_tokens'?); there are: "),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named_with_its_place(tmp_path: Path, line: str, said: str) -> None:
@@ -179,7 +179,7 @@ def test_a_wrong_line_is_named_with_its_place(tmp_path: Path, line: str, said: s
         ("", ", at the top: model must be at least one table [[model]]."),
         ("model = 3", ", at the top: model must be at least one table [[model]]."),
         ("model = [3]", ": model must be written as tables, [[model]] each."),
-        ("models = []", ", at the top: the key 'models' is not known; there are: idle_seconds, memory_budget, model."),
+        ("models = []", ", at the top: the key 'models' is not known (did you mean 'model'?); there are: idle_seconds, memory_budget, model."),
         ("memory_budget = 0\n[[model]]\nsource='a'", ", at the top: memory_budget must be a size"),
         ("[[model]]", ", in [[model]] number 1: a model needs a source (catalogue key, file, path or scripted:FILE)"),
         ("[[model]]\nsource = ''", ", in [[model]] number 1: a model needs a source"),

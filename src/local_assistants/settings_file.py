@@ -1,0 +1,115 @@
+"""What an operator sets beyond the command line: a file in TOML, so far about the code interpreter.
+
+docs/settings-file.md explains every key. The keys are the fields of the settings' own classes, so a field added there
+can be set here; whatever the file says is checked here, and what is wrong is named with file, table and key.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from local_assistants.toml_table import Table, read_toml
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+CODE = "code_interpreter"
+"""The one table at the top."""
+
+_SCALARS = (bool, int, float, str)
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """What a settings file says.
+
+    Attributes:
+        code_interpreter: fields of `tools.code_interpreter.settings.Settings` that differ from their defaults.
+    """
+
+    code_interpreter: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def read_settings_file(path: Path) -> OperatorSettings:
+    """What a file says.
+
+    Raises:
+        InvalidRequest: it cannot be read or understood; names the place and what is allowed there.
+    """
+    from local_assistants.tools.code_interpreter.settings import Settings
+
+    table = read_toml(path, "settings file")
+    top = Table(path, "at the top", table)
+    top.allow((CODE,))
+    return OperatorSettings(_changes(path, CODE, top.get(CODE, Mapping[str, Any], {}), Settings))
+
+
+def _changes(
+    path: Path, name: str, content: Mapping[str, Any], of: type["DataclassInstance"]
+) -> dict[str, Any]:
+    """The fields of the class that table `name` sets, subtables as instances of their own classes."""
+    kinds, groups = _fields(of)
+    table = Table(path, f"in [{name}]", content, sizes=[key for key in kinds if _is_size(key)])
+    _check_keys(table, name, kinds, groups)
+    found: dict[str, Any] = {key: table.get(key, kinds[key]) for key in table if key in kinds}
+    _check_bounds(table, of, found)
+    for key, group in groups.items():
+        if key in content:
+            inner = table.get(key, Mapping[str, Any])
+            found[key] = group(**_changes(path, f"{name}.{key}", inner, group))
+    return found
+
+
+def _fields(of: type["DataclassInstance"]) -> tuple[dict[str, Any], dict[str, type[Any]]]:
+    """The fields that a line can set, with their types; and those that are settings of their own."""
+    hints = typing.get_type_hints(of)
+    named = {each.name: hints[each.name] for each in dataclasses.fields(of)}
+    plain = {name: kind for name, kind in named.items() if _is_plain(kind)}
+    groups = {
+        name: cast("type[Any]", kind)
+        for name, kind in named.items()
+        if dataclasses.is_dataclass(kind)
+    }
+    return plain, groups
+
+
+def _is_plain(kind: Any) -> bool:
+    kinds = [each for each in typing.get_args(kind) or (kind,) if each is not type(None)]
+    return all(each in _SCALARS for each in kinds)
+
+
+def _is_size(key: str) -> bool:
+    return key.endswith("_bytes")
+
+
+def _check_keys(
+    table: Table, name: str, kinds: Mapping[str, Any], groups: Mapping[str, type[Any]]
+) -> None:
+    """Refuse unknown keys; one that belongs to a table below is told where it belongs."""
+    for key in table:
+        home = next((each for each, group in groups.items() if key in _fields(group)[0]), None)
+        if home is not None and key not in kinds:
+            raise table.error(f"the key {key!r} belongs in [{name}.{home}]")
+    table.allow({*kinds, *groups})
+
+
+def _check_bounds(table: Table, of: type["DataclassInstance"], found: Mapping[str, Any]) -> None:
+    """Refuse numbers with which nothing would work; a class may say in BOUNDS what does."""
+    bounds: Mapping[str, tuple[float, float]] = getattr(of, "BOUNDS", {})
+    for key, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        least, most = bounds.get(key, (0, float("inf")))
+        if not least <= value <= most:
+            bound = (
+                f"at least {_said(key, least)}" if value < least else f"at most {_said(key, most)}"
+            )
+            raise table.wrong(key, f"{bound}, and {_said(key, value)} is not")
+
+
+def _said(key: str, value: float) -> str:
+    return f"{value / _MIB:g} MiB" if _is_size(key) else f"{value:g}"

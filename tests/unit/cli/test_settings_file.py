@@ -1,0 +1,131 @@
+"""The settings file: what it may say, what becomes of it, and what is said when it says something else."""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_assistants.cli import exit_codes
+from local_assistants.cli.app import run
+from local_assistants.engine.errors import InvalidRequest
+from local_assistants.settings_file import read_settings_file
+from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
+from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits
+from local_assistants.tools.code_interpreter.settings import Settings
+
+PAGE = (Path(__file__).parents[3] / "docs" / "settings-file.md").read_text()
+EXAMPLE = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
+SECTIONS = dict(re.findall(r"^## `\[(.*?)\]`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
+
+
+def read(folder: Path, text: str) -> dict[str, Any]:
+    """What a file of this text says of the code interpreter."""
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return dict(read_settings_file(path).code_interpreter)
+
+
+def refusal(folder: Path, text: str) -> str:
+    """What is said of it, after the file's name."""
+    with pytest.raises(InvalidRequest) as caught:
+        read(folder, text)
+    return caught.value.message.removeprefix(f"{folder / 'settings.toml'}")
+
+
+def test_the_example_of_the_page(tmp_path: Path) -> None:
+    """Everything in it arrives, as the settings' own classes."""
+    assert {
+        "hints": True,
+        "limits": Limits(wall_seconds=60, memory_bytes=2048 * MIB, data_bytes=1024 * MIB),
+        "sessions": SessionLimits(idle=600, live=8, pool=2),
+    } == read(tmp_path, EXAMPLE)
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    """All defaults stay."""
+    assert {} == read(tmp_path, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("code_interpreter", Settings),
+        ("code_interpreter.limits", Limits),
+        ("code_interpreter.sessions", SessionLimits),
+    ],
+)
+def test_the_page_has_every_key_with_its_default(tmp_path: Path, name: str, of: Any) -> None:
+    """What can be set is what is explained, and the defaults on the page are those of the code."""
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", SECTIONS[name], re.MULTILINE))
+    lines = "\n".join(f"{key} = {value}" for key, value in rows.items())
+    found = read(tmp_path, f"[{name}]\n{lines}")
+    settable = {
+        each.name: each.default
+        for each in dataclasses.fields(of)
+        if isinstance(each.default, bool | int | float | str)
+    }
+    part = name.partition(".")[2]
+    assert settable == (dataclasses.asdict(found[part]) if part else found)
+    assert tomllib.loads(lines).keys() == settable.keys()
+
+
+TOP, LIMITS, SESSIONS = (f"[code_interpreter{part}]\n" for part in ("", ".limits", ".sessions"))
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "said"),
+    [
+        ("", "[code_interpretr]", "the key 'code_interpretr' is not known (did you mean 'code_interpreter'?)"),
+        ("", "code_interpreter = 3", "code_interpreter must be a table."),
+        (TOP, "hint = true", "the key 'hint' is not known (did you mean 'hints'?)"),
+        (TOP, "live = 3", "the key 'live' belongs in [code_interpreter.sessions]."),
+        (TOP, "root = '/'", "the key 'root' is not known; there are: "),
+        (TOP, "limits = 3", "limits must be a table."),
+        (TOP, "hints = 1", "hints must be true or false."),
+        (LIMITS, "wall_second = 3", "the key 'wall_second' is not known (did you mean 'wall_seconds'?)"),
+        (LIMITS, "processes = 1.5", "processes must be a whole number."),
+        (LIMITS, "processes = 2", "processes must be at least 32, and 2 is not."),
+        (LIMITS, "wall_seconds = -1", "wall_seconds must be a number of at least 0."),
+        (LIMITS, "wall_seconds = inf", "wall_seconds must be a number of at least 0."),
+        (LIMITS, "nice = 20", "nice must be at most 19, and 20 is not."),
+        (LIMITS, "memory_bytes = '4 apples'", "memory_bytes must be a size such as"),
+        (LIMITS, "memory_bytes = '64 MiB'", "memory_bytes must be at least 512 MiB, and 64 MiB is not."),
+        (SESSIONS, "pool = -1", "pool must be at least 0, and -1 is not."),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_is_named_with_its_place(
+    tmp_path: Path, table: str, line: str, said: str
+) -> None:
+    """File, table, key, and what is allowed or was meant; nothing is guessed."""
+    place = f"in {table.strip()}" if table else "at the top"
+    assert refusal(tmp_path, table + line).startswith(f", {place}: {said}")
+
+
+def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
+    """Is said to be none."""
+    assert refusal(tmp_path, "a = ").startswith(" is not TOML: Invalid value")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    """Is named."""
+    with pytest.raises(
+        InvalidRequest, match=r"Cannot read the settings file .*none\.toml: No such"
+    ):
+        read_settings_file(tmp_path / "none.toml")
+
+
+def test_serve_refuses_a_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it listens, in one line, with the code of a wrong usage."""
+    (tmp_path / "turns.yaml").write_text("turns: [{text: Hi}]")
+    (tmp_path / "settings.toml").write_text("[code_interpreter]\nprofile = true")
+    model = f"scripted:{tmp_path / 'turns.yaml'}"
+    file = str(tmp_path / "settings.toml")
+    code = run(["serve", "--port", "0", "--model", model, "--settings", file])
+    said = capsys.readouterr()
+    assert exit_codes.WRONG_USAGE == code
+    assert "" == said.out
+    assert "did you mean 'profiles'?" in said.err
+    assert 1 == len(said.err.splitlines())
