@@ -23,6 +23,12 @@ from ...engine.errors import MissingDependency, ServerFault
 
 Kind = Literal["small", "full"]
 INSTALL = "install the interpreter: local-assistants interpreter install"
+OFFLINE = (
+    "On a machine without a network, bring the packages along. Where there is one, with the same version of Python:\n"
+    "  local-assistants interpreter requirements > interpreter.txt\n"
+    "  pip download --no-deps -d wheels -r interpreter.txt\n"
+    "and here: local-assistants interpreter install --offline wheels (--full for both lists)"
+)
 
 _MARKER = "interpreter.json"
 _FONTS = "share/matplotlib-cache"
@@ -53,6 +59,11 @@ class Environment:
         """Its interpreter."""
         return self.prefix / "bin" / "python"
 
+    @property
+    def current(self) -> bool:
+        """Whether it was made from the list that is pinned today; an older one works, with older packages."""
+        return self.digest == digest(self.kind)
+
     def font_caches(self) -> list[Path]:
         """Matplotlib's prebuilt font lists; without one, each cold kernel builds its own."""
         return sorted((self.prefix / _FONTS).glob("fontlist-*.json"))
@@ -65,6 +76,11 @@ class Environment:
 def requirements(kind: Kind) -> Path:
     """The pinned list of an environment, also good for `pip download -r`."""
     return _ROOM / f"interpreter-{kind}.txt"
+
+
+def digest(kind: Kind) -> str:
+    """What tells one pinned list from another."""
+    return hashlib.sha256(requirements(kind).read_bytes()).hexdigest()
 
 
 def find(target: Path) -> Environment | None:
@@ -92,7 +108,7 @@ def install(
     Args:
         target: the folder of the virtual environment; nothing else may live in it.
         wheels: take packages from this folder only, without a network.
-        small: the set for a quick start instead of the full one.
+        small: the set for a quick start is enough; a full one that is there stays.
         progress: told each stage in a few words.
 
     Raises:
@@ -100,10 +116,9 @@ def install(
         ServerFault: the folder cannot be written, or the new environment does not work.
     """
     kind: Kind = "small" if small else "full"
-    digest = hashlib.sha256(requirements(kind).read_bytes()).hexdigest()
     existing = find(target)
-    if existing is not None and existing.digest == digest:
-        progress(f"the interpreter ({kind}) is installed in {target}")
+    if existing is not None and existing.current and existing.kind in (kind, "full"):
+        progress(f"the interpreter ({existing.kind}) is installed in {target}")
         return existing
     (target / _MARKER).unlink(missing_ok=True)
     try:
@@ -111,7 +126,7 @@ def install(
         _make(target, progress)
         _fill(target, kind, wheels, progress)
         _warm(target, progress)
-        _mark(target, kind, digest)
+        _mark(target, kind)
     except OSError as error:
         raise ServerFault(f"the interpreter cannot be installed in {target}: {error}") from error
     made = find(target)
@@ -160,7 +175,7 @@ def _warm(target: Path, progress: Callable[[str], None]) -> None:
     _call(["chmod", "-R", "a+rX", str(target)])
 
 
-def _mark(target: Path, kind: Kind, digest: str) -> None:
+def _mark(target: Path, kind: Kind) -> None:
     script = (
         "import sys, json, importlib.metadata as m;"
         "print(json.dumps({'base': sys.base_prefix, 'packages':"
@@ -170,7 +185,7 @@ def _mark(target: Path, kind: Kind, digest: str) -> None:
         "dict[str, Any]", json.loads(_call([str(target / "bin" / "python"), "-I", "-c", script]))
     )
     partial = target / f"{_MARKER}.partial"
-    partial.write_text(json.dumps({**found, "kind": kind, "digest": digest}, indent=1))
+    partial.write_text(json.dumps({**found, "kind": kind, "digest": digest(kind)}, indent=1))
     partial.chmod(0o644)
     os.replace(partial, target / _MARKER)
 
@@ -201,8 +216,6 @@ def _call(command: list[str], *, may_fail: bool = False, **variables: str) -> st
     if done.returncode != 0 and not may_fail:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
         raise MissingDependency(
-            f"installing the interpreter failed at `{' '.join(command[:4])} ...`:\n{tail}\n"
-            "On a machine without a network, bring the wheels along (pip download -d wheels "
-            f"-r {requirements('small')}) and add: --wheels wheels"
+            f"installing the interpreter failed at `{' '.join(command[:4])} ...`:\n{tail}\n{OFFLINE}"
         )
     return done.stdout

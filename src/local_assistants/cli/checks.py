@@ -134,14 +134,17 @@ def interpreter() -> Check:
     if found is None:
         detail = f"none, or an unfinished one, in {paths.interpreter_root()}"
         return Check("interpreter", False, True, detail, "local-assistants interpreter install")
-    return Check(
-        "interpreter", True, True, f"{found.kind}, {len(found.packages)} packages in {found.prefix}"
-    )
+    seen = f"{found.kind}, {len(found.packages)} packages in {found.prefix}"
+    if not found.current:
+        mend = "local-assistants interpreter install" + (" --full" if found.kind == "full" else "")
+        return Check("interpreter", False, False, f"{seen}, from an older list", mend)
+    return Check("interpreter", True, True, seen)
 
 
 def sandbox() -> Check:
     """Whether code can be isolated here, tried: a program inside says what it could reach."""
-    from local_assistants.tools.code_interpreter import environment, limits, probe
+    from local_assistants.tools.code_interpreter import environment
+    from local_assistants.tools.code_interpreter.isolation import limits, probe
 
     found = environment.find(paths.interpreter_root())
     if found is None:

@@ -1,4 +1,4 @@
-"""`local-assistants interpreter install`: the environment that model-written code runs in."""
+"""`local-assistants interpreter`: the environment that model-written code runs in, and the list it is made from."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,29 +7,21 @@ import typer
 
 app = typer.Typer(help="The code interpreter's own Python environment.", no_args_is_help=True)
 
-
-@app.callback()
-def _interpreter() -> None:
-    # Without a callback typer would fold the only command into the group.
-    pass
+_SMALL = "The set for a quick start, or every package of the hosted tool."
 
 
 @app.command()
 def install(
-    wheels: Annotated[
+    offline: Annotated[
         Path | None,
         typer.Option(
+            metavar="WHEELS",
             help="Take packages from this folder only, without a network.",
             exists=True,
             file_okay=False,
         ),
     ] = None,
-    small: Annotated[
-        bool,
-        typer.Option(
-            "--small/--full", help="The set for a quick start, or every package of the hosted tool."
-        ),
-    ] = True,
+    small: Annotated[bool, typer.Option("--small/--full", help=_SMALL)] = True,
 ) -> None:
     """Install the code interpreter's packages; an interrupted installation is taken up again."""
     from local_assistants import paths
@@ -43,4 +35,15 @@ def install(
             console.print(f"  {text}", markup=False)
             spinner.update(text)
 
-        environment.install(paths.interpreter_root(), wheels=wheels, small=small, progress=say)
+        environment.install(paths.interpreter_root(), wheels=offline, small=small, progress=say)
+
+
+@app.command()
+def requirements(
+    small: Annotated[bool, typer.Option("--small/--full", help=_SMALL)] = True,
+) -> None:
+    """Print the pinned packages, for `pip download --no-deps -d WHEELS -r FILE` where there is a network."""
+    from local_assistants.tools.code_interpreter import environment
+
+    kind: environment.Kind = "small" if small else "full"
+    typer.echo(environment.requirements(kind).read_text(), nl=False)

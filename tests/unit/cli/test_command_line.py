@@ -109,6 +109,18 @@ def test_doctor_names_the_command_for_what_is_missing(
     assert "local-assistants interpreter install" == checks["interpreter"]["mend"]
 
 
+@pytest.mark.parametrize(("switch", "has_pyarrow"), [("--small", False), ("--full", True)])
+def test_the_interpreters_list_is_printed_for_pip(
+    switch: str, has_pyarrow: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stdout and nothing else, to be redirected into a file."""
+    assert exit_codes.DONE == run(["interpreter", "requirements", switch])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert all("==" in line for line in lines)
+    assert has_pyarrow == any(line.startswith("pyarrow==") for line in lines)
+
+
 def test_the_module_runs_as_the_command_does() -> None:
     """python -m local_assistants is the same program, with the same exit code."""
     done = subprocess.run(
