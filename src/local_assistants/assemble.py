@@ -219,10 +219,12 @@ def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str
     from local_assistants.tools.code_interpreter import tool as code_interpreter
     from local_assistants.tools.file_search.tool import FileSearch
 
+    changes: dict[str, Any] = {
+        "allow_unsandboxed": settings.allow_unsandboxed,
+        **settings.code_interpreter,
+    }
     code_settings = code_interpreter.Settings(
-        environment=settings.interpreter,
-        root=settings.data / "code_interpreter",
-        **{"allow_unsandboxed": settings.allow_unsandboxed, **settings.code_interpreter},
+        environment=settings.interpreter, root=settings.data / "code_interpreter", **changes
     )
     tools: list[Tool] = [
         code_interpreter.CodeInterpreter(code_settings, clock),

@@ -38,6 +38,7 @@ class Limits:
     session_files: int = 200  # files and pictures collected in a session
     collected_bytes: int = 512 * MIB  # one collected file; all of one call: data_bytes
     nice: int = 5  # engine and neighbours go first
+    cgroups: bool = True  # keep memory and processes exactly, where the host lets us
 
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
         "wall_seconds": (1, _ANY),
