@@ -141,13 +141,13 @@ class RunLoop:
         backend = await self._core.models.backend(self._core.models.resolve(execution.run.model))
         await wait_for_thread_store(self._core, execution.run)
         while True:
-            builder = PromptBuilder(self._core, execution.run, backend)
+            builder = PromptBuilder(self._core, execution.run)
             now = self._core.now()
             view = await self._core.store.read(partial(read_thread, run=execution.run, now=now))
             if view is None:
                 return  # the thread was deleted, and the run with it
             execution.called.in_circles = execution.circles.found and self._core.settings.nudges
-            prompt = await builder.build(view, execution.budget, execution.called)
+            prompt = await builder.build(view, execution.budget, execution.called, backend)
             reason = execution.budget.exhausted(prompt.tokens)
             if reason is not None:
                 await self._end(execution, On.EXHAUST, reason=reason)

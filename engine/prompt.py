@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .chat import ChatMessage, ChatRequest, ToolSchema
 from .choice import Called, Choice, choice_of
-from .context import ANSWER_RESERVE, Rendering, fit, last_messages, units_of
+from .context import ANSWER_RESERVE, Rendering, Unit, fit, last_messages, units_of
 from .core import Core
 from .errors import StorageFault
 from .expiry import find_file
@@ -177,10 +177,9 @@ def function_schemas(tools: Sequence[ToolSpec]) -> tuple[ToolSchema, ...]:
 class PromptBuilder:
     """Makes the requests of one run."""
 
-    def __init__(self, core: Core, run: Run, backend: Backend) -> None:
+    def __init__(self, core: Core, run: Run) -> None:
         self._core = core
         self._run = run
-        self._backend = backend
 
     @property
     def functions(self) -> frozenset[str]:
@@ -212,32 +211,49 @@ class PromptBuilder:
             first_citation=first_citation,
         )
 
-    async def build(self, view: ThreadView, budget: Budget, called: Called) -> Prompt:
+    async def build(
+        self, view: ThreadView, budget: Budget, called: Called, backend: Backend
+    ) -> Prompt:
         """The request of the next turn, cut to what fits. `called`: what the turns before have called.
 
         The prompt may be over budget still; the caller compares `tokens`.
         """
         session = self.session(view)
+        units = await self._units(view, session, vision=backend.capabilities.vision)
+        request = await self._bare_request(view, session, self.choice(called))
+        # What has begun is finished first: its prompt is warm, and its client has waited the longest.
+        request = replace(request, priority=int(called.turns > 0))
+        window = backend.capabilities.context_window
+        limit = window - min(ANSWER_RESERVE, budget.completion or ANSWER_RESERVE, window // 4)
+        if budget.prompt is not None:
+            limit = min(limit, budget.prompt)
+        fitted, tokens = await fit(request, units, backend, limit)
+        room = max(1, window - tokens)
+        answer = room if budget.completion is None else min(room, budget.completion)
+        return Prompt(replace(fitted, max_tokens=answer), tokens)
+
+    async def whole(self, view: ThreadView) -> ChatRequest:
+        """What the model is told, for people: nothing is left out for want of room, pictures are named by file id."""
+        session = self.session(view)
+        units = await self._units(view, session, vision=True, named=True)
+        request = await self._bare_request(view, session, self.choice(Called()))
+        said = tuple(message for unit in units for message in unit.messages)
+        return replace(request, messages=(*request.messages, *said))
+
+    async def _units(
+        self, view: ThreadView, session: ToolSession, *, vision: bool, named: bool = False
+    ) -> list[Unit]:
+        """The conversation; pictures as host paths, or `named` by file id."""
         rendering = Rendering(
             brief=lambda attachments: self._attachment_brief(view, session, attachments),
-            image=lambda file_id: self._image(view, file_id),
-            vision=self._backend.capabilities.vision,
+            image=lambda file_id: file_id if named else self._image(view, file_id),
+            vision=vision,
             messages=view.messages,
         )
         units = await units_of(view.entries, rendering)
         if self._run.truncation_strategy.type == "last_messages":
             units = last_messages(units, self._run.truncation_strategy.last_messages or 1)
-        request = await self._bare_request(view, session, self.choice(called))
-        # What has begun is finished first: its prompt is warm, and its client has waited the longest.
-        request = replace(request, priority=int(called.turns > 0))
-        window = self._backend.capabilities.context_window
-        limit = window - min(ANSWER_RESERVE, budget.completion or ANSWER_RESERVE, window // 4)
-        if budget.prompt is not None:
-            limit = min(limit, budget.prompt)
-        fitted, tokens = await fit(request, units, self._backend, limit)
-        room = max(1, window - tokens)
-        answer = room if budget.completion is None else min(room, budget.completion)
-        return Prompt(replace(fitted, max_tokens=answer), tokens)
+        return units
 
     async def _bare_request(
         self, view: ThreadView, session: ToolSession, choice: Choice

@@ -17,6 +17,7 @@ from .health import Health
 from .keys import Keys
 from .models import ModelList
 from .overview import Overview
+from .run_prompts import RunPrompts
 from .runs import Runs
 from .steps import Steps
 from .streams import View
@@ -36,6 +37,7 @@ __all__ = [
     "ModelList",
     "Overview",
     "Patience",
+    "RunPrompts",
     "Runs",
     "Services",
     "Steps",
@@ -65,6 +67,7 @@ class Services:
         self.messages = Messages(core, self.ingestion)
         self.runs = Runs(core, self.worker, self.ingestion)
         self.steps = Steps(core)
+        self.run_prompts = RunPrompts(core)
         self.busy = BusyThreads(core, self.runs.cancel)
         self.files = Files(core)
         self.uploads = Uploads(core)

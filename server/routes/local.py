@@ -13,7 +13,7 @@ from ...engine.services import ExportFormat
 from ..access import Api, new_router
 from ..patience import watched
 from ..reading import read_export_format, read_thread_list
-from ..replies import reply
+from ..replies import reply, reply_json
 
 router = new_router("/local/threads", "local")
 
@@ -40,6 +40,12 @@ async def export_thread(thread_id: str, request: Request, api: Api) -> Response:
         file.close()
         raise
     return WrittenOut(file, f"{thread_id}.{form}", _MEDIA_TYPES[form])
+
+
+@router.get("/{thread_id}/runs/{run_id}/prompt")
+async def get_run_prompt(thread_id: str, run_id: str, api: Api) -> Response:
+    """What the run's model was told: instructions, profiles of files, tools, outputs with their hints."""
+    return reply_json(await api.run_prompts.get(thread_id, run_id))
 
 
 class WrittenOut(StreamingResponse):
