@@ -9,7 +9,13 @@ from local_assistants.engine import objects
 from local_assistants.engine.chat import ChatMessage, ImagePart, TextPart, ToolCall
 from local_assistants.engine.errors import StorageFault
 from local_assistants.engine.events import Event, EventName
-from local_assistants.engine.ports import Store, Transaction, TranscriptEntry
+from local_assistants.engine.ports import (
+    Citation,
+    MadeFile,
+    Store,
+    Transaction,
+    TranscriptEntry,
+)
 from tests.contract.store import samples
 from tests.contract.store.conftest import put
 
@@ -114,6 +120,21 @@ async def test_the_transcript_keeps_order_and_every_field(running: Store) -> Non
         (e.run_id, e.step_id, e.message_id, e.body) for e in entries
     ]
     assert [e.seq for e in found] == sorted({e.seq for e in found})
+
+
+async def test_the_transcript_keeps_what_a_tool_brought(running: Store) -> None:
+    """Passages, files and whether it failed, each without the others."""
+    entries = [
+        TranscriptEntry("thread_1", citations=(Citation(3, "file-1", "a.pdf", "“é”", page=2),)),
+        TranscriptEntry("thread_1", files=(MadeFile("/mnt/data/ü ber.csv", "file-2"),)),
+        TranscriptEntry("thread_1", failed=True),
+        TranscriptEntry("thread_1"),
+    ]
+    await append_all(running, *entries)
+    found = await running.read(lambda tx: tx.transcript("thread_1"))
+    assert [(e.citations, e.files, e.failed) for e in entries] == [
+        (e.citations, e.files, e.failed) for e in found
+    ]
 
 
 async def test_a_deleted_message_leaves_the_transcript(running: Store) -> None:

@@ -19,6 +19,8 @@ CITATIONS = [
 FILES = [
     MadeFile("/mnt/data/report.xlsx", "file-x"),
     MadeFile("/mnt/data/Ünï-cödé.csv", "file-u"),
+    MadeFile("/mnt/data/my report (2) [1].csv", "file-s"),
+    MadeFile("/mnt/data/my report", "file-m"),
 ]
 FIRST = "【0:0†annual.pdf】"
 SECOND = "【0:1†日本.txt】"
@@ -45,6 +47,7 @@ def shown(*fragments: str) -> str:
 BITS = [
     "[1]", "[2]", "[12]", "[3]", "[1](http://x)", "a[1]", "[", "]", "【", "】", "【2†x】", "【1:0†annual.pdf】",
     "sandbox:/mnt/data/report.xlsx", "sandbox:/mnt/data/Ünï-cödé.csv", "sandbox:/mnt/data/none", "sandbox:",
+    "sandbox:/mnt/data/my report (2) [1].csv", "sandbox:/mnt/data/my report", " (2) [1]", "%20",
     "(", ")", ".", " ", "\n", "s", "sa", "😀", "e\u0301", "1", "word ", "[12", "[[", "†", '"', "`",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(BITS) | st.text(max_size=3), max_size=14).map("".join)
@@ -143,6 +146,25 @@ def test_a_citation_names_file_quote_and_page() -> None:
         ("See sandbox:/mnt/data/report.xlsx.", "file-x", "sandbox:/mnt/data/report.xlsx"),
         ("`sandbox:/mnt/data/report.xlsx`", "file-x", "sandbox:/mnt/data/report.xlsx"),
         ("sandbox:/mnt/data/Ünï-cödé.csv", "file-u", "sandbox:/mnt/data/Ünï-cödé.csv"),
+        ("sandbox:/mnt/data/report.xlsx, and more", "file-x", "sandbox:/mnt/data/report.xlsx"),
+        ("sandbox:/mnt/data/report.xlsx...", "file-x", "sandbox:/mnt/data/report.xlsx"),
+        ("sandbox:/mnt/data/report.xlsx。", "file-x", "sandbox:/mnt/data/report.xlsx"),
+        (
+            "[r](sandbox:/mnt/data/my report (2) [1].csv)",
+            "file-s",
+            "sandbox:/mnt/data/my report (2) [1].csv",
+        ),
+        (
+            "[r](sandbox:/mnt/data/my%20report%20%282%29%20%5B1%5D.csv)",
+            "file-s",
+            "sandbox:/mnt/data/my%20report%20%282%29%20%5B1%5D.csv",
+        ),
+        ("the sandbox:/mnt/data/my report is", "file-m", "sandbox:/mnt/data/my report"),
+        (
+            "[u](sandbox:/mnt/data/%C3%9Cn%C3%AF-c%C3%B6d%C3%A9.csv)",
+            "file-u",
+            "sandbox:/mnt/data/%C3%9Cn%C3%AF-c%C3%B6d%C3%A9.csv",
+        ),
     ],
 )
 def test_links_to_made_files(written: str, file_id: str, text: str) -> None:
@@ -160,12 +182,16 @@ def test_links_to_made_files(written: str, file_id: str, text: str) -> None:
     [
         "sandbox:/mnt/data/other.csv",
         "sandbox:/mnt/data/",
+        "sandbox:/mnt/data/report.xlsx.bak",
+        "sandbox:/mnt/data/report.xlsx-old",
+        "sandbox:/mnt/data/report.xlsx/etc",
+        "sandbox:/mnt/data/report.xls",
         "sandbox:/etc/passwd",
         "/mnt/data/report.xlsx",
     ],
 )
 def test_links_to_other_files_stay_text(written: str) -> None:
-    """Only what the run's own code has made is linked."""
+    """Only what code has made is linked, by its whole name."""
     annotator, _ = annotate(written)
 
     assert (written, []) == (annotator.value, annotator.annotations)
@@ -182,6 +208,50 @@ def test_text_is_held_back_only_while_it_may_become_a_mark() -> None:
     assert ["It", " failed ", "", "", f"{FIRST} and", " [x", "]"] == given_at_once
 
 
+def test_several_links_each_have_their_place() -> None:
+    """Repeated ones too; an index counts characters, whatever they are made of."""
+    report, other = "sandbox:/mnt/data/report.xlsx", "sandbox:/mnt/data/Ünï-cödé.csv"
+    written = f"😀 [a]({report}) ünd [b]({other}), nöch einmal [a]({report}) [1] 日本 {other}!"
+    annotator, _ = annotate(*written)
+
+    marks = annotator.annotations
+    assert [report, other, report, FIRST, other] == [mark.text for mark in marks]
+    assert ["file-x", "file-u", "file-x", None, "file-u"] == [
+        mark.file_path and mark.file_path.file_id for mark in marks
+    ]
+    assert [mark.text for mark in marks] == [
+        annotator.value[mark.start_index : mark.end_index] for mark in marks
+    ]
+
+
+def test_files_of_earlier_runs_are_linked_but_not_pressed_on_the_reader() -> None:
+    """A new file of the same path takes the old one's place; only this run's are added at the end."""
+    earlier = [MadeFile("/mnt/data/old.csv", "file-o"), MadeFile("/mnt/data/report.xlsx", "file-0")]
+    annotator = Annotator([], FILES[:1], step=0, earlier=earlier)
+    annotator.feed("See sandbox:/mnt/data/old.csv")
+    annotator.close()
+    annotator.closing_marks()
+
+    assert (
+        "See sandbox:/mnt/data/old.csv\n\n[report.xlsx](sandbox:/mnt/data/report.xlsx)"
+    ) == annotator.value
+    assert ["file-o", "file-x"] == [
+        mark.file_path.file_id for mark in annotator.annotations if mark.file_path
+    ]
+
+
+def test_names_that_differ_by_their_escapes_are_kept_apart() -> None:
+    """A file that is really called a%20b.csv is linked as such."""
+    files = [MadeFile("/mnt/data/a b.csv", "file-1"), MadeFile("/mnt/data/a%20b.csv", "file-2")]
+    annotator = Annotator([], files, step=0)
+    annotator.feed("sandbox:/mnt/data/a%20b.csv sandbox:/mnt/data/a b.csv")
+    annotator.close()
+
+    assert ["file-2", "file-1"] == [
+        m.file_path.file_id for m in annotator.annotations if m.file_path
+    ]
+
+
 def test_closing_marks_cite_the_passage_that_was_used() -> None:
     """A forgetful model's answer gets the source that shares most words with it, and links to the made files."""
     annotator, _ = annotate("Tokyo has 14 million inhabitants.", closing=True)
@@ -190,8 +260,10 @@ def test_closing_marks_cite_the_passage_that_was_used() -> None:
         f"Tokyo has 14 million inhabitants. {SECOND}"
         "\n\n[report.xlsx](sandbox:/mnt/data/report.xlsx)"
         "\n\n[Ünï-cödé.csv](sandbox:/mnt/data/Ünï-cödé.csv)"
+        "\n\n[my report (2) [1].csv](sandbox:/mnt/data/my report (2) [1].csv)"
+        "\n\n[my report](sandbox:/mnt/data/my report)"
     ) == annotator.value
-    assert ["file_citation", "file_path", "file_path"] == [m.type for m in annotator.annotations]
+    assert ["file_citation", *["file_path"] * 4] == [m.type for m in annotator.annotations]
 
 
 def test_a_figure_gets_the_passage_that_holds_it() -> None:
@@ -215,7 +287,7 @@ def test_a_figure_gets_the_passage_that_holds_it() -> None:
 
 def test_closing_marks_repeat_nothing() -> None:
     """What the model cited and linked itself is left alone."""
-    written = "Failed [1]. [r](sandbox:/mnt/data/report.xlsx) [u](sandbox:/mnt/data/Ünï-cödé.csv)"
+    written = "Failed [1]. " + " ".join(f"[f](sandbox:{made.path})" for made in FILES)
     annotator, _ = annotate(written)
 
     assert [] == annotator.closing_marks()

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from local_assistants.backends.scripted import ScriptedBackend
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.objects import (
     CodeInterpreterCall,
@@ -194,3 +195,32 @@ async def test_made_files_become_links_in_the_answer(tmp_path: Path) -> None:
     (mark,) = part.text.annotations
     assert mark.file_path is not None
     assert ("sandbox:/mnt/data/out.csv", "file-1") == (mark.text, mark.file_path.file_id)
+
+
+async def test_a_file_of_an_earlier_run_can_be_linked_again(tmp_path: Path) -> None:
+    """Unless it was deleted; then the path stays text."""
+
+    async def make(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
+        from local_assistants.engine.ports import MadeFile
+
+        assert session.save_file is not None
+        file = await session.save_file("out.csv", b"a,b")
+        return ToolResult("ok", files=(MadeFile("/mnt/data/out.csv", file.id),))
+
+    tool = ScriptedTool("code_interpreter", make)
+    turns = [calls("code_interpreter", {}), {"text": "[out](sandbox:/mnt/data/out.csv)"}]
+    linked: list[list[str]] = []
+    async with house(tmp_path, turns, tools=[tool]) as home:
+        run = await home.finish(await home.ask(tools=[CODE]))
+        home.models.current = ScriptedBackend.from_turns(turns[1:])
+        for _ in range(2):
+            await home.message(run.thread_id, "Where is it?")
+            run = await home.finish(await home.run(run.thread_id, run.assistant_id or ""))
+            (part,) = (await home.messages(run))[-1].content
+            assert isinstance(part, TextContent)
+            linked.append([m.file_path.file_id for m in part.text.annotations if m.file_path])
+            if len(linked) == 1:
+                await home.services.files.delete("file-1")
+
+    assert [["file-1"], []] == linked
+    assert 1 == len(tool.calls)
