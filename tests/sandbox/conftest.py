@@ -17,6 +17,7 @@ from local_assistants.tools.code_interpreter.isolation.folders import remove_tre
 from local_assistants.tools.code_interpreter.isolation.limits import Limits
 from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
 from local_assistants.tools.code_interpreter.kernels.provisioner import Place
+from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
 from .room import Desk, HandClock
@@ -90,8 +91,10 @@ def clock() -> HandClock:
 async def desk(
     environment: Environment, limits: Limits, clock: HandClock, tmp_path: Path
 ) -> AsyncIterator[Desk]:
-    """A thread with the tool in front of it."""
-    settings = Settings(environment=environment.prefix, root=tmp_path / "root", limits=limits)
+    """A thread with the tool in front of it, and no kernel but those that are asked for."""
+    settings = Settings(
+        environment.prefix, tmp_path / "root", limits, sessions=SessionLimits(pool=0)
+    )
     tool = CodeInterpreter(settings, clock)
     yield Desk(tool)
     await tool.close()

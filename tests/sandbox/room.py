@@ -84,6 +84,7 @@ class Desk:
     output_tokens: int = 2000
     saved: dict[str, bytes] = field(default_factory=dict[str, bytes])
     emitted: list[CodeOutput] = field(default_factory=list[CodeOutput])
+    started: list[float] = field(default_factory=list[float])
 
     @property
     def session(self) -> ToolSession:
@@ -93,6 +94,7 @@ class Desk:
             files=tuple(self.files),
             output_tokens=self.output_tokens,
             save_file=self.save,
+            session_started=self.note_start,
         )
 
     @property
@@ -116,6 +118,9 @@ class Desk:
 
     async def emit(self, output: CodeOutput) -> None:
         self.emitted.append(output)
+
+    async def note_start(self, at: float) -> None:
+        self.started.append(at)
 
 
 def attach(path: Path, file_id: str, name: str) -> ToolFile:

@@ -1,7 +1,5 @@
 """The tool as the core calls it: files in and out, hints, sessions, refusal."""
 
-import asyncio
-import contextlib
 import logging
 import os
 from pathlib import Path
@@ -11,11 +9,10 @@ import pytest
 from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.engine.objects import ImageOutput
 from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.isolation.bubblewrap import Bubblewrap, Sandbox
-from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits, Sessions
+from local_assistants.tools.code_interpreter.isolation.bubblewrap import Bubblewrap
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
-from .room import Desk, HandClock, attach, say
+from .room import Desk, HandClock, attach
 
 BANKS = Path(__file__).parents[2] / "examples" / "data" / "failed_banks.csv"
 
@@ -98,49 +95,6 @@ async def test_files_that_code_owns_cannot_be_swapped_under_the_collector(desk: 
     assert [] == [name for name, content in desk.saved.items() if content.startswith(secret)]
 
 
-async def test_two_inputs_of_one_name_are_numbered(desk: Desk, tmp_path: Path) -> None:
-    """Both are there, the second under a number."""
-    for number in (1, 2):
-        (tmp_path / f"{number}.csv").write_text(f"n\n{number}\n")
-    desk.files = [attach(tmp_path / f"{n}.csv", f"file-{n}", "table.csv") for n in (1, 2)]
-    result = await desk.run("print(open('table.csv').read()[2], open('table_2.csv').read()[2])")
-    assert "1 2" == result.output
-
-
-async def test_an_input_that_was_deleted_meanwhile_is_left_out(desk: Desk, tmp_path: Path) -> None:
-    """Its bytes went after the run had begun: code runs with the files that are left."""
-    (tmp_path / "kept.csv").write_text("b\n")
-    desk.files = (
-        attach(tmp_path / "gone.csv", "file-gone", "gone.csv"),
-        attach(tmp_path / "kept.csv", "file-kept", "kept.csv"),
-    )
-    result = await desk.run("import os; print(sorted(os.listdir()))")
-    assert "['kept.csv']" in result.output
-
-
-async def test_an_input_cannot_be_written_through_a_planted_link(
-    desk: Desk, tmp_path: Path
-) -> None:
-    """A link that waits under the name of the next input is stepped around."""
-    victim = tmp_path / "victim.txt"
-    victim.write_text("untouched")
-    await desk.run(f"import os; os.symlink({str(victim)!r}, 'table.csv')")
-    (tmp_path / "t.csv").write_text("n\n1\n")
-    desk.files = [attach(tmp_path / "t.csv", "file-1", "table.csv")]
-    assert "1" == (await desk.run("print(open('table_2.csv').read()[2])")).output
-    assert "untouched" == victim.read_text()
-
-
-async def test_copies_that_a_killed_engine_left_are_swept(desk: Desk, tmp_path: Path) -> None:
-    """They can be as large as all of /mnt/data."""
-    folder = tmp_path / "root" / "sessions" / desk.thread_id
-    (folder / "collected-before").mkdir(parents=True)
-    (folder / "collected-before" / "0").write_bytes(b"x" * 1000)
-    await desk.run("open('made.txt', 'w').write('now')")
-    assert {"made.txt": b"now"} == desk.saved
-    assert {"data", "session", "inputs.json", "mounted"} >= {path.name for path in folder.iterdir()}
-
-
 async def test_a_picture_is_stored_and_announced_in_order(desk: Desk) -> None:
     """Logs before it, logs after it, and its file id in the result."""
     code = "import matplotlib.pyplot as plt\nprint('before', flush=True)\nplt.plot([1, 2]); plt.show()\nprint('after')"
@@ -208,90 +162,6 @@ async def test_a_file_that_breaks_its_reader_has_no_profile(desk: Desk, tmp_path
     (tmp_path / "noise.xlsx").write_bytes(os.urandom(2000))
     files = [attach(tmp_path / "noise.xlsx", "file-1", "noise.xlsx")]
     assert "File /mnt/data/noise.xlsx" == await desk.tool.brief(files, desk.session)
-
-
-async def test_threads_share_nothing(desk: Desk) -> None:
-    """Another thread sees neither variables nor files."""
-    await desk.run("secret = 1\nopen('mine.txt', 'w').write('x')")
-    other = Desk(desk.tool, thread_id="thread_2")
-    assert "[]" == (await other.run("import os; print(os.listdir('/mnt/data'))")).output
-    assert "NameError" in (await other.run("secret")).output
-
-
-async def test_a_busy_thread_does_not_hold_up_another(desk: Desk) -> None:
-    """While one thread's code spins, another's call comes back."""
-    other = Desk(desk.tool, thread_id="thread_2")
-    await other.run("1")
-    spinning = asyncio.create_task(desk.run("while True: pass"))
-    await asyncio.sleep(0.3)
-    assert "2" == (await other.run("print(1 + 1)")).output
-    assert not spinning.done()
-    spinning.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await spinning
-
-
-async def test_a_cleaned_up_socket_folder_is_made_again(
-    sandbox: Sandbox, clock: HandClock, tmp_path: Path
-) -> None:
-    """Whoever sweeps temporary folders does not end the tool."""
-    sessions = Sessions(tmp_path / "root", sandbox, clock, SessionLimits())
-    sessions.sockets.rmdir()
-    async with sessions.use("thread_1", ()) as session:
-        assert "2\n" == (await say(session.kernel, "1 + 1")).text
-    await sessions.close()
-
-
-async def test_files_outlive_the_engine(
-    desk: Desk, environment: Environment, tmp_path: Path
-) -> None:
-    """A new engine over the same folder finds the thread's files; a lost variable is explained."""
-    await desk.run("kept = 1\nopen('kept.txt', 'w').write('still here')")
-    await desk.tool.close()
-    tool = CodeInterpreter(Settings(environment.prefix, tmp_path / "root"), HandClock())
-    later = Desk(tool)
-    assert "still here" == (await later.run("print(open('kept.txt').read())")).output
-    await tool.close()
-    lost = await Desk(desk.tool).run("kept")
-    assert "new interpreter session: variables of earlier ones are gone" in lost.output
-
-
-async def test_a_session_ends_after_half_an_hour_without_a_call(
-    desk: Desk, clock: HandClock
-) -> None:
-    """The next call gets a new interpreter with the old files."""
-    await desk.run("kept = 1\nopen('kept.txt', 'w').write('x')")
-    clock.time += 1801
-    result = await desk.run("import os; print(os.listdir('/mnt/data')); kept")
-    assert "['kept.txt']" in result.output
-    assert "NameError" in result.output
-
-
-async def test_a_session_ends_an_hour_after_its_start(desk: Desk, clock: HandClock) -> None:
-    """However busy it was."""
-    await desk.run("kept = 1")
-    for _ in range(3):
-        clock.time += 1199
-        assert "1" == (await desk.run("print(kept)")).output
-    clock.time += 1199
-    assert "NameError" in (await desk.run("print(kept)")).output
-
-
-async def test_the_least_recently_used_session_makes_room(desk: Desk, clock: HandClock) -> None:
-    """With four live, a fifth thread ends the one that rested longest."""
-    threads = [Desk(desk.tool, thread_id=f"thread_{number}") for number in range(5)]
-    for thread in threads:
-        clock.time += 1
-        await thread.run("kept = 1")
-    assert "NameError" in (await threads[0].run("kept")).output
-    assert "1" == (await threads[4].run("print(kept)")).output
-
-
-async def test_a_forgotten_thread_leaves_nothing(desk: Desk, tmp_path: Path) -> None:
-    """Deleting a thread deletes its files."""
-    await desk.run("open('kept.txt', 'w').write('x')")
-    await desk.tool.forget("thread_1")
-    assert [] == list((tmp_path / "root" / "sessions").iterdir())
 
 
 NO_BWRAP = Bubblewrap(Path("/bin/false"), "a bwrap that cannot isolate")

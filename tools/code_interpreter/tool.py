@@ -105,7 +105,8 @@ class CodeInterpreter:
                 'No code was found. Call code_interpreter with {"code": "..."}.', failed=True
             )
         ready = await self._open()
-        async with ready.sessions.use(session.thread_id, session.files) as live:
+        sessions, started = ready.sessions, session.session_started
+        async with sessions.use(session.thread_id, session.files, started) as live:
             work = Call(live, session, emit, self._settings)
             return await work.run(ready.runner.localise(code, live.data))
 
@@ -131,11 +132,10 @@ class CodeInterpreter:
             if self._ready is None:
                 runner = await self._isolate()
                 settings = self._settings
-                self._ready = _Ready(
-                    runner,
-                    Sessions(self._sessions_root, runner, self._clock, settings.sessions),
-                    Profiler(runner, settings.root / "profiles"),
-                )
+                sessions = Sessions(self._sessions_root, runner, self._clock, settings.sessions)
+                sessions.start()
+                profiler = Profiler(runner, settings.root / "profiles")
+                self._ready = _Ready(runner, sessions, profiler)
             return self._ready
 
     async def _isolate(self) -> Runner:

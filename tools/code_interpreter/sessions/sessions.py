@@ -1,67 +1,90 @@
 """One interpreter per thread: its kernel, its /mnt/data, its mounted input files.
 
-A session ends after an hour, after half an hour without a call, when more are wanted than may live, or with the
-engine. Its files stay on disk and the thread's next session finds them again; variables are gone, and the first call
-of the next session says so. Time comes from the clock port.
+A session ends after an hour, after half an hour without a call, when another thread needs the room, or with the engine.
+Its files stay on disk and the thread's next session finds them again; variables are gone, and the first call of the
+next session says so. Time comes from the clock port.
 
-It does not know what is run nor what becomes of it. Files' names inside are given here and kept: what a thread was
-once told to be at /mnt/data/x.csv stays there.
+A new session gets a kernel from the pool where one waits, else one that is started by its first call. There are never
+more kernels than may live: who comes when all are at work waits until one is not.
+
+It does not know what is run nor what becomes of it.
 """
 
 import asyncio
 import contextlib
-import hashlib
-import itertools
-import json
-import os
-import re
-import tempfile
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ....engine.errors import StorageFault
-from ....engine.ports import Clock, ToolFile
-from ..isolation import folders
+from ....engine.ports import Clock, SessionStarted, ToolFile
 from ..kernels.kernel import Kernel
-from . import files as sandbox_files
+from ..kernels.pool import Pool, Spare
+from .sockets import SocketFolder
+from .thread_folder import COLLECTED, ThreadFolder
+from .turns import Turns
 
 if TYPE_CHECKING:
     from ..isolation.runner import Runner
+    from ..kernels.provisioner import Place
 
-COLLECTED = "collected-"
-"""How folders for copies on their way out begin; they stand in a session's folder."""
-_SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+__all__ = ["COLLECTED", "Session", "SessionLimits", "Sessions"]
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("local_assistants.code_interpreter")
 _CULL_EVERY = 30.0  # seconds
-_SOCKET_PATH = 90  # bytes; a unix socket's path may have 107
+_NO_FOLDER = "the session's folder cannot be made"
+_NEWS = "This is a new interpreter session: variables of earlier ones are gone, files are kept."
 
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """How long sessions live and how many at once. Seconds on the injected clock."""
+    """How long sessions live and how many at once.
+
+    Attributes:
+        life: seconds from a session's start to its end, however busy it is.
+        idle: seconds without a call after which it ends.
+        live: kernels at once, those of the pool among them; a thread that needs one more takes that of the thread
+            whose last call is longest ago, and waits while all are at work.
+        pool: kernels that are kept ready for new sessions, each with pandas and pyplot in memory (90 MB); 0 keeps none.
+    """
 
     life: float = 3600.0
     idle: float = 1800.0
     live: int = 4
+    pool: int = 1
 
 
 @dataclass
 class Session:
-    """A live interpreter of a thread. `news` is to be told with the next call, then cleared."""
+    """A live interpreter of a thread. `news` is to be told with the next call, then cleared.
+
+    Attributes:
+        identity: which folder lay at `data` when the session was started.
+        counted: whether its start was told to whoever keeps the ledger.
+    """
 
     thread_id: str
-    folder: Path
+    home: ThreadFolder
     kernel: Kernel
     started_at: float
     used_at: float
+    identity: tuple[int, int] | None
     news: str = ""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    counted: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The host folder of the thread."""
+        return self.home.path
 
     @property
     def data(self) -> Path:
         """The host folder behind /mnt/data."""
-        return self.folder / "data"
+        return self.home.data
 
 
 class Sessions:
@@ -69,6 +92,7 @@ class Sessions:
 
     Attributes:
         sockets: the private folder of the kernels' sockets.
+        pool: the kernels that wait for a session.
     """
 
     def __init__(self, root: Path, runner: "Runner", clock: Clock, limits: SessionLimits) -> None:
@@ -77,135 +101,195 @@ class Sessions:
         self._clock = clock
         self._limits = limits
         self._live: dict[str, Session] = {}
-        self._opening = asyncio.Lock()
+        self._opening = 0  # sessions that have a place and are not live yet
+        self._turns = Turns()  # at a thread: who works in its session, starts it or ends it has one
+        self._queue = asyncio.Lock()  # for a place among the live
         self._naming = asyncio.Lock()
-        self._numbers = itertools.count()
-        self.sockets = _sockets_folder()
+        self.sockets = SocketFolder()
+        self.pool = Pool(
+            root.with_name("spares"),
+            limits.pool,
+            runner=runner,
+            place=self._place,
+            room=lambda: self._places,
+        )
         self._culler: asyncio.Task[None] | None = None
+
+    @property
+    def _places(self) -> int:
+        """How many sessions more there may be."""
+        return max(1, self._limits.live) - len(self._live) - self._opening
 
     @property
     def live(self) -> list[str]:
         """Threads with a live session, least recently used first."""
         return sorted(self._live, key=lambda thread_id: self._live[thread_id].used_at)
 
+    def start(self) -> None:
+        """Begin to look after the time of sessions, and to fill the pool; a second time is harmless."""
+        if self._culler is None:
+            self._culler = asyncio.create_task(self._cull_forever(), name="sandbox-culler")
+            self.pool.fill()
+
     @contextlib.asynccontextmanager
-    async def use(self, thread_id: str, files: Sequence[ToolFile]) -> AsyncGenerator[Session, None]:
+    async def use(
+        self,
+        thread_id: str,
+        inputs: Sequence[ToolFile],
+        started: SessionStarted | None = None,
+    ) -> AsyncGenerator[Session, None]:
         """The thread's session with these files mounted, to oneself until the block ends.
+
+        Args:
+            thread_id: whose.
+            inputs: files to be found in /mnt/data.
+            started: told when the session began, if nobody was told before.
 
         Raises:
             StorageFault: its folder cannot be written.
         """
+        self.start()
         async with self._hold(thread_id) as session:
             session.used_at = self._clock.now()
-            names = await self.names(thread_id, files)
-            try:
-                await asyncio.to_thread(self._mount, session.data, files, names)
-            except OSError as error:
-                raise StorageFault(
-                    f"input files cannot be copied to the session: {error}"
-                ) from error
+            if inputs:
+                names = await self.names(thread_id, inputs)
+                owner = self._runner.owner_of(session.data)
+                mounted = asyncio.to_thread(session.home.mount, inputs, names, owner)
+                await _stored(mounted, "input files cannot be copied to the session")
+            if started is not None and not session.counted:
+                await started(session.started_at)
+                session.counted = True
             try:
                 yield session
             finally:
                 session.used_at = self._clock.now()
 
-    @contextlib.asynccontextmanager
-    async def _hold(self, thread_id: str) -> AsyncGenerator[Session, None]:
-        """A session that nobody ends while it is held."""
-        while True:
-            session = await self._open(thread_id)
-            async with session.lock:
-                if self._live.get(thread_id) is session:  # not ended while we waited for our turn
-                    yield session
-                    return
+    async def names(self, thread_id: str, inputs: Sequence[ToolFile]) -> dict[str, str]:
+        """File id -> name in /mnt/data; the same for a thread ever after.
 
-    async def names(self, thread_id: str, files: Sequence[ToolFile]) -> dict[str, str]:
-        """File id -> name in /mnt/data; the same for a thread ever after."""
+        Raises:
+            StorageFault: its folder cannot be written.
+        """
+        home = ThreadFolder(self._root, thread_id)
         async with self._naming:
-            return await asyncio.to_thread(self._names, _folder(self._root, thread_id), files)
+            named = asyncio.to_thread(home.names, inputs)
+            return await _stored(named, "names of input files cannot be kept")
 
     async def forget(self, thread_id: str) -> None:
-        """End the thread's session and delete its files."""
-        await self._end(thread_id)
-        await self.delete_files(self._root, thread_id)
+        """End the thread's session, whatever it is doing, and delete its files."""
+        session = self._live.get(thread_id)
+        if session is not None:
+            await session.kernel.close()  # a call that goes on is over with that
+        async with self._turns.turn(thread_id):
+            await self._end_of(thread_id)
+            await self.delete_files(self._root, thread_id)
 
     @staticmethod
     async def delete_files(root: Path, thread_id: str) -> None:
         """Delete what is kept for a thread without a live session."""
-        await asyncio.to_thread(folders.remove_tree, _folder(root, thread_id))
+        await asyncio.to_thread(ThreadFolder(root, thread_id).remove)
 
     async def cull(self) -> None:
         """End sessions that are past their time; those in use go on."""
         for thread_id, session in list(self._live.items()):
-            if self._expired(session) and not session.lock.locked():
-                await self._end(thread_id)
+            if self._expired(session) and not self._turns.wanted(thread_id):
+                await self._end_resting(thread_id)
+        self.pool.fill()
 
     async def close(self) -> None:
         """End all sessions; files stay."""
         if self._culler is not None:
             self._culler.cancel()
-        for thread_id in list(self._live):
-            await self._end(thread_id)
-        await asyncio.to_thread(folders.remove_tree, self.sockets)
+        await self.pool.close()
+        for session in list(self._live.values()):
+            await self._end(session)
+        await asyncio.to_thread(self.sockets.remove)
+
+    @contextlib.asynccontextmanager
+    async def _hold(self, thread_id: str) -> AsyncGenerator[Session, None]:
+        """A session that nobody ends while it is held."""
+        async with self._turns.turn(thread_id):
+            session = self._live.get(thread_id)
+            if session is not None and (
+                self._expired(session) or not await asyncio.to_thread(_is_in_place, session)
+            ):
+                await self._end_of(thread_id)
+                session = None
+            yield session or await self._open(thread_id)
 
     async def _open(self, thread_id: str) -> Session:
-        async with self._opening:
-            found = self._live.get(thread_id)
-            if found is not None and self._expired(found) and not found.lock.locked():
-                await self._end(thread_id)
-                found = None
-            if found is None:
-                await self._make_room()
-                found = self._live[thread_id] = await self._start(thread_id)
-            self._culler = self._culler or asyncio.create_task(
-                self._cull_forever(), name="sandbox-culler"
-            )
-            return found
+        await self._find_place()
+        self._opening += 1
+        try:
+            spare = await self.pool.take()
+            return await _finished(self._start(thread_id, spare))
+        finally:
+            self._opening -= 1
+            self.pool.fill()
 
-    async def _start(self, thread_id: str) -> Session:
+    async def _find_place(self) -> None:
+        """Wait until there may be one kernel more, ending the session that rested longest if need be."""
+        async with self._queue:
+            while self._places < 1:
+                self._turns.rested.clear()
+                resting = next((name for name in self.live if not self._turns.wanted(name)), None)
+                if resting is None:
+                    await self._turns.rested.wait()
+                else:
+                    await self._end_resting(resting)
+
+    async def _start(self, thread_id: str, spare: Spare | None) -> Session:
+        home = ThreadFolder(self._root, thread_id)
+        try:
+            known = await _stored(asyncio.to_thread(home.prepare), _NO_FOLDER)
+            kernel = await (self._cold(home) if spare is None else self._adopted(home, spare))
+        except BaseException:
+            if spare is not None:
+                await self.pool.discard(spare)
+            raise
+        now = self._clock.now()
+        identity = await asyncio.to_thread(home.identity)
+        session = Session(thread_id, home, kernel, now, now, identity, news=_NEWS if known else "")
+        self._live[thread_id] = session
+        return session
+
+    async def _cold(self, home: ThreadFolder) -> Kernel:
+        """A kernel that its first call starts."""
+        await _stored(asyncio.to_thread(self._runner.prepare, home.data), _NO_FOLDER)
+        return Kernel(self._place(home.data))
+
+    async def _adopted(self, home: ThreadFolder, spare: Spare) -> Kernel:
+        """The spare's kernel with the thread's files in front of it, or a new one where they cannot be put there."""
+        try:
+            await asyncio.to_thread(home.adopt, spare.data)
+        except OSError as error:
+            _LOG.warning("%s gets no kernel of the pool, its files cannot move: %s", home, error)
+            await self.pool.discard(spare)
+            await _stored(asyncio.to_thread(home.settle), _NO_FOLDER)
+            return await self._cold(home)
+        await self._runner.moved(spare.data, home.data)
+        spare.kernel.moved(home.data)
+        return spare.kernel
+
+    def _place(self, data: Path) -> "Place":
         from ..kernels.provisioner import Place
 
-        folder = _folder(self._root, thread_id)
-        try:
-            known = await asyncio.to_thread(self._prepare, folder)
-        except OSError as error:
-            raise StorageFault(f"the session's folder cannot be made: {error}") from error
-        place = Place(self._runner, folder / "data", self.sockets / str(next(self._numbers)))
-        now = self._clock.now()
-        news = (
-            "This is a new interpreter session: variables of earlier ones are gone, files are kept."
-            if known
-            else ""
-        )
-        return Session(thread_id, folder, Kernel(place), started_at=now, used_at=now, news=news)
+        return Place(self._runner, data, self.sockets.name())
 
-    def _prepare(self, folder: Path) -> bool:
-        """Make the thread's folders; whether there was a session before."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for leftover in folder.glob(f"{COLLECTED}*"):
-            folders.remove_tree(leftover)
-        self._runner.prepare(folder / "data")
-        if not _is_ours(self.sockets):
-            self.sockets = _sockets_folder()
-        mark = folder / "session"
-        known = mark.exists()
-        mark.touch()
-        return known
+    async def _end_resting(self, thread_id: str) -> None:
+        async with self._turns.turn(thread_id):
+            await self._end_of(thread_id)
 
-    async def _make_room(self) -> None:
-        while len(self._live) >= self._limits.live:
-            idle = next((t for t in self.live if not self._live[t].lock.locked()), None)
-            if (
-                idle is None
-            ):  # all are at work: one more than wanted is better than a run that fails
-                return
-            await self._end(idle)
-
-    async def _end(self, thread_id: str) -> None:
-        session = self._live.pop(thread_id, None)
+    async def _end_of(self, thread_id: str) -> None:
+        """End the thread's session if there is one; to be called by who has the turn."""
+        session = self._live.get(thread_id)
         if session is not None:
-            await session.kernel.close()
-            await self._runner.release(session.data)
+            await _finished(self._end(session))
+
+    async def _end(self, session: Session) -> None:
+        await session.kernel.close()
+        await self._runner.release(session.data)
+        self._live.pop(session.thread_id, None)
 
     def _expired(self, session: Session) -> bool:
         now = self._clock.now()
@@ -219,75 +303,24 @@ class Sessions:
             await self._clock.sleep(_CULL_EVERY)
             await self.cull()
 
-    def _names(self, folder: Path, files: Sequence[ToolFile]) -> dict[str, str]:
-        record = folder / "inputs.json"
-        try:
-            known: dict[str, str] = json.loads(record.read_text())
-        except (OSError, ValueError):
-            known = {}
-        fresh = [item for item in files if item.file.id not in known]
-        taken = set(known.values())
-        if fresh:
-            # What code made there keeps its name; the new input steps aside.
-            with contextlib.suppress(OSError):
-                taken |= set(os.listdir(folder / "data"))
-        for item in fresh:
-            name = sandbox_files.numbered(sandbox_files.safe_name(item.file.filename), taken)
-            known[item.file.id] = name
-            taken.add(name)
-        if fresh:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial = record.with_suffix(".partial")
-            partial.write_text(json.dumps(known))
-            os.replace(partial, record)
-        return {item.file.id: known[item.file.id] for item in files}
 
-    def _mount(self, data: Path, files: Sequence[ToolFile], names: dict[str, str]) -> None:
-        """Copy the files in that were not copied before; what code did to them since is its own business."""
-        record = data.parent / "mounted"
-        mounted = set(record.read_text().split("\n")) if record.exists() else set[str]()
-        owner = self._runner.owner_of(data)
-        for item in files:
-            if item.file.id in mounted:
-                continue
-            try:
-                with contextlib.suppress(FileExistsError):
-                    sandbox_files.put(data, names[item.file.id], item.path, owner)
-            except FileNotFoundError:
-                if item.path.exists():
-                    raise
-                continue  # the file was deleted while the run was under way
-            with record.open("a") as file:
-                file.write(item.file.id + "\n")
+async def _finished(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is brought to its end although the caller is cancelled meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
-def _folder(root: Path, thread_id: str) -> Path:
-    # An id of ours is safe; anything else (an import, a test) must not become a path.
-    safe = _SAFE_ID.fullmatch(thread_id)
-    return root / (thread_id if safe else hashlib.sha256(thread_id.encode()).hexdigest())
+async def _stored(work: Coroutine[Any, Any, T], problem: str) -> T:
+    try:
+        return await work
+    except OSError as error:
+        raise StorageFault(f"{problem}: {error}") from error
 
 
-def _sockets_folder() -> Path:
-    """A short, private folder for the kernels' sockets, where no one cleans up by age if there is such a place."""
-    places = (
-        os.environ.get("XDG_RUNTIME_DIR"),
-        "/run" if os.geteuid() == 0 else None,
-        None,
-        "/tmp",
-    )
-    for place in places:
-        with contextlib.suppress(OSError):
-            folder = Path(tempfile.mkdtemp(prefix="kernels-", dir=place))
-            if len(os.fsencode(folder)) <= _SOCKET_PATH:
-                return folder
-            folder.rmdir()
-    raise StorageFault(
-        "no folder with a short path for sockets can be made: is /tmp full or read-only?"
-    )
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether it is still there and nobody else's."""
-    with contextlib.suppress(OSError):
-        return folder.lstat().st_uid == os.geteuid() and folder.is_dir()
-    return False
+def _is_in_place(session: Session) -> bool:
+    """Whether its kernel sees the thread's folder still: another engine on the same data may have made a new one."""
+    return session.home.identity() == session.identity
