@@ -7,11 +7,13 @@ are run, each on the models that it is about.
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from model_parts import (
     streams,
     turns,
 )
-from model_parts.bench import Bench, Part
+from model_parts.bench import Bench, Figures, Part
 
 from local_assistants import paths
 from local_assistants.backends.llama_cpp.native import bindings
@@ -78,13 +80,26 @@ def benches(
     return found, missing
 
 
-async def measure(found: Sequence[tuple[Bench, list[Part]]]) -> None:
-    """Everything in turn; says how long each part took."""
+def measure(found: Sequence[tuple[Bench, list[Part]]]) -> None:
+    """Everything in turn; says how long each part took.
+
+    Each part in a process of its own: compute threads that one leaves behind would slow down the next (decision 0006).
+    """
+    apart = multiprocessing.get_context("spawn")
     for bench, parts in found:
         for part in parts:
             began = time.monotonic()
-            await part.measure(bench)
+            with ProcessPoolExecutor(1, mp_context=apart) as process:
+                figures = process.submit(_measured, bench, part.name).result()
+            bench.figures.rounds.update(figures.rounds)
+            bench.figures.notes.update(figures.notes)
             bench.say(f"{part.name} took {time.monotonic() - began:.0f} s")
+
+
+def _measured(bench: Bench, name: str) -> Figures:
+    bindings()  # before any other way to the library: it sets how threads wait, for all sides
+    asyncio.run(next(part for part in PARTS if part.name == name).measure(bench))
+    return bench.figures
 
 
 def tell(found: Sequence[tuple[Bench, list[Part]]], *, name: str, check: bool) -> int:
@@ -147,13 +162,12 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {names}")
     RESULTS.mkdir(exist_ok=True)
-    bindings()  # before any other way to the library: it sets how threads wait, for all sides
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="model-", dir=RESULTS) as folder:
         found, missing = benches(options, Path(folder))
         if not found:
             return 2
-        asyncio.run(measure(found))
+        measure(found)
     print(f"done after {time.monotonic() - began:.0f} s", file=sys.stderr)
     name = "model-quick" if options.quick else "model"
     status = tell(found, name=name, check=options.check)

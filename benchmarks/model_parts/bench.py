@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,5 +111,5 @@ class Part:
 
     name: str
     models: Sequence[str]
-    measure: Callable[[Bench], Awaitable[None]]
+    measure: Callable[[Bench], Coroutine[Any, Any, None]]
     tell: Callable[[str, Figures], Told]
