@@ -26,17 +26,15 @@ from . import processes, seccomp, spawner
 from .job import DATA, Finished, Job, finish
 from .limits import MIB, Limits
 from .spawner import Identity
+from .surroundings import ETC, HOME, TOP_LEVEL, python_folders, variables
 
 INSTALL_BUBBLEWRAP = (
     "install it: apt-get install bubblewrap (dnf, pacman and apk have it under the same name)"
 )
 
-_ETC = ("ld.so.cache", "alternatives", "fonts", "localtime", "mime.types")
-_TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64")
-_HOME = "/home/sandbox"
 _UID = 65534  # inside; outside it is the engine's own user or the spawner's identity
 _ETC_FILES: Mapping[str, bytes] = {
-    "/etc/passwd": f"sandbox:x:{_UID}:{_UID}:sandbox:{_HOME}:/bin/sh\n".encode(),
+    "/etc/passwd": f"sandbox:x:{_UID}:{_UID}:sandbox:{HOME}:/bin/sh\n".encode(),
     "/etc/group": f"sandbox:x:{_UID}:\n".encode(),
     "/etc/hosts": b"127.0.0.1 localhost sandbox\n::1 localhost\n",
     "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files\n",
@@ -80,6 +78,7 @@ class Sandbox:
     """Starts programs of one environment inside bubblewrap. Cheap; holds no process."""
 
     isolated = True
+    outer = 2  # bwrap and the first process of its namespace
 
     def __init__(
         self, environment: Environment, limits: Limits, *, bubblewrap: Bubblewrap, proc: bool = True
@@ -136,12 +135,12 @@ class Sandbox:
         Raises:
             SandboxUnavailable: bwrap could not even be started.
         """
-        return await spawner.started(self._spawner.run(lambda: self._spawn(job, stdout)))
+        return await spawner.started(self._spawner.run(lambda: self._spawn(job, stdout)), self.kill)
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
         """Run `job` to its end, or kill it after `seconds` (returncode -9)."""
         process = await self.start(job, stdout=subprocess.PIPE)
-        return await asyncio.to_thread(finish, process, seconds)
+        return await asyncio.to_thread(finish, process, seconds, kill=self.kill)
 
     def prepare(self, folder: Path) -> None:
         """Make `folder` one that the sandbox may write."""
@@ -211,7 +210,7 @@ class Sandbox:
             yield from ("--proc", "/proc", "--disable-userns")
         yield from ("--dev", "/dev")
         yield from self._scratch()
-        for folder in self._python_folders():
+        for folder in python_folders(self.environment):
             yield from ("--ro-bind", str(self._spawner.reach(folder)), str(folder))
         for path, content in {**_ETC_FILES, **job.files}.items():
             yield from ("--ro-bind-data", descriptors.hold(content), path)
@@ -219,20 +218,8 @@ class Sandbox:
         yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", DATA)
 
     def _variables(self) -> Iterator[str]:
-        threads = str(min(4, os.cpu_count() or 1))
-        values = {
-            "PATH": f"{self.environment.prefix}/bin:/usr/bin:/bin",
-            "HOME": _HOME,
-            "USER": "sandbox",
-            "LANG": "C.UTF-8",
-            "TMPDIR": "/tmp",
-            "MPLCONFIGDIR": f"{_HOME}/.matplotlib",
-            # A thread a core, on a big machine, would alone be more than RLIMIT_NPROC lets live.
-            "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-        }
         yield "--clearenv"
-        for name, value in values.items():
+        for name, value in variables(self.environment, HOME, "/tmp").items():
             yield from ("--setenv", name, value)
 
     def _scratch(self) -> Iterator[str]:
@@ -240,17 +227,12 @@ class Sandbox:
         for path, size in (
             ("/tmp", self.limits.scratch_bytes),
             ("/dev/shm", self.limits.scratch_bytes),
-            (_HOME, 16 * MIB),
+            (HOME, 16 * MIB),
         ):
             yield from ("--size", str(size), "--tmpfs", path)
         for font_cache in self.environment.font_caches():
             source = self._spawner.reach(font_cache)
-            yield from ("--ro-bind", str(source), f"{_HOME}/.matplotlib/{font_cache.name}")
-
-    def _python_folders(self) -> Iterator[Path]:
-        yield self.environment.prefix
-        if not self.environment.base.is_relative_to("/usr"):
-            yield self.environment.base
+            yield from ("--ro-bind", str(source), f"{HOME}/.matplotlib/{font_cache.name}")
 
     def _data(self, job: Job) -> Iterator[str]:
         if job.data is None:
@@ -279,11 +261,11 @@ class _Descriptors:
 
 def _system() -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr")
-    for name in _TOP_LEVEL:
+    for name in TOP_LEVEL:
         path = Path("/", name)
         if path.is_symlink():
             yield from ("--symlink", os.readlink(path), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
-    for name in _ETC:
+    for name in ETC:
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")

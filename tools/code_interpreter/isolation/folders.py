@@ -1,4 +1,4 @@
-"""Measures and deletes folders that untrusted code wrote, however deep, wide or locked they are.
+"""Measures, gives away and deletes folders that untrusted code wrote, however deep, wide or locked they are.
 
 The standard walks recurse, hold a descriptor a level and build ever longer paths, so a few thousand nested folders
 end them with an error of their own: here depth costs neither stack nor descriptors. Links are never followed.
@@ -8,6 +8,7 @@ It knows no limits and no sandbox. Blocking: call from a worker thread.
 import contextlib
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class _Walk:
 
     def __init__(self, most_entries: int | None) -> None:
         self._most = most_entries
+        self._named: set[int] = set()
         self.bytes = 0
         self.entries = 0
 
@@ -74,10 +76,35 @@ class _Walk:
                 if self.enough:
                     break
                 with contextlib.suppress(OSError):
-                    self.bytes += entry.stat(follow_symlinks=False).st_blocks * _BLOCK
+                    self._see(entry, directory)
                     if entry.is_dir(follow_symlinks=False):
                         level.subfolders.append(entry.name)
         return level
+
+    def _see(self, entry: os.DirEntry[str], directory: int) -> None:
+        """Look at one entry of the open folder `directory`."""
+        status = entry.stat(follow_symlinks=False)
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            if status.st_ino in self._named:
+                return  # on the disk once, whatever its names
+            self._named.add(status.st_ino)
+        self.bytes += status.st_blocks * _BLOCK
+
+
+class _Gift(_Walk):
+    """A walk that gives all it sees to another user."""
+
+    def __init__(self, uid: int, gid: int) -> None:
+        super().__init__(None)
+        self._owner = uid, gid
+
+    def _see(self, entry: os.DirEntry[str], directory: int) -> None:
+        status = entry.stat(follow_symlinks=False)
+        # A second name of a file may be somebody else's, and must not change hands.
+        if status.st_uid != self._owner[0] and (
+            status.st_nlink == 1 or stat.S_ISDIR(status.st_mode)
+        ):
+            os.chown(entry.name, *self._owner, dir_fd=directory, follow_symlinks=False)
 
 
 def measure(folder: Path, most_entries: int | None = None) -> Footprint | None:
@@ -91,6 +118,17 @@ def measure(folder: Path, most_entries: int | None = None) -> Footprint | None:
     except OSError:
         settled = not folder.exists()
     return Footprint(walk.bytes, walk.entries) if settled else None
+
+
+def give(folder: Path, uid: int, gid: int) -> None:
+    """Make a user the owner of `folder` and all in it; for root, while no code of others runs there.
+
+    Raises:
+        OSError: it cannot be done, or folders were moved meanwhile.
+    """
+    os.chown(folder, uid, gid, follow_symlinks=False)
+    if not _Gift(uid, gid).run(os.open(folder, _FOLDER_FLAGS)):
+        raise OSError(f"folders in {folder} were moved while they were given to another user")
 
 
 def remove_tree(folder: Path) -> None:

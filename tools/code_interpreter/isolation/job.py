@@ -1,7 +1,10 @@
 """A program to run in a sandbox, and how it ended. Knows no sandbox: each tier runs the same jobs."""
 
+import os
+import select
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +13,8 @@ from .limits import MIB
 DATA = "/mnt/data"
 """Where a session's files are, for the program and for the model."""
 _OUTPUT_BYTES = 1 * MIB
+_TICK = 0.25  # seconds
+_LAST_WORDS = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -40,17 +45,48 @@ class Finished:
     stderr: str
 
 
-def finish(process: subprocess.Popen[bytes], seconds: float) -> Finished:
-    """Wait for a program with piped output, at most `seconds`; blocking."""
+def finish(
+    process: subprocess.Popen[bytes],
+    seconds: float,
+    *,
+    kill: Callable[[int], None],
+    too_much: Callable[[], bool] = lambda: False,
+) -> Finished:
+    """Read a program's piped output to its end; blocking. However much it prints, little is kept.
+
+    Args:
+        process: the program, both pipes open.
+        seconds: after which it is killed.
+        kill: ends all that the program consists of, by its pid.
+        too_much: asked several times a second whether it uses more than it may; then it is killed.
+    """
+    assert process.stdout is not None
+    assert process.stderr is not None
+    kept = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    output, errors = kept.values()
+    deadline, killed = time.monotonic() + seconds, False
     with process:
-        try:
-            stdout, stderr = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            stdout, stderr = process.communicate()
-    cut = slice(None, _OUTPUT_BYTES)
+        while kept and time.monotonic() < deadline:
+            _read(kept)
+            if not killed and (time.monotonic() >= deadline or too_much()):
+                kill(process.pid)
+                # What left the program's process tree may hold the pipes for ever.
+                killed, deadline = True, time.monotonic() + _LAST_WORDS
+        if not killed and kept:
+            kill(process.pid)
     return Finished(
-        process.returncode,
-        stdout[cut].decode(errors="replace"),
-        stderr[cut].decode(errors="replace"),
+        process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
     )
+
+
+def _read(kept: dict[int, bytearray]) -> None:
+    """Wait a moment for output, and take it; a pipe that has ended is left out from then on."""
+    waiting = select.poll()  # select() knows no descriptor above 1023
+    for descriptor in kept:
+        waiting.register(descriptor, select.POLLIN)
+    for descriptor, _ in waiting.poll(_TICK * 1000):
+        piece = os.read(descriptor, 1 << 16)
+        room = _OUTPUT_BYTES - len(kept[descriptor])
+        kept[descriptor] += piece[:room]
+        if not piece:
+            del kept[descriptor]

@@ -43,6 +43,11 @@ class Runner(Protocol):
         ...
 
     @property
+    def outer(self) -> int:
+        """How many processes, from the started one on, are no work of the code."""
+        ...
+
+    @property
     def process_limit(self) -> int:
         """RLIMIT_NPROC for a program; above `limits.processes` where it counts more than this sandbox."""
         ...
@@ -101,6 +106,7 @@ class Unsandboxed:
 
     isolated = False
     tier = "none"
+    outer = 0
     process_limit = _ANY_NUMBER
 
     def __init__(self, environment: Environment, limits: Limits) -> None:
@@ -114,12 +120,14 @@ class Unsandboxed:
 
     async def start(self, job: Job, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start `job` with /mnt/data as its working directory; its input files lie in a temporary folder."""
-        return await spawner.started(spawner.shared().run(lambda: self._spawn(job, stdout)))
+        return await spawner.started(
+            spawner.shared().run(lambda: self._spawn(job, stdout)), self.kill
+        )
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
         """Run `job` to its end, or kill it after `seconds`."""
         process = await self.start(job, stdout=subprocess.PIPE)
-        return await asyncio.to_thread(finish, process, seconds)
+        return await asyncio.to_thread(finish, process, seconds, kill=self.kill)
 
     def prepare(self, folder: Path) -> None:
         """Make `folder`; it stays the engine's."""

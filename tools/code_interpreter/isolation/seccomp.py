@@ -1,26 +1,35 @@
-"""The system calls that code in the sandbox may not make, as a classic BPF program built in pure Python.
+"""The system calls that code in a sandbox may not make, as a classic BPF program built in pure Python.
 
 A deny list, on top of empty namespaces: what a data analyst's Python never needs and what has a history of
 kernel bugs or reaches past namespaces (AF_VSOCK leads from a virtual machine to its hypervisor, and no network
 namespace covers it). Numbers newer than the newest one reviewed here answer ENOSYS, so that a library falls back
 as it would on an older kernel.
 
-It knows x86_64 and aarch64 and refuses others. It does not promise isolation alone: files, processes and the
-network are the namespaces' work. Layout of the data that the program reads: `struct seccomp_data`, linux/seccomp.h.
+Where there are no namespaces (`Walls`), the filter also stands in for them: no socket but a unix stream and none
+that calls anybody, nothing that acts on other processes or on files by name past Landlock.
+
+It knows x86_64 and aarch64 and refuses others. It does not promise isolation alone. Layout of the data that the
+program reads: `struct seccomp_data`, linux/seccomp.h.
 """
 
+import enum
 import platform
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ....engine.errors import SandboxUnavailable
+from .syscalls import ARCHITECTURES, Architecture
+
+__all__ = ["ARCHITECTURES", "Walls", "build"]
 
 # linux/bpf_common.h: 32-bit load from the data, compare, bit test, return a constant.
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
+_AND = 0x54
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
+_EPERM, _ENOTTY, _ENOSYS, _ENOTSUP, _EAFNOSUPPORT = 1, 25, 38, 95, 97
+_DONE_NOTHING = 0  # "errno 0": the call is not made and its caller is told that it worked
 
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
 _TIOCSTI, _TIOCLINUX = (
@@ -33,62 +42,25 @@ _NETLINK_ROUTE = (
 )
 _NEWEST_REVIEWED = 466  # removexattrat, Linux 6.13; the numbers are the same on both from 424 on
 _X32 = 0x40000000
-
-_COMMON = {
-    "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433,
-    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "pidfd_getfd": 438,
-    "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447, "statmount": 457, "listmount": 458,
-}  # fmt: skip
-
-_X86_64 = {
-    "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "mount": 165, "umount2": 166,
-    "pivot_root": 155, "chroot": 161, "unshare": 272, "setns": 308, "bpf": 321, "perf_event_open": 298,
-    "userfaultfd": 323, "add_key": 248, "request_key": 249, "keyctl": 250, "kexec_load": 246,
-    "kexec_file_load": 320, "create_module": 174, "init_module": 175, "delete_module": 176, "query_module": 178,
-    "finit_module": 313, "swapon": 167, "swapoff": 168, "acct": 163, "quotactl": 179, "reboot": 169,
-    "syslog": 103, "open_by_handle_at": 304, "fanotify_init": 300, "personality": 135, "settimeofday": 164,
-    "clock_settime": 227, "clock_adjtime": 305, "adjtimex": 159, "shmget": 29, "shmat": 30, "shmctl": 31,
-    "shmdt": 67, "semget": 64, "semop": 65, "semctl": 66, "semtimedop": 220, "msgget": 68, "msgsnd": 69,
-    "msgrcv": 70, "msgctl": 71, "mq_open": 240, "mq_unlink": 241, "memfd_create": 319, "seccomp": 317,
-    "sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173, "modify_ldt": 154, "uselib": 134,
-    "vhangup": 153, "nfsservctl": 180, "_sysctl": 156, "sysfs": 139, "ustat": 136, "lookup_dcookie": 212,
-}  # fmt: skip
-
-_AARCH64 = {
-    "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "mount": 40, "umount2": 39,
-    "pivot_root": 41, "chroot": 51, "unshare": 97, "setns": 268, "bpf": 280, "perf_event_open": 241,
-    "userfaultfd": 282, "add_key": 217, "request_key": 218, "keyctl": 219, "kexec_load": 104,
-    "kexec_file_load": 294, "init_module": 105, "delete_module": 106, "finit_module": 273, "swapon": 224,
-    "swapoff": 225, "acct": 89, "quotactl": 60, "reboot": 142, "syslog": 116, "open_by_handle_at": 265,
-    "fanotify_init": 262, "personality": 92, "settimeofday": 170, "clock_settime": 112, "clock_adjtime": 266,
-    "adjtimex": 171, "shmget": 194, "shmctl": 195, "shmat": 196, "shmdt": 197, "semget": 190, "semctl": 191,
-    "semtimedop": 192, "semop": 193, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "mq_open": 180,
-    "mq_unlink": 181, "memfd_create": 279, "seccomp": 277, "sethostname": 161, "setdomainname": 162,
-    "vhangup": 58, "nfsservctl": 42, "lookup_dcookie": 18,
-}  # fmt: skip
+_SOCK_TYPE, _SOCK_STREAM = 0xF, 1
+_TERMINAL_QUESTIONS = (
+    0x5401,
+    0x802C542A,
+    0x5413,
+)  # TCGETS, TCGETS2, TIOCGWINSZ: isatty and the like
+_DESCRIPTOR_REQUESTS = (0x5421, 0x5450, 0x5451, 0x541B)  # FIONBIO, FIONCLEX, FIOCLEX, FIONREAD
+_PR_SET_PDEATHSIG = 1
+# F_SETOWN, F_SETSIG, F_SETOWN_EX (signals to whom one likes), F_SETLEASE, F_NOTIFY (watching others' files)
+_FCNTL_PAST_BORDERS = (8, 10, 15, 1024, 1026)
+_PRIO_PROCESS = 0
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Numbers of one machine kind: its audit constant and the system calls that need a look at arguments."""
+class Walls(enum.Enum):
+    """What stands between the program and the host besides the filter."""
 
-    audit: int
-    clone: int
-    socket: int
-    socketpair: int
-    ioctl: int
-    denied: dict[str, int]
-    clone3: int = 435
-
-
-ARCHITECTURES = {
-    "x86_64": Architecture(
-        audit=0xC000003E, clone=56, socket=41, socketpair=53, ioctl=16, denied=_X86_64 | _COMMON
-    ),
-    "aarch64": Architecture(
-        audit=0xC00000B7, clone=220, socket=198, socketpair=199, ioctl=29, denied=_AARCH64 | _COMMON
-    ),
-}
+    NAMESPACES = "namespaces"
+    OWN_USER = "Landlock, and a user of its own"
+    SAME_USER = "Landlock alone"
 
 
 @dataclass
@@ -114,6 +86,10 @@ class _Program:
         self.emit(_JUMP_EQUAL, value, 0, 1)
         self.give(action)
 
+    def give_unless_equal(self, value: int, action: int) -> None:
+        self.emit(_JUMP_EQUAL, value, 1, 0)
+        self.give(action)
+
     def block(self, number: int, body: "_Program") -> None:
         """Run `body`, which must end in a return, for this system call only."""
         self.emit(_JUMP_EQUAL, number, 0, len(body.code))
@@ -124,7 +100,7 @@ def _errno(number: int) -> int:
     return _ERRNO | number
 
 
-def build(machine: str | None = None) -> bytes:
+def build(machine: str | None = None, walls: Walls = Walls.NAMESPACES) -> bytes:
     """The program for `machine` (default: this one), in the form that `bwrap --seccomp FD` reads.
 
     Raises:
@@ -145,9 +121,14 @@ def build(machine: str | None = None) -> bytes:
         arch.clone3, _errno(_ENOSYS)
     )  # its flags lie in memory: unreadable from here
     program.block(arch.clone, _no_namespaces())
-    program.block(arch.socket, _families((_AF_UNIX, _AF_INET, _AF_INET6), netlink_route=True))
-    program.block(arch.socketpair, _families((_AF_UNIX,), netlink_route=False))
-    program.block(arch.ioctl, _no_terminal_injection())
+    if walls is Walls.NAMESPACES:
+        program.block(arch.socket, _families((_AF_UNIX, _AF_INET, _AF_INET6), netlink_route=True))
+        program.block(arch.socketpair, _families((_AF_UNIX,), netlink_route=False))
+        program.block(arch.ioctl, _no_terminal_injection())
+    else:
+        _stand_in_for_namespaces(program, arch)
+        if walls is Walls.SAME_USER:
+            _leave_files_as_they_are(program, arch)
     program.give(_ALLOW)
     return b"".join(program.code)
 
@@ -191,5 +172,82 @@ def _no_terminal_injection() -> _Program:
     body.load_argument(1)
     for request in (_TIOCSTI, _TIOCLINUX):
         body.give_if_equal(request, _errno(_EPERM))
+    body.give(_ALLOW)
+    return body
+
+
+def _stand_in_for_namespaces(program: _Program, arch: Architecture) -> None:
+    for number in arch.past_borders.values():
+        program.give_if_equal(number, _errno(_EPERM))
+    program.block(arch.socket, _unix_streams())
+    program.block(arch.socketpair, _unix_streams())
+    program.block(arch.ioctl, _ioctls())
+    program.block(arch.prctl, _all_but(0, (_PR_SET_PDEATHSIG,)))
+    program.block(arch.fcntl, _all_but(1, _FCNTL_PAST_BORDERS))
+    program.block(arch.prlimit64, _only_itself(_errno(_EPERM)))
+    program.block(arch.setpriority, _only_its_own_priority())
+    for number in arch.schedulers:
+        # libzmq gives each of its threads, by number, the priority that it has, and aborts when it may not.
+        program.block(number, _only_itself(_errno(_DONE_NOTHING)))
+
+
+def _leave_files_as_they_are(program: _Program, arch: Architecture) -> None:
+    """Landlock does not cover modes, owners and times, so nobody's may be changed, the code's own files included.
+
+    Libraries that copy files set them last and would fail; nothing depends on what they set, so they are told that
+    it worked.
+    """
+    for number in arch.file_modes.values():
+        program.give_if_equal(number, _errno(_DONE_NOTHING))
+    for number in arch.file_attributes.values():
+        program.give_if_equal(number, _errno(_ENOTSUP))
+
+
+def _unix_streams() -> _Program:
+    """AF_UNIX streams only: a datagram can be sent to any socket whose path is known."""
+    body = _Program()
+    body.load_argument(0)
+    body.give_unless_equal(_AF_UNIX, _errno(_EAFNOSUPPORT))
+    body.load_argument(1)
+    body.emit(_AND, _SOCK_TYPE)
+    body.give_unless_equal(_SOCK_STREAM, _errno(_EAFNOSUPPORT))
+    body.give(_ALLOW)
+    return body
+
+
+def _ioctls() -> _Program:
+    """Few requests: others reach attributes of files that are open for reading only."""
+    body = _Program()
+    body.load_argument(1)
+    for request in (*_TERMINAL_QUESTIONS, *_DESCRIPTOR_REQUESTS):
+        body.give_if_equal(request, _ALLOW)
+    body.give(_errno(_ENOTTY))
+    return body
+
+
+def _all_but(argument: int, refused: Iterable[int]) -> _Program:
+    body = _Program()
+    body.load_argument(argument)
+    for value in refused:
+        body.give_if_equal(value, _errno(_EPERM))
+    body.give(_ALLOW)
+    return body
+
+
+def _only_itself(otherwise: int) -> _Program:
+    """The process in the first argument must be 0, the caller."""
+    body = _Program()
+    body.load_argument(0)
+    body.give_unless_equal(0, otherwise)
+    body.give(_ALLOW)
+    return body
+
+
+def _only_its_own_priority() -> _Program:
+    body = _Program()
+    body.load_argument(0)
+    body.give_unless_equal(_PRIO_PROCESS, _errno(_EPERM))
+    body.load_argument(1)
+    body.give_unless_equal(0, _errno(_EPERM))
     body.give(_ALLOW)
     return body

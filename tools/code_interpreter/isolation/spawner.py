@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ....engine.errors import SandboxUnavailable
+from . import folders
 
 T = TypeVar("T")
 
@@ -43,7 +44,8 @@ _CLONE_NEWNS = 0x00020000
 
 # Above what distributions give to people (60000) and below 16-bit nobody; systemd takes dynamic users from here too,
 # so ids with a passwd entry are passed over.
-_CANDIDATE_UIDS = range(64800, 65500)
+CANDIDATE_UIDS = range(64800, 65500)
+"""What sandboxes of a root engine may run as."""
 # For the mount point. /run first: whoever cleans /tmp by age would unmount the stage of a long-lived engine.
 _PLACES = ("/run", "/tmp", "/var/tmp")
 
@@ -64,13 +66,18 @@ def choose_identity() -> Identity | None:
     """
     if os.geteuid() != 0:
         return None
-    for uid in _CANDIDATE_UIDS:
-        if _is_mapped(uid, "uid_map") and _is_mapped(uid, "gid_map") and not _has_name(uid):
+    for uid in CANDIDATE_UIDS:
+        if is_unused(uid):
             return Identity(uid, uid)
     raise SandboxUnavailable(
         "the engine runs as root and no other user id can be taken here, and a sandbox must never belong to root. "
         "Run the engine as an ordinary user: useradd -m assistants && su assistants -c 'local-assistants serve'"
     )
+
+
+def is_unused(number: int) -> bool:
+    """Whether this user and group exist here and nobody has them by name."""
+    return _is_mapped(number, "uid_map") and _is_mapped(number, "gid_map") and not _has_name(number)
 
 
 def _is_mapped(number: int, table: str) -> bool:
@@ -238,30 +245,34 @@ def shared() -> Spawner:
 
 
 async def started(
-    spawning: Coroutine[Any, Any, subprocess.Popen[bytes]],
+    spawning: Coroutine[Any, Any, subprocess.Popen[bytes]], kill: Callable[[int], None]
 ) -> subprocess.Popen[bytes]:
-    """The process that `spawning` starts; when the caller is cancelled meanwhile, the process is ended."""
+    """The process that `spawning` starts; when the caller is cancelled meanwhile, `kill` ends it by its pid."""
     task = asyncio.ensure_future(spawning)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_end_orphan)
+        task.add_done_callback(lambda done: _end_orphan(done, kill))
         raise
 
 
-def _end_orphan(task: "asyncio.Future[subprocess.Popen[bytes]]") -> None:
+def _end_orphan(
+    task: "asyncio.Future[subprocess.Popen[bytes]]", kill: Callable[[int], None]
+) -> None:
     if not task.cancelled() and task.exception() is None:
         process = task.result()
-        process.kill()
+        kill(process.pid)
         with process:  # closes its pipes and reaps it
             pass
 
 
-def hand_over(folder: Path, identity: Identity | None) -> None:
-    """Give `folder` and all in it to the sandbox's user; walks by descriptors and follows no link."""
-    if identity is None or folder.stat().st_uid == identity.uid:
-        return
-    for _, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
-        for name in (*folders, *files):
-            os.chown(name, identity.uid, identity.gid, dir_fd=descriptor, follow_symlinks=False)
-    os.chown(folder, identity.uid, identity.gid)
+def hand_over(folder: Path, identity: Identity | None, *, whole: bool = False) -> None:
+    """Give `folder` and all in it to the sandbox's user.
+
+    Args:
+        folder: nobody else's code may be at work in it.
+        identity: the user; None leaves all as it is.
+        whole: look at what is in it even where the folder itself is the user's already.
+    """
+    if identity is not None and (whole or folder.stat().st_uid != identity.uid):
+        folders.give(folder, identity.uid, identity.gid)

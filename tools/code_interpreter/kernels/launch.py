@@ -12,10 +12,12 @@ import json
 import os
 import resource
 import select
+import socket
 import sys
 from typing import Any
 
 FOLDER = "/run/kernel"
+_SHOWN = ("text/plain", "image/png", "image/jpeg")
 _STREAM_CHARS = (
     1_000_000  # of one stdout message; more is cut here so that the host need not drop it all
 )
@@ -29,6 +31,7 @@ def main(folder: str) -> None:
     kernelapp = importlib.import_module("ipykernel.kernelapp")
     _take_sockets(kernelapp, settings["listeners"])
     _cut_long_streams()
+    _spare_loopback()
     importlib.import_module("ipykernel.zmqshell").ZMQInteractiveShell.ask_exit = _stay
     for module in settings["preload"]:
         importlib.import_module(module)
@@ -40,6 +43,10 @@ def main(folder: str) -> None:
             f"{folder}/kernel.json",
             "--HistoryManager.enabled=False",
             "--IPKernelApp.log_level=ERROR",
+            # ipykernel sleeps before each reply in case output needs the time; the host waits for all output anyway.
+            "--Kernel._execute_sleep=0",
+            # No other form of a value is passed on, so none is made: a table as HTML takes longer than as text.
+            *(f"--DisplayFormatter.active_types={kind}" for kind in _SHOWN),
         ]
     )
 
@@ -109,6 +116,19 @@ def _cut_long_streams() -> None:
         return make(self, kind, content, *args, **keywords)
 
     session.msg = make_cut
+
+
+def _spare_loopback() -> None:
+    """Without TCP (tier B), take ipykernel's pipe for the output of forked children away: libzmq would abort."""
+    try:
+        socket.socket(socket.AF_INET).close()
+    except OSError:
+        thread = importlib.import_module("ipykernel.iostream").IOPubThread
+        thread._setup_pipe_in = _without_pipe
+
+
+def _without_pipe(thread: Any) -> None:
+    thread._pipe_uuid, thread._pipe_flag = b"", False
 
 
 def _stay(_shell: Any) -> None:
