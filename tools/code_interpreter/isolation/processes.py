@@ -8,10 +8,24 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
 _ROUNDS = 20  # strays that fork are faster than one look at them
+_ENDED = ("Z", "X", "x")  # states of processes that hold nothing any more
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process uses: seconds of processor time (its ended children's too), bytes in memory, threads."""
+
+    pid: int
+    cpu_seconds: float
+    resident_bytes: int
+    threads: int
 
 
 def children(pid: int) -> list[int]:
@@ -63,20 +77,54 @@ def kill_strays(bwrap: int) -> None:
             signal_quietly(pid, signal.SIGKILL)
 
 
-def resident_bytes(pid: int) -> int:
-    """Memory of `pid` and all below it; pages that they share are counted once for each."""
-    total = 0
-    page = os.sysconf("SC_PAGE_SIZE")
-    for process in (pid, *descendants(pid)):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            total += int((_PROC / str(process) / "statm").read_text().split()[1]) * page
-    return total
-
-
 def signal_quietly(pid: int, number: int) -> None:
     """Send a signal; a process that is gone is fine."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def usages(pid: int) -> list[Usage]:
+    """`pid` and all processes below it, parents before children; those that ended meanwhile are left out."""
+    found = (_usage(each) for each in (pid, *descendants(pid)))
+    return [each for each in found if each is not None]
+
+
+def proportional_bytes(usage: Usage) -> int:
+    """Memory of a process in which a page that n processes share counts 1/n; slow."""
+    try:
+        text = (_PROC / str(usage.pid) / "smaps_rollup").read_text()
+        lines = (line.split() for line in text.splitlines())
+        return next(int(words[1]) for words in lines if words[0] == "Pss:") * 1024
+    except (OSError, StopIteration):
+        return usage.resident_bytes
+
+
+def shared_memory_bytes() -> int:
+    """Shared memory and tmpfs of the whole machine."""
+    lines = (line.split() for line in (_PROC / "meminfo").read_text().splitlines())
+    return next((int(words[1]) for words in lines if words[0] == "Shmem:"), 0) * 1024
+
+
+def has_ended(pid: int) -> bool:
+    """Whether it is gone, or only waits for its parent to notice."""
+    fields = _stat(pid)
+    return fields is None or fields[0] in _ENDED
+
+
+def _usage(pid: int) -> Usage | None:
+    fields = _stat(pid)
+    if fields is None:
+        return None
+    ticks = sum(int(field) for field in fields[11:15])
+    return Usage(pid, ticks / _TICKS, int(fields[21]) * _PAGE, int(fields[17]))
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
+    with contextlib.suppress(OSError):
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        return text.rpartition(")")[2].split()
+    return None
 
 
 def _number_inside(pid: int) -> int:

@@ -1,70 +1,171 @@
-"""Sums what a whole sandbox uses, where rlimits only bound each process and each file.
+"""Watches what a whole sandbox uses, where rlimits only bound each process and each file.
 
-Ten processes of 1 GiB stay below a limit of 4 GiB each; so do a thousand small files. Looked at twice a second from a
-worker thread, so an overrun may go some way past the limit before it is seen. Where the host offers a writable cgroup
-that would be exact; this does not use one.
+Ten processes of 1 GiB stay below a limit of 4 GiB each; so do a thousand small files. A cgroup bounds memory and
+processes exactly, and where the host offers one this only tells what happened. All else is looked at four times a
+second from a worker thread, so an overrun may go some way past its limit before it is seen.
+
+It knows one sandbox by its outermost process and its folder. It ends it, and keeps the reason in words for whoever
+has to tell; it knows no kernel, and of calls only when one begins.
 """
 
+import asyncio
 import contextlib
-import os
+import logging
+import signal
+from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
-from . import processes
-from .folders import Footprint, measure
+from . import cgroups
+from .cgroups import Group
+from .folders import Footprint
 from .limits import MIB, Limits
+from .meter import Folders, Meter, Overrun
+from .spawner import Identity
 
-TICK = 0.5  # seconds
-SHARE = (
-    0.1  # of one core that looking may cost: a folder of very many files is looked at less often
-)
-_LOOKS = 5  # at folders that are moved meanwhile, before that counts as an overrun
-_NOTHING = Footprint()
+_LOG = logging.getLogger(__name__)
+
+TICK = 0.25  # seconds between looks
+SHARE = 0.1  # of one core that looking may cost: what takes long to look at is looked at less often
 
 
-def overrun(pid: int, data: Path, limits: Limits, *, spared: Footprint = _NOTHING) -> str | None:
-    """Which limit the sandbox with the outermost process `pid` exceeds, in words, or None.
+class Guarded(Protocol):
+    """A running sandbox, as its guard sees it."""
 
-    `spared`: what /mnt/data already held when the sandbox was started; code that is to delete files of an overfull
-    folder must be able to run.
+    exited: asyncio.Event
+
+    @property
+    def pid(self) -> int | None:
+        """Its outermost process on the host; None when there is none."""
+        ...
+
+    def send_signal(self, signum: int) -> Awaitable[None]:
+        """SIGINT to the program inside."""
+        ...
+
+    def kill(self) -> Awaitable[None]:
+        """SIGKILL to everything in it; does not wait."""
+        ...
+
+    def end_strays(self) -> None:
+        """SIGKILL to all that the program inside started."""
+        ...
+
+
+class Watchdog:
+    """Guards one sandbox, with its /mnt/data at `data`, until it ends.
+
+    Args:
+        sandbox: what is guarded.
+        data: the host folder behind /mnt/data.
+        limits: what it may use.
+        owner: whom its processes belong to when that is not the engine's own user.
+        scratch: what else of the host's disk it may fill; None when that is bounded already.
     """
-    memory = processes.resident_bytes(pid)
-    if memory > limits.memory_bytes and _proportional_bytes(pid) > limits.memory_bytes:
-        return f"its processes used more than {limits.memory_bytes // MIB} MiB of memory together"
-    entries = max(limits.data_entries, spared.entries)
-    looks = (measure(data, entries) for _ in range(_LOOKS))
-    taken = next((look for look in looks if look is not None), None)
-    if taken is None:
-        return "folders in /mnt/data were moved about faster than they can be measured"
-    if taken.entries > entries:
-        return f"there were more than {limits.data_entries} files and folders in /mnt/data"
-    if taken.bytes + _unlinked_bytes(pid) > max(limits.data_bytes, spared.bytes):
-        return f"the files in /mnt/data took more than {limits.data_bytes // MIB} MiB"
-    return None
 
+    def __init__(
+        self,
+        sandbox: Guarded,
+        data: Path,
+        limits: Limits,
+        *,
+        owner: Identity | None = None,
+        scratch: Path | None = None,
+    ) -> None:
+        self._sandbox = sandbox
+        self._limits = limits
+        self._folders = Folders(data, scratch, owner)
+        self._meter = Meter(self._folders, limits)
+        self._group: Group | None = None
+        self._reason: str | None = None
+        self._remark: str | None = None
+        self._memory_ended: str | None = None
+        self._interrupted = False
+        self._task: asyncio.Task[None] | None = None
 
-def _proportional_bytes(pid: int) -> int:
-    """Like resident bytes, but a page shared by n processes counts 1/n in each; slower, so only near the limit."""
-    total = 0
-    for process in (pid, *processes.descendants(pid)):
+    async def start(self) -> None:
+        """Bound the sandbox by a cgroup where there can be one, and begin to look at it."""
+        pid = self._sandbox.pid
+        if pid is None:
+            return
+        if self._limits.cgroups:
+            self._group = await asyncio.to_thread(cgroups.enclose, pid, self._limits)
+            self._meter.group = self._group
+        self._task = asyncio.create_task(self._guard(), name="sandbox-watchdog")
+
+    async def close(self) -> None:
+        """End looking; once the sandbox has ended, nothing of it is left on the host."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._group is not None:
+            await asyncio.to_thread(self._group.remove)
+
+    def call_begins(self) -> None:
+        """From now on, processor time counts for a new call."""
+        self._interrupted = False
+        self._meter.grant(self._limits.cpu_seconds)
+
+    def moved(self, data: Path) -> None:
+        """The folder behind /mnt/data is another one; what it holds now may stay."""
+        self._folders = replace(self._folders, data=data)
+        self._meter.watch(self._folders)
+
+    def allow(self, more: Footprint) -> None:
+        """The host itself put files into /mnt/data: the code may have that much more there."""
+        self._meter.allow(more)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the sandbox had to end, in words; None when that was not for a limit."""
+        self._note_kills()
+        return self._reason or self._memory_ended
+
+    def remarks(self) -> list[str]:
+        """What happened since they were last asked for that the sandbox survived, in words."""
+        self._note_kills()
+        said = [text for text in (self._remark, self._memory_ended) if text is not None]
+        self._remark = self._memory_ended = None
+        return said
+
+    async def _guard(self) -> None:
+        pause = TICK
+        loop = asyncio.get_running_loop()
+        while not self._sandbox.exited.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._sandbox.exited.wait(), pause)
+            started = loop.time()
+            found = await self._look()
+            if found is not None:
+                await self._act_on(found)
+            pause = max(TICK, (loop.time() - started) / SHARE)
+
+    async def _look(self) -> Overrun | None:
+        pid = self._sandbox.pid
+        if pid is None or self._sandbox.exited.is_set():
+            return None
         try:
-            text = Path(f"/proc/{process}/smaps_rollup").read_text()
-            total += (
-                next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-                * 1024
-            )
-        except (OSError, StopIteration):
-            total += processes.resident_bytes(process)
-    return total
+            return await asyncio.to_thread(self._meter.overrun, pid)
+        except Exception as error:  # code that cannot be watched must not go on
+            _LOG.exception("a sandbox cannot be measured")
+            return Overrun(f"what it uses could not be measured ({type(error).__name__})")
 
+    async def _act_on(self, found: Overrun) -> None:
+        if found.mild and not self._interrupted:
+            _LOG.warning("code in a sandbox is interrupted: %s", found.text)
+            self._remark = f"{found.text}: the code was interrupted"
+            self._interrupted = True
+            self._meter.grant(self._limits.grace_seconds)  # to come to its senses, not to go on
+            await self._sandbox.send_signal(signal.SIGINT)
+            await asyncio.to_thread(self._sandbox.end_strays)
+        else:
+            _LOG.warning("a sandbox is ended: %s", found.text)
+            self._reason = found.text
+            await self._sandbox.kill()
 
-def _unlinked_bytes(pid: int) -> int:
-    """Files that were deleted but are still held open: on the disk, in no folder."""
-    seen: dict[tuple[int, int], int] = {}
-    for process in processes.descendants(pid):
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(f"/proc/{process}/fd"):
-                with contextlib.suppress(OSError):
-                    status = entry.stat()
-                    if status.st_nlink == 0:
-                        seen[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return sum(seen.values())
+    def _note_kills(self) -> None:
+        if self._group is not None and self._group.new_kills():
+            most = f"{self._limits.memory_bytes // MIB} MiB of memory"
+            self._memory_ended = f"its processes used more than {most} together, and one was ended"
+            _LOG.warning("a process of a sandbox was ended: all used more than %s together", most)
