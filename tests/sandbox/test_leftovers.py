@@ -10,13 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from local_assistants.tools.code_interpreter.environment import Environment
+from local_assistants.tools.code_interpreter.isolation import processes
 from local_assistants.tools.code_interpreter.isolation.limits import Limits
-from local_assistants.tools.code_interpreter.kernels import launch, processes
+from local_assistants.tools.code_interpreter.kernels import launch
 
 _ENGINE = """
 import asyncio, sys, time
 from pathlib import Path
-from local_assistants.tools.code_interpreter import environment, probe
+from local_assistants.tools.code_interpreter import environment
+from local_assistants.tools.code_interpreter.isolation import probe
 from local_assistants.tools.code_interpreter.isolation.limits import Limits
 from local_assistants.tools.code_interpreter.isolation.job import Job
 
