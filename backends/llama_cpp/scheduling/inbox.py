@@ -6,7 +6,7 @@ One lock guards all of it and is never held during work, so that nobody who subm
 import threading
 from collections.abc import Mapping
 
-from ....engine.errors import BackendFault
+from ....engine.errors import BackendFault, RateLimited
 from ..context import NativeContext
 from .jobs import Job
 
@@ -31,13 +31,14 @@ class Inbox:
         """Take in a turn.
 
         Raises:
-            BackendFault: the end was announced, or too many turns wait.
+            BackendFault: the end was announced.
+            RateLimited: too many turns wait.
         """
         with self._wake:
             if self._closing:
                 raise BackendFault("The model is being unloaded.")
             if len(self._jobs) >= self._most_jobs:
-                raise BackendFault(
+                raise RateLimited(
                     f"The model has {len(self._jobs)} turns to answer and takes no more (max_waiting); "
                     "try again later."
                 )

@@ -99,7 +99,8 @@ class Scheduler:
         """Put a turn in line.
 
         Raises:
-            BackendFault: the model is being unloaded, too many turns wait, or there are no tokens or foreign ones.
+            BackendFault: the model is being unloaded, or there are no tokens or foreign ones.
+            RateLimited: too many turns wait.
             ContextOverflow: the tokens do not fit.
         """
         self._check(job.tokens, job.pictures)

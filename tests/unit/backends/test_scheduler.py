@@ -14,7 +14,7 @@ from local_assistants.backends.llama_cpp.scheduling.jobs import Job, WaitingLine
 from local_assistants.backends.llama_cpp.scheduling.width import Widths
 from local_assistants.backends.llama_cpp.settings import LlamaSettings
 from local_assistants.backends.llama_cpp.turn import Fragment
-from local_assistants.engine.errors import AssistantsError, BackendFault, ContextOverflow
+from local_assistants.engine.errors import AssistantsError, BackendFault, ContextOverflow, RateLimited
 from tests.support.scheduling import Desk, Heard
 from tests.support.toy_gguf import write_random_model, write_saying_model
 from tests.unit.backends.conftest import TOY_SETTINGS
@@ -100,7 +100,7 @@ def test_line_is_bounded(speaker: Open) -> None:
     """One turn more than may wait is refused at once; when one has left there is room again."""
     desk = speaker(parallel=1, max_waiting=2)
     jobs = [desk.ask(f"{number}")[0] for number in range(3)]
-    with pytest.raises(BackendFault, match="max_waiting"):
+    with pytest.raises(RateLimited, match="max_waiting"):
         desk.ask("one more")
     desk.scheduler.cancel(jobs[1])
     _, heard = desk.ask("room again")
