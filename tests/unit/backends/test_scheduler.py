@@ -14,7 +14,12 @@ from local_assistants.backends.llama_cpp.scheduling.jobs import Job, WaitingLine
 from local_assistants.backends.llama_cpp.scheduling.width import Widths
 from local_assistants.backends.llama_cpp.settings import LlamaSettings
 from local_assistants.backends.llama_cpp.turn import Fragment
-from local_assistants.engine.errors import AssistantsError, BackendFault, ContextOverflow, RateLimited
+from local_assistants.engine.errors import (
+    AssistantsError,
+    BackendFault,
+    ContextOverflow,
+    RateLimited,
+)
 from tests.support.scheduling import Desk, Heard
 from tests.support.toy_gguf import write_random_model, write_saying_model
 from tests.unit.backends.conftest import TOY_SETTINGS
