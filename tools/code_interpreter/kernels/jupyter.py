@@ -1,4 +1,4 @@
-"""What jupyter_client must be told: which kernel to start, which provisioner starts it, how much to receive.
+"""What jupyter_client must be told: which kernel to start, which provisioner starts it, what to ask of it.
 
 Imports jupyter_client; imported only when a kernel is wanted. No kernel spec is installed on the host and none is
 looked for: the one made here exists in memory.
@@ -9,20 +9,17 @@ from typing import Any, cast
 
 import zmq
 import zmq.asyncio
-from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from . import provisioner
+from .messages import Request
 
-_RECEIVE_QUEUE = 64  # messages waiting on the host for each socket
-
+# The manager opens a control channel with it that nobody uses, and which finds no one: its path is gone by then.
 # One for the process, never terminated: ending a context waits a second for peers that died.
 _context = zmq.asyncio.Context()
-# A cut connection is never taken up again by itself: who would answer then is not ours to trust.
 _context.setsockopt(zmq.RECONNECT_IVL, -1)
-_context.setsockopt(zmq.RCVHWM, _RECEIVE_QUEUE)
 
 
 class _OneSpec(KernelSpecManager):
@@ -49,12 +46,18 @@ def manager(place: provisioner.Place) -> AsyncKernelManager:
     return AsyncKernelManager(kernel_name="sandbox", kernel_spec_manager=specs, context=_context)
 
 
-def client(of: AsyncKernelManager, message_bytes: int) -> AsyncKernelClient:
-    """A client of the manager's kernel with its shell and iopub channels open; larger messages cut the connection."""
-    _context.setsockopt(zmq.MAXMSGSIZE, message_bytes)
-    made = of.client(context=_context)
-    made.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
-    return made
+def execute_request(of: AsyncKernelManager, code: str, *, silent: bool) -> Request:
+    """A request to run `code`; a silent one leaves no trace in the kernel's history."""
+    content: dict[str, Any] = {
+        "code": code,
+        "silent": silent,
+        "store_history": not silent,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": False,  # or the call after one that failed or was interrupted would be aborted
+    }
+    message = of.session.msg("execute_request", content)
+    return Request(str(message["msg_id"]), of.session.serialize(message))
 
 
 def _make_known() -> None:

@@ -63,7 +63,7 @@ def read(kind: str, content: Mapping[str, Any]) -> Iterator[Output]:
     if kind == "stream":
         text = content.get("text")
         if isinstance(text, str) and text:
-            yield Text(text, "stderr" if content.get("name") == "stderr" else "stdout")
+            yield Text(_clean(text), "stderr" if content.get("name") == "stderr" else "stdout")
     elif kind in ("display_data", "execute_result", "update_display_data"):
         yield from _display(_mapping(content.get("data")), kind == "execute_result")
     elif kind == "error":
@@ -73,9 +73,8 @@ def read(kind: str, content: Mapping[str, Any]) -> Iterator[Output]:
             if isinstance(lines, list)
             else ""
         )
-        yield Failure(
-            str(content.get("ename", "")), str(content.get("evalue", "")), _ANSI.sub("", traceback)
-        )
+        name, message = str(content.get("ename", "")), str(content.get("evalue", ""))
+        yield Failure(_clean(name), _clean(message), _clean(_ANSI.sub("", traceback)))
 
 
 def _display(data: Mapping[str, Any], is_result: bool) -> Iterator[Output]:
@@ -89,7 +88,12 @@ def _display(data: Mapping[str, Any], is_result: bool) -> Iterator[Output]:
             return
     text = data.get("text/plain")
     if isinstance(text, str) and text:
-        yield Text(text + "\n", "result" if is_result else "stdout")
+        yield Text(_clean(text) + "\n", "result" if is_result else "stdout")
+
+
+def _clean(text: str) -> str:
+    """Without the halves of characters that JSON can name and no encoding can write."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -5,17 +5,16 @@ host and sandbox share no writable folder and the kernel never learns a path of 
 process as the host sees it; a kill goes to the sandbox's first process, which takes all others with it.
 
 It imports jupyter_client, so nothing imports this module before a kernel is wanted. It promises nothing about
-messages: `kernel.py` speaks the protocol.
+messages: `call.py` reads them.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,9 @@ NAME = "local-assistants-sandbox"
 
 _LAUNCH = Path(__file__).parent / "launch.py"
 _SOCKETS = ("shell", "iopub", "stdin", "hb", "control")
+_USED = ("shell", "iopub")  # by the host; the kernel wants all five
 _STDERR_TAIL = 8192
-_STDERR_PAUSE = (
-    0.05  # seconds between reads: a flood on the kernel's raw stderr may not busy the event loop
-)
+_STDERR_PAUSE = 0.05  # seconds between reads: a flood may not busy the event loop
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,10 @@ class Place:
     data: Path  # shown as /mnt/data
     sockets: Path  # a short path (unix socket names hold 107 bytes) in a folder of mode 0700
     preload: Sequence[str] = ()
+
+    def socket(self, name: str) -> Path:
+        """The path of the kernel's socket of that name, as jupyter_client forms it."""
+        return Path(f"{self.sockets}-{_SOCKETS.index(name) + 1}")
 
 
 class SandboxProvisioner(KernelProvisionerBase):
@@ -95,9 +97,8 @@ class SandboxProvisioner(KernelProvisionerBase):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Start the sandbox; the client may connect at once, the sockets already listen."""
-        listeners = [
-            _listen(f"{self.place.sockets}-{number}") for number in range(1, len(_SOCKETS) + 1)
-        ]
+        listeners = [_listen(self.place.socket(name)) for name in _SOCKETS]
+        self.unlink_sockets(set(_SOCKETS) - set(_USED))
         try:
             self._process = await self.place.runner.start(self._job(listeners))
         finally:
@@ -129,9 +130,12 @@ class SandboxProvisioner(KernelProvisionerBase):
 
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the sockets' names from the host."""
-        for number in range(1, len(_SOCKETS) + 1):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self.place.sockets}-{number}")
+        self.unlink_sockets()
+
+    def unlink_sockets(self, names: Iterable[str] = _SOCKETS) -> None:
+        """Nobody can connect to these any more; who is connected stays so."""
+        for name in names:
+            self.place.socket(name).unlink(missing_ok=True)
 
     def end_strays(self) -> None:
         """Kill what the kernel started: an interrupt reaches the kernel only, its children would go on."""
@@ -207,9 +211,9 @@ class SandboxProvisioner(KernelProvisionerBase):
         return bool(piece)
 
 
-def _listen(path: str) -> socket.socket:
-    Path(path).unlink(missing_ok=True)
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
+    listener.bind(str(path))
     listener.listen(16)
     return listener
