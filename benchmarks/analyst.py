@@ -15,7 +15,7 @@ from pathlib import Path
 
 from _report import RESULTS, Goal, Row, median, report
 from analyst_parts.asking import Asker, Log, Result
-from analyst_parts.engines import opened
+from analyst_parts.engines import Side, opened
 from analyst_parts.questions import Question, questions
 
 MODES = ("helped", "bare")
@@ -43,6 +43,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="so many questions at most")
     parser.add_argument("--open", action="store_true", help="leave out what was set aside")
     parser.add_argument("--at-once", type=int, default=4, help="questions at a time")
+    parser.add_argument("--threads", type=int, help="compute threads of the model")
     parser.add_argument("--resume", action="store_true", help="go on with what was interrupted")
     parser.add_argument("--report", action="store_true", help="ask nothing, show what there is")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
@@ -57,7 +58,7 @@ def _wanted(question: Question, options: argparse.Namespace) -> bool:
 
 
 def _log(model: str, mode: str) -> Log:
-    return Log(RESULTS / "analyst" / f"{Path(model).stem}-{mode}.jsonl")
+    return Log(RESULTS / "analyst" / f"{Path(model).name}-{mode}.jsonl")
 
 
 async def _ask(
@@ -75,7 +76,8 @@ async def _ask(
         return
     print(f"{model}, {mode}: {len(wanted)} questions, {options.at_once} at a time", flush=True)
     with tempfile.TemporaryDirectory(prefix="analyst-", dir=RESULTS) as folder:
-        async with opened(model, Path(folder), advice=mode == "helped") as services:
+        side = Side(model, advice=mode == "helped", threads=options.threads)
+        async with opened(side, Path(folder)) as services:
             await Asker(services, log, options.at_once).ask(wanted)
 
 

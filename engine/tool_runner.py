@@ -45,8 +45,8 @@ class ToolOutcome:
 
     @property
     def failed(self) -> bool:
-        """Whether the last call failed."""
-        return any(result.failed for _, result in self.results[-1:])
+        """Whether the last call failed, or told nothing: there is no answer in it."""
+        return any(result.failed or result.silent for _, result in self.results[-1:])
 
     @property
     def failed_code(self) -> int:

@@ -2,17 +2,29 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_assistants import assemble
 from local_assistants.engine.services import Services
 
 
+@dataclass(frozen=True)
+class Side:
+    """What is asked: a model as `serve` names it, and whether it gets profiles and hints."""
+
+    model: str
+    advice: bool
+    threads: int | None = None
+
+
 @asynccontextmanager
-async def opened(model: str, data: Path, *, advice: bool) -> AsyncIterator[Services]:
+async def opened(side: Side, data: Path) -> AsyncIterator[Services]:
     """An engine for the length of the block."""
-    settings = assemble.Settings(model=model, isolation="process", load_at_start=True, data=data)
+    settings = assemble.Settings(
+        model=side.model, isolation="process", load_at_start=True, data=data, threads=side.threads
+    )
     async with assemble.Engine.open(settings) as engine:
-        if not advice:
+        if not side.advice:
             raise SystemExit("bare: not yet")
         yield engine.services

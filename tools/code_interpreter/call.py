@@ -5,7 +5,7 @@ Failing code is output and never a failed call. It does not know how code is iso
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -23,17 +23,25 @@ from .transcript import Transcript, for_model
 
 _HINT_SECONDS = 5.0
 _HINT_CHARS = 100_000
-_SILENCE = "(no output) Hint: use print(...) to see a result."
+_SILENCE = "(no output) Nothing is known yet. Hint: send the whole code again with print(...) of the result."
 
 
 class Call:
-    """One call in a session that is ours until it ends."""
+    """One call in a session that is ours until it ends. `loading` gives the lines that load the attached table."""
 
-    def __init__(self, live: Session, session: ToolSession, emit: Emit, settings: Settings) -> None:
+    def __init__(
+        self,
+        live: Session,
+        session: ToolSession,
+        emit: Emit,
+        settings: Settings,
+        loading: Callable[[], Awaitable[str]],
+    ) -> None:
         self._live = live
         self._session = session
         self._emit = emit
         self._settings = settings
+        self._loading = loading
         self._images: list[str] = []
         self._logs = LogStream(self._send_logs)
         self._transcript = Transcript(settings.limits, self._logs.write, self._send_picture)
@@ -51,7 +59,8 @@ class Call:
         notes = [self._news(), *comments, *_files_notes(made, left_out)]
         if self._images:
             notes.append(f"({len(self._images)} picture(s) shown to the user)")
-        if not self._transcript.text.strip() and failure is None and not made and not self._images:
+        silent = not (self._transcript.text.strip() or failure or made or self._images)
+        if silent:
             notes.append(_SILENCE)
         return ToolResult(
             output=for_model(
@@ -63,6 +72,7 @@ class Call:
             files=tuple(made),
             images=tuple(self._images),
             failed=failure is not None or self._transcript.lost is not None,
+            silent=silent,
         )
 
     def _news(self) -> str:
@@ -70,21 +80,21 @@ class Call:
         return news if self._transcript.failure is not None else ""
 
     async def _comments(self, failure: Failure | None) -> list[str]:
-        """The error in short, and the hint."""
+        """The error in short, and the hint; or what to doubt about a result."""
         if failure is None:
-            return []
+            return hints.remarks(self._transcript.text) if self._settings.hints else []
         said = hints.summary(failure)
         if not self._settings.hints:
             return [said]
         listed = await asyncio.to_thread(files.snapshot, self._live.data)
         installed = environment.find(self._settings.environment)
-        advice = hints.hint(
-            failure,
+        facts = hints.Facts(
             tables=await self._tables(),
             files=sorted(listed),
             packages=installed.describe().split(", ") if installed else [],
+            loading=await self._loading(),
         )
-        return [said, advice]
+        return [said, hints.hint(failure, facts)]
 
     async def _tables(self) -> list[hints.Table]:
         """Column names of the tables at hand, asked of the kernel."""

@@ -7,15 +7,17 @@ know runs, messages or annotations: those are the core's.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...engine.chat import ToolCall, ToolSchema
-from ...engine.errors import SandboxUnavailable
+from ...engine.errors import AssistantsError, SandboxUnavailable
 from ...engine.ports import Clock, Emit, ToolFile, ToolResult, ToolSession
 from . import environment
-from .advice.profile import Profiler
+from .advice.profile import Profiler, loading
 from .arguments import code_of
 from .call import Call
 from .isolation import probe
@@ -25,6 +27,8 @@ from .sessions.sessions import Sessions
 from .settings import Settings
 
 __all__ = ["CodeInterpreter", "Settings"]
+
+_LOG = logging.getLogger("local_assistants.code_interpreter")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class CodeInterpreter:
         self._clock = clock
         self._ready: _Ready | None = None
         self._opening = asyncio.Lock()
+        self._preparing: asyncio.Task[None] | None = None
 
     def schema(self, session: ToolSession) -> ToolSchema:
         """The tool as the model sees it, with the packages that are really there."""
@@ -68,6 +73,10 @@ class CodeInterpreter:
             code_argument="code",
         )
 
+    def prepare(self) -> None:
+        """Establish isolation and fill the pool in the background, before anybody asks; a failure is logged."""
+        self._preparing = asyncio.create_task(self._prepare(), name="sandbox-prepare")
+
     async def check(self) -> str:
         """Establish isolation now; gives its name, such as "A".
 
@@ -84,11 +93,8 @@ class CodeInterpreter:
             ready = await self._open()
         except SandboxUnavailable:
             return ""  # the run's own call tells; a prompt is no place for it
-        names = await ready.sessions.names(session.thread_id, files)
         lines: list[str] = []
-        for item in files:
-            name = names[item.file.id]
-            profile = await ready.profiler.profile(item, name) if self._settings.profiles else ""
+        for name, profile in await self._profiles(ready, files, session):
             lines.append(f"File {DATA}/{name}" + (f"\n{profile}" if profile else ""))
         return "\n".join(lines)
 
@@ -107,8 +113,27 @@ class CodeInterpreter:
         ready = await self._open()
         sessions, started = ready.sessions, session.session_started
         async with sessions.use(session.thread_id, session.files, started) as live:
-            work = Call(live, session, emit, self._settings)
+            work = Call(live, session, emit, self._settings, partial(self._loading, session))
             return await work.run(ready.runner.localise(code, live.data))
+
+    async def _profiles(
+        self, ready: _Ready, files: Sequence[ToolFile], session: ToolSession
+    ) -> list[tuple[str, str]]:
+        """Name and profile of each file; all profiles are "" where they are switched off."""
+        names = await ready.sessions.names(session.thread_id, files)
+        if not self._settings.profiles:
+            return [(names[item.file.id], "") for item in files]
+        return [
+            (name, await ready.profiler.profile(item, name))
+            for item in files
+            for name in [names[item.file.id]]
+        ]
+
+    async def _loading(self, session: ToolSession) -> str:
+        """The lines that load the run's table, "" unless there is exactly one."""
+        profiles = await self._profiles(await self._open(), session.files, session)
+        found = [lines for _, profile in profiles if (lines := loading(profile))]
+        return found[0] if len(found) == 1 else ""
 
     async def forget(self, thread_id: str) -> None:
         """The thread was deleted: end its session, delete its files."""
@@ -119,6 +144,9 @@ class CodeInterpreter:
 
     async def close(self) -> None:
         """End all kernels; sessions' files stay."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.wait([self._preparing])
         if self._ready is not None:
             await self._ready.sessions.close()
             self._ready = None
@@ -126,6 +154,12 @@ class CodeInterpreter:
     @property
     def _sessions_root(self) -> Path:
         return self._settings.root / "sessions"
+
+    async def _prepare(self) -> None:
+        try:
+            await self._open()
+        except AssistantsError as error:
+            _LOG.warning("code_interpreter cannot run code: %s", error)
 
     async def _open(self) -> _Ready:
         async with self._opening:

@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..kernels.outputs import Failure
@@ -45,6 +46,61 @@ _LISTED_KEYS = re.compile(r"not in index|are in the \[")
 _OF_A_TABLE = re.compile(r"^'(DataFrame|DataFrameGroupBy)' object has no attribute")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 
+_NOTHING = re.compile(
+    r"(^|[\s:=])(0|0\.0+|nan|NaN|None|\[\])\W*$|^Empty DataFrame|^Series\(\[\]", re.MULTILINE
+)
+_DOUBT = (
+    "Hint: the result is empty or 0. If that is not certain, look how values are written: "
+    "print(df[column].unique()[:10]); compare dates by .dt.year, .dt.month or pd.Timestamp."
+)
+_LARGE = re.compile(r"(?<![\w.,])\d{6,15}(?![\w,])")
+_FEW = 3
+_ALIASES = {
+    "pd": "import pandas as pd",
+    "np": "import numpy as np",
+    "plt": "import matplotlib.pyplot as plt",
+    "sns": "import seaborn as sns",
+    "datetime": "from datetime import datetime",
+    "re": "import re",
+    "os": "import os",
+}
+_NUMBERS = "make numbers of the text first: df[name] = pd.to_numeric(df[name].astype(str).str.replace(r'[^0-9.-]', '', regex=True), errors='coerce')"  # noqa: E501
+# What "Name: message" of an error looks like, and what mends it; the first that fits is taken.
+_ADVICE = (
+    (
+        r"\.dt accessor",
+        "the column holds text; convert it first: df[name] = pd.to_datetime(df[name], format=...)",
+    ),
+    (r"\.str accessor", "the column holds no text; leave .str out"),
+    (
+        r"comparison between dtype=datetime|'datetime\S*' and",
+        "compare dates with df[name].dt.year == 2010 or with pd.Timestamp('2010-01-31')",
+    ),
+    (r"not supported between instances of '(str|int|float)' and '(str|int|float)'", _NUMBERS),
+    (r"could not convert string to float|Unable to parse string|not convert .* to num", _NUMBERS),
+    (
+        r"agg function failed|does not support (reduction|operation)",
+        "choose the columns of numbers first, such as df[['a', 'b']], or use numeric_only=True",
+    ),
+    (
+        r"^(SyntaxError|IndentationError|IncompleteInputError)",
+        "send plain Python code only, complete and without explanations.",
+    ),
+    (
+        r"^UnicodeDecodeError",
+        "the file is not UTF-8; add encoding='cp1252', or 'utf-16' when it begins with 0xff or 0xfe",
+    ),
+    (r"^ParserError", "look at the file's first lines, then say sep=... and skiprows=..."),
+    (
+        r"^MemoryError",
+        "memory is limited; read only the columns you need, or the file in chunks.",
+    ),
+    (
+        r"^(gaierror|URLError|ConnectionError|HTTPError)",
+        "there is no network here; work with the files in /mnt/data.",
+    ),
+)
+
 Table = tuple[str, list[str]]
 """A table's variable name ("" when it has none) and its column names."""
 
@@ -60,29 +116,52 @@ def summary(failure: Failure) -> str:
     return f"{said}\n(line {number}: {arrow.group(1).strip()})" if arrow else said
 
 
-def hint(
-    failure: Failure, *, tables: Sequence[Table], files: Sequence[str], packages: Sequence[str]
-) -> str:
+@dataclass(frozen=True)
+class Facts:
+    """What is really there.
+
+    Attributes:
+        tables: those at hand in the kernel, the failing code's first.
+        files: names in /mnt/data.
+        packages: what is installed, as code imports it.
+        loading: the lines that load the attached table, "" when there is none or more than one.
+    """
+
+    tables: Sequence[Table] = ()
+    files: Sequence[str] = ()
+    packages: Sequence[str] = ()
+    loading: str = ""
+
+
+def hint(failure: Failure, facts: Facts) -> str:
     """What to do about `failure`, "" when nothing certain can be said."""
-    if failure.name in ("KeyError", "UndefinedVariableError") or _OF_A_TABLE.search(
-        failure.message
-    ):
-        return _column_hint(failure, tables)
-    if ".dt accessor" in failure.message:
-        return "Hint: the column holds text; convert it first: df[name] = pd.to_datetime(df[name], format=...)"
-    if failure.name in ("FileNotFoundError", "NotADirectoryError"):
-        return f"Hint: /mnt/data holds: {_list(files)}. Use one of these names exactly."
-    if failure.name == "ModuleNotFoundError":
-        return _module_hint(failure, packages)
-    if failure.name == "NameError":
-        return "Hint: define it first; include imports and the lines that load the file in the same code."
-    if failure.name in ("SyntaxError", "IndentationError", "IncompleteInputError"):
-        return "Hint: send plain Python code only, complete and without explanations."
-    if failure.name == "MemoryError":
-        return "Hint: memory is limited; read only the columns you need, or the file in chunks."
-    if failure.name in ("gaierror", "URLError", "ConnectionError", "HTTPError"):
-        return "Hint: there is no network here; work with the files in /mnt/data."
-    return ""
+    name, message = failure.name, failure.message
+    if name in ("KeyError", "UndefinedVariableError") or _OF_A_TABLE.search(message):
+        return _column_hint(failure, facts.tables)
+    if name in ("FileNotFoundError", "NotADirectoryError"):
+        return f"Hint: /mnt/data holds: {_list(facts.files)}. Use one of these names exactly."
+    if name == "ModuleNotFoundError":
+        return _module_hint(failure, facts.packages)
+    if name == "NameError":
+        return _name_hint(failure, facts.loading)
+    if name in ("UnicodeDecodeError", "UnicodeError", "ParserError") and facts.loading:
+        return f"Hint: load the file with exactly these lines:\n{facts.loading}"
+    said = f"{name}: {message}"
+    return next((f"Hint: {advice}" for pattern, advice in _ADVICE if re.search(pattern, said)), "")
+
+
+def remarks(text: str) -> list[str]:
+    """What helps to read what code printed: digits in groups, and what to doubt about an empty result."""
+    said = text.strip()
+    return [_grouped(said), _DOUBT if _NOTHING.search(said[-_HINT_CHARS:]) else ""]
+
+
+def _grouped(text: str) -> str:
+    """The few large numbers of a short text, with separators: a small model loses its place in a row of digits."""
+    found = list(dict.fromkeys(_LARGE.findall(text))) if len(text) <= _HINT_CHARS else []
+    if not 0 < len(found) <= _FEW:
+        return ""
+    return "(" + ", ".join(f"{number} is {int(number):,}" for number in found) + ")"
 
 
 def read_tables(text: str) -> list[Table]:
@@ -132,6 +211,18 @@ def _wanted(failure: Failure) -> list[str]:
 
 def _look(name: str) -> str:
     return "".join(_INVISIBLE.sub("", name).split()).casefold().replace("_", "")
+
+
+def _name_hint(failure: Failure, loading: str) -> str:
+    found = re.search(r"name '(\w+)'", failure.message)
+    name = found.group(1) if found else ""
+    if name in _ALIASES:
+        return f"Hint: send the whole code again and begin it with: {_ALIASES[name]}"
+    if name in ("df", "data") and loading:
+        return f"Hint: {name} is not loaded yet. Send the whole code again, beginning with these lines:\n{loading}"
+    return (
+        "Hint: define it first; include imports and the lines that load the file in the same code."
+    )
 
 
 def _module_hint(failure: Failure, packages: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ It does not know prompts. A file that is no table, is too large, or breaks the r
 
 import asyncio
 import hashlib
+import itertools
 import re
 import shutil
 import tempfile
@@ -23,8 +24,9 @@ _TABLES = (".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".xls")
 _BYTES = 64 * MIB
 _PATIENCE = 30.0  # seconds
 _CHARS = 1400
-_VERSION = "2"  # of the text's form; a new one makes cached profiles void
+_VERSION = "3"  # of the text's form; a new one makes cached profiles void
 _INSIDE = Path(__file__).parent / "profile_inside.py"
+_CODE = ("import ", "df", "for c in ")
 _LINKS = re.compile(r"https?://\S+")
 
 
@@ -76,6 +78,12 @@ class Profiler:
             await self._runner.release(data)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return clean(finished.stdout) if finished.returncode == 0 else ""
+
+
+def loading(profile: str) -> str:
+    """The lines of code in a profile, "" when it has none."""
+    lines = profile.splitlines()[1:]
+    return "\n".join(itertools.takewhile(lambda line: line.startswith(_CODE), lines))
 
 
 def clean(text: str) -> str:

@@ -55,7 +55,8 @@ def test_malformed_messages_say_nothing(kind: str, content: dict[str, object]) -
 def hint(name: str, message: str, tables: list[hints.Table] | None = None) -> str:
     """The hint for an error with these tables at hand."""
     failure = Failure(name, message, "")
-    return hints.hint(failure, tables=tables or [], files=["b.csv"], packages=["pandas", "scipy"])
+    facts = hints.Facts(tables or [], ["b.csv"], ["pandas", "scipy"])
+    return hints.hint(failure, facts)
 
 
 def test_an_invisible_space_gets_the_line_that_mends_it() -> None:
