@@ -8,6 +8,7 @@ import ast
 import json
 import keyword
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import cast
 
@@ -16,7 +17,9 @@ _PYTHON = ("python", "python3", "py", "ipython", "ipython3")
 # A fence that lost its ticks.
 _LABEL = re.compile(r"\A\s*(?:python3?|py)[ \t]*\r?\n", re.IGNORECASE)
 _NAMES = ("code", "input", "python", "script", "source")
-_LINK = re.compile(r"sandbox:(?=/+mnt/data)")
+_LINK = re.compile(
+    r"""(?<=["'])sandbox:(?=/+mnt/data)"""
+)  # as a path; one in a sentence is for the reader
 # IPython's own lines: magics, shell commands, help.
 _MAGIC = re.compile(r"^([ \t]*)(?:[%!].*|[\w.]+\?\??)$", re.MULTILINE)
 _QUOTED = re.compile(r"`[^`]*`")
@@ -79,19 +82,27 @@ def _mended(text: str) -> str:
     fenced = _fenced(text)
     if fenced:
         return fenced
-    bare = text.strip().strip("`")
-    candidates = (bare, _with_real_line_breaks(bare), _without_prose(bare))
+    bare = textwrap.dedent(text).strip().strip("`")
+    candidates = (bare, _evened(bare), _with_real_line_breaks(bare), _without_prose(bare))
     return next((code for code in candidates if code.strip() and is_python(code)), bare)
 
 
 def _fenced(text: str) -> str:
     """What stands in fences: in those marked as Python, else in unmarked ones; other languages are left out."""
-    found = [(kind.lower(), block.rstrip()) for kind, block in _FENCED.findall(text)]
+    found = [
+        (kind.lower(), textwrap.dedent(block).rstrip()) for kind, block in _FENCED.findall(text)
+    ]
     marked = [block for kind, block in found if kind in _PYTHON]
     unmarked = [block for kind, block in found if not kind]
     # Unmarked fences also hold what the model believes the code will print.
     blocks = marked or [block for block in unmarked if is_python(block)] or unmarked
     return "\n".join(blocks)
+
+
+def _evened(text: str) -> str:
+    """Code of which only the first line lost its indentation."""
+    first, _, rest = text.partition("\n")
+    return f"{first}\n{textwrap.dedent(rest)}"
 
 
 def _with_real_line_breaks(text: str) -> str:

@@ -1,6 +1,7 @@
 """Code is found in whatever a model sends, and is never changed. Pure text."""
 
 import json
+import textwrap
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,25 @@ def test_what_cannot_be_mended_reaches_the_kernel_as_it_is(text: str) -> None:
 def test_line_breaks_that_were_written_out_are_made_real() -> None:
     """Escaped once too often; what is escaped inside a string stays an escape."""
     assert "a = 1\nprint('x\\ny', \"z\")" == unwrapped("a = 1\\nprint('x\\\\ny', \\\"z\\\")")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        textwrap.indent(f"n = 0\n{LOOP}", "    "),
+        textwrap.indent(f"n = 0\n{LOOP}", "    ").lstrip(),
+        textwrap.indent(f"1. Count:\n```python\nn = 0\n{LOOP}\n```", "   "),
+    ],
+)
+def test_indentation_of_the_whole_is_taken_off(text: str) -> None:
+    """As in a list of markdown, or where the first line lost its share."""
+    assert f"n = 0\n{LOOP}" == unwrapped(text)
+
+
+def test_a_link_that_is_printed_stays_a_link() -> None:
+    """It is for the reader of the answer, and no path that code opens."""
+    code = "print('[table](sandbox:/mnt/data/a.csv)')"
+    assert code == unwrapped(code)
 
 
 @pytest.mark.parametrize("link", ["sandbox:/mnt/data/a.csv", "sandbox://mnt/data/a.csv"])
