@@ -169,7 +169,9 @@ NO_BWRAP = Bubblewrap(Path("/bin/false"), "a bwrap that cannot isolate")
 
 async def test_without_isolation_nothing_runs(environment: Environment, tmp_path: Path) -> None:
     """A bwrap that cannot isolate gives an error with the reason and what mends it, never a run."""
-    settings = Settings(environment.prefix, tmp_path / "root", bubblewrap=NO_BWRAP)
+    settings = Settings(
+        environment.prefix, tmp_path / "root", bubblewrap=NO_BWRAP, lowest_tier="A'"
+    )
     desk = Desk(CodeInterpreter(settings, HandClock()))
     with pytest.raises(SandboxUnavailable, match=r"no sandbox on this host: .*--security-opt"):
         await desk.run("open('/mnt/data/ran', 'w')")
@@ -188,7 +190,11 @@ async def test_the_override_runs_without_isolation_and_says_so(
 ) -> None:
     """Where isolation fails, only the operator's explicit setting runs code, and nobody can miss it in the log."""
     settings = Settings(
-        environment.prefix, tmp_path / "root", bubblewrap=NO_BWRAP, allow_unsandboxed=True
+        environment.prefix,
+        tmp_path / "root",
+        bubblewrap=NO_BWRAP,
+        lowest_tier="A'",
+        allow_unsandboxed=True,
     )
     desk = Desk(CodeInterpreter(settings, HandClock()))
     with caplog.at_level(logging.CRITICAL):

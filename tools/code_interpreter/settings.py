@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...engine.errors import InvalidRequest
 from .isolation.bubblewrap import Bubblewrap
 from .isolation.limits import Limits
+from .isolation.runner import TIERS
 from .sessions.sessions import SessionLimits
 
 
@@ -16,6 +18,7 @@ class Settings:
         environment: the folder that `environment.install` filled.
         root: a folder of our own for sessions' files and cached profiles.
         bubblewrap: the bwrap to use; None for the system's or the one that a package carries.
+        lowest_tier: the least isolation that will do: "A", "A'" or "B", which is all of them.
         allow_unsandboxed: run code without isolation where there is none. Never a default; logged at each start.
         profiles: describe attached tables to the model.
         hints: say what to write after an error.
@@ -26,6 +29,13 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     sessions: SessionLimits = field(default_factory=SessionLimits)
     bubblewrap: Bubblewrap | None = None
+    lowest_tier: str = TIERS[-1]
     allow_unsandboxed: bool = False
     profiles: bool = True
     hints: bool = True
+
+    def __post_init__(self) -> None:
+        if self.lowest_tier not in TIERS:
+            raise InvalidRequest(
+                f"lowest_tier of the code interpreter is one of {', '.join(TIERS)}, not {self.lowest_tier!r}"
+            )

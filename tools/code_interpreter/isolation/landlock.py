@@ -26,6 +26,7 @@ from . import guard, localising, processes, seccomp, spawner, users
 from .job import DATA, Finished, Job, finish
 from .limits import Limits
 from .prepared import Prepared, PreparedFolders
+from .refusal import Refusal
 from .seccomp import Walls
 from .spawner import Identity
 from .surroundings import ETC, TOP_LEVEL, python_folders, variables
@@ -218,13 +219,13 @@ class Landlocked:
 def _sufficient_abi() -> int:
     found = abi()
     if found == 0:
-        raise SandboxUnavailable(
-            "this kernel offers no Landlock; it needs Linux 5.13 with landlock among the security modules "
-            "(boot parameter lsm=landlock,...), or a container runtime that does not filter its calls"
+        raise Refusal(
+            "this kernel offers no Landlock",
+            "use Linux 5.13 or newer with landlock among its security modules (boot parameter lsm=landlock,...)",
         )
     if found < _SIGNALS_CONFINED_FROM and os.geteuid() != 0:
-        raise SandboxUnavailable(
-            f"Landlock of this kernel (version {found}) does not confine signals; it needs Linux 6.12, or an engine "
-            "that runs as root and can give each session a user of its own"
+        raise Refusal(
+            f"Landlock of this kernel (version {found}) does not confine signals",
+            "use Linux 6.12 or newer, or an engine that runs as root and can give each session a user of its own",
         )
     return found

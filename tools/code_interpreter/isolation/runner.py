@@ -20,6 +20,8 @@ from .job import DATA, Finished, Job, finish
 from .limits import Limits
 from .spawner import Identity
 
+TIERS = ("A", "A'", "B")
+"""Kinds of sandbox, best first."""
 _LOG = logging.getLogger(__name__)
 _ANY_NUMBER = (
     1 << 20

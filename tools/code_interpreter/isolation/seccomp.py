@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ....engine.errors import SandboxUnavailable
+from .refusal import Refusal
 from .syscalls import ARCHITECTURES, Architecture
 
 __all__ = ["ARCHITECTURES", "Walls", "build"]
@@ -104,14 +104,14 @@ def build(machine: str | None = None, walls: Walls = Walls.NAMESPACES) -> bytes:
     """The program for `machine` (default: this one), in the form that `bwrap --seccomp FD` reads.
 
     Raises:
-        SandboxUnavailable: no table for this kind of machine.
+        Refusal: no table for this kind of machine.
     """
     name = machine or platform.machine()
     arch = ARCHITECTURES.get(name)
     if arch is None:
-        raise SandboxUnavailable(
-            f"no seccomp table for machine type {name!r}; code_interpreter isolates on: "
-            + ", ".join(sorted(ARCHITECTURES))
+        raise Refusal(
+            f"no table of system calls for machine type {name!r}",
+            "code_interpreter isolates on: " + ", ".join(sorted(ARCHITECTURES)),
         )
     program = _Program()
     _check_machine(program, arch)

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ....engine.errors import SandboxUnavailable
 from . import folders
+from .refusal import ORDINARY_USER, Refusal
 
 T = TypeVar("T")
 
@@ -62,16 +62,16 @@ def choose_identity() -> Identity | None:
     """An unused uid to drop to, or None when the engine is not root and stays who it is.
 
     Raises:
-        SandboxUnavailable: the engine is root and has no second uid, as in a container that maps only one.
+        Refusal: the engine is root and has no second uid, as in a container that maps only one.
     """
     if os.geteuid() != 0:
         return None
     for uid in CANDIDATE_UIDS:
         if is_unused(uid):
             return Identity(uid, uid)
-    raise SandboxUnavailable(
-        "the engine runs as root and no other user id can be taken here, and a sandbox must never belong to root. "
-        "Run the engine as an ordinary user: useradd -m assistants && su assistants -c 'local-assistants serve'"
+    raise Refusal(
+        "the engine runs as root and no other user id can be taken here, and a sandbox must never belong to root",
+        ORDINARY_USER,
     )
 
 

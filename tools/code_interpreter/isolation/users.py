@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....engine.errors import SandboxUnavailable
+from .refusal import ORDINARY_USER, Refusal
 from .spawner import CANDIDATE_UIDS, Identity, is_unused
 
 _PLACES = ("/run", "/var/run", tempfile.gettempdir())
@@ -45,7 +45,7 @@ class Users:
         """An unused user; the one with the number `wanted` if it is free.
 
         Raises:
-            SandboxUnavailable: all are lent, or no other user can be taken here.
+            Refusal: all are lent, or no other user can be taken here.
         """
         # Every second number: the one above it is the guard's.
         numbers = list(CANDIDATE_UIDS[2::2])
@@ -59,9 +59,8 @@ class Users:
                     lock = self._reserve(number)
                     if lock is not None:
                         return Lent(Identity(number, number), number + 1, lock)
-        raise SandboxUnavailable(
-            "the engine runs as root and no unused user id is left for another sandbox; "
-            "run it as an ordinary user: useradd -m assistants && su assistants -c 'local-assistants serve'"
+        raise Refusal(
+            "no unused user id is left for another sandbox of a root engine", ORDINARY_USER
         )
 
     def give_back(self, lent: Lent) -> None:
@@ -111,6 +110,7 @@ def _lock_folder() -> Path:
             if folder.is_dir() and not folder.is_symlink() and status.st_uid == os.geteuid():
                 folder.chmod(0o700)
                 return folder
-    raise SandboxUnavailable(
-        f"no folder for reserving user ids can be made in {' or '.join(_PLACES)}; make one of them writable for root"
+    raise Refusal(
+        f"no folder for reserving user ids can be made in {' or '.join(_PLACES)}",
+        f"make one of them writable for root, or {ORDINARY_USER}",
     )

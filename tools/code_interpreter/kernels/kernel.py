@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ....engine.errors import ToolFault
 from . import running
 from .call import Call, now
-from .outputs import Lost, Output, Text
+from .outputs import Lost, Output, Text, reworded
 from .running import Running
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Kernel:
             try:
                 call.send()
                 async for output in self._follow(kernel, call):
-                    yield output
+                    yield reworded(output, self._shown)
             finally:
                 if not call.over and kernel.alive:
                     self._settling = asyncio.create_task(
@@ -112,6 +112,9 @@ class Kernel:
         if self._starting is not None:
             await asyncio.wait([self._starting])
         await self._end()
+
+    def _shown(self, text: str) -> str:
+        return self._place.runner.shown(text, self._place.data)
 
     async def _start(self) -> None:
         if self._closed:
@@ -172,7 +175,7 @@ class Kernel:
 
     async def _died(self, kernel: Running) -> Output:
         reason = await kernel.ending("its process ended")
-        if not kernel.answered:
+        if not kernel.answered and not self._closed:
             await self._end()
             raise ToolFault(
                 f"the interpreter did not start: {kernel.last_words or 'it ended without a word'}"

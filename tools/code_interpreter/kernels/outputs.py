@@ -4,11 +4,10 @@ Pure: messages in, values out. It keeps text, PNG and JPEG; html, svg and script
 never decoded. It does not know whose call a message belongs to.
 """
 
-import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -58,6 +57,15 @@ class Lost:
 Output = Text | Picture | Failure | Lost
 
 
+def reworded(output: Output, change: Callable[[str], str]) -> Output:
+    """The same output with `change` made to its text."""
+    if isinstance(output, Text):
+        return replace(output, text=change(output.text))
+    if isinstance(output, Failure):
+        return replace(output, message=change(output.message), traceback=change(output.traceback))
+    return output
+
+
 def read(kind: str, content: Mapping[str, Any]) -> Iterator[Output]:
     """The outputs in one iopub message; nothing for kinds and shapes that are not known."""
     if kind == "stream":
@@ -82,8 +90,8 @@ def _display(data: Mapping[str, Any], is_result: bool) -> Iterator[Output]:
         encoded = data.get(mime)
         if isinstance(encoded, str):
             try:
-                yield Picture(base64.b64decode(encoded), suffix)
-            except (binascii.Error, ValueError):
+                yield Picture(binascii.a2b_base64(encoded), suffix)
+            except ValueError:
                 yield Text("[a picture that cannot be read was left out]\n", "note")
             return
     text = data.get("text/plain")

@@ -59,14 +59,20 @@ class Running:
         self._manager = manager
         self._execute_request = execute_request
         self._provisioner: SandboxProvisioner = manager.provisioner
+        self._closed = False
         self.answered = False
         self.connection = Connection(
             place.socket("shell"), place.socket("iopub"), self._limits.message_bytes
         )
         self._provisioner.unlink_sockets()
         self._leaver = asyncio.create_task(self._hang_up(), name="kernel-exit")
-        owner = place.runner.owner_of(place.data)
-        self.watchdog = Watchdog(self._provisioner, place.data, self._limits, owner=owner)
+        self.watchdog = Watchdog(
+            self._provisioner,
+            place.data,
+            self._limits,
+            owner=place.runner.owner_of(place.data),
+            scratch=place.runner.scratch_of(place.data),
+        )
 
     @property
     def alive(self) -> bool:
@@ -102,6 +108,8 @@ class Running:
 
     async def ending(self, what: str) -> str:
         """Why it ended, once it is known that it did: the limit that was overrun, or `what` and the exit code."""
+        if self._closed:
+            return "it was closed"
         done, _ = await asyncio.wait([self._leaver], timeout=_EXIT_PATIENCE)
         if self.watchdog.reason is not None:
             return self.watchdog.reason
@@ -112,6 +120,7 @@ class Running:
 
     async def end(self) -> None:
         """End it and all its processes."""
+        self._closed = True
         self._leaver.cancel()
         self.connection.close()
         await self._provisioner.kill()
