@@ -194,7 +194,7 @@ class ToolResult:
     files: tuple[MadeFile, ...] = ()
     images: tuple[str, ...] = ()  # file ids, in order of appearance
     failed: bool = False  # the call ran and failed (traceback, nothing found): still output, never a failed step
-    silent: bool = False  # it ran well and gave the model nothing to answer with
+    silent: bool = False  # it ran and told nothing that is sure enough to answer with
 
 
 Emit = Callable[[CodeOutput], Awaitable[None]]

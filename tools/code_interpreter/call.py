@@ -7,14 +7,15 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...engine.objects import FilePath, ImageOutput, LogsOutput
 from ...engine.ports import Emit, MadeFile, ToolResult, ToolSession
 from . import environment
-from .advice import hints
+from .advice import filters, hints, prelude
 from .isolation.job import DATA
-from .kernels.outputs import Failure, Lost, Picture, Text
+from .kernels.outputs import Lost, Picture, Text
 from .log_stream import LogStream
 from .sessions import files
 from .sessions.sessions import COLLECTED, Session
@@ -26,8 +27,21 @@ _HINT_CHARS = 100_000
 _SILENCE = "(no output) Nothing is known yet. Hint: send the whole code again with print(...) of the result."
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a call must know of where it runs.
+
+    Attributes:
+        loading: gives the lines that load the attached table, "" when there is none or more than one.
+        localise: code with the paths of this sandbox.
+    """
+
+    loading: Callable[[], Awaitable[str]]
+    localise: Callable[[str], str]
+
+
 class Call:
-    """One call in a session that is ours until it ends. `loading` gives the lines that load the attached table."""
+    """One call in a session that is ours until it ends."""
 
     def __init__(
         self,
@@ -35,28 +49,31 @@ class Call:
         session: ToolSession,
         emit: Emit,
         settings: Settings,
-        loading: Callable[[], Awaitable[str]],
+        place: Place,
     ) -> None:
         self._live = live
         self._session = session
         self._emit = emit
         self._settings = settings
-        self._loading = loading
+        self._place = place
         self._images: list[str] = []
+        self._doubtful = False
         self._logs = LogStream(self._send_logs)
         self._transcript = Transcript(settings.limits, self._logs.write, self._send_picture)
 
     async def run(self, code: str) -> ToolResult:
         """Run, collect, word the result."""
         before = await asyncio.to_thread(files.snapshot, self._live.data)
+        added = await self._prepare(code) if self._settings.hints else ""
         async with self._logs:
-            async with aclosing(self._live.kernel.execute(code)) as outputs:
+            local = self._place.localise(code)
+            async with aclosing(self._live.kernel.execute(local)) as outputs:
                 async for output in outputs:
                     await self._transcript.add(output)
             failure = self._transcript.failure
-            comments = await self._comments(failure)
+            comments = await self._comments(code)
         made, left_out = await self._collect(before)
-        notes = [self._news(), *comments, *_files_notes(made, left_out)]
+        notes = [self._news(), added, *comments, *_files_notes(made, left_out)]
         if self._images:
             notes.append(f"({len(self._images)} picture(s) shown to the user)")
         silent = not (self._transcript.text.strip() or failure or made or self._images)
@@ -72,41 +89,60 @@ class Call:
             files=tuple(made),
             images=tuple(self._images),
             failed=failure is not None or self._transcript.lost is not None,
-            silent=silent,
+            silent=silent or self._doubtful,
         )
 
     def _news(self) -> str:
         news, self._live.news = self._live.news, ""
         return news if self._transcript.failure is not None else ""
 
-    async def _comments(self, failure: Failure | None) -> list[str]:
-        """The error in short, and the hint; or what to doubt about a result."""
+    async def _prepare(self, code: str) -> str:
+        """Make what the code takes for granted; tells what was made."""
+        wanted = prelude.missing(code, await self._place.loading())
+        if not wanted:
+            return ""
+        made = await self._ask(self._place.localise(prelude.code_for(wanted)))
+        lines = [lines for name, lines in wanted if name in made.split()]
+        return (
+            "(Run before your code, as it was missing:\n" + "\n".join(lines) + ")" if lines else ""
+        )
+
+    async def _comments(self, code: str) -> list[str]:
+        """The error in short, and the hint; without an error what helps to read the output."""
+        failure = self._transcript.failure
         if failure is None:
-            return hints.remarks(self._transcript.text) if self._settings.hints else []
+            return await self._remarks(code) if self._settings.hints else []
         said = hints.summary(failure)
         if not self._settings.hints:
             return [said]
         listed = await asyncio.to_thread(files.snapshot, self._live.data)
         installed = environment.find(self._settings.environment)
         facts = hints.Facts(
-            tables=await self._tables(),
+            tables=hints.read_tables(await self._ask(hints.COLUMNS_CODE)),
             files=sorted(listed),
             packages=installed.describe().split(", ") if installed else [],
-            loading=await self._loading(),
+            loading=await self._place.loading(),
         )
         return [said, hints.hint(failure, facts)]
 
-    async def _tables(self) -> list[hints.Table]:
-        """Column names of the tables at hand, asked of the kernel."""
+    async def _remarks(self, code: str) -> list[str]:
+        """Digits in groups; of an empty result, which condition no row fulfils."""
+        text = self._transcript.text
+        self._doubtful = hints.is_nothing(text)
+        conditions = filters.conditions(code) if self._doubtful else []
+        if conditions:
+            return [filters.hint(await self._ask(filters.question(conditions))) or hints.DOUBT]
+        return [hints.DOUBT if self._doubtful else hints.grouped(text)]
+
+    async def _ask(self, question: str) -> str:
+        """What the kernel prints in answer to code of ours; untrusted."""
         said = ""
-        async for output in self._live.kernel.execute(
-            hints.COLUMNS_CODE, seconds=_HINT_SECONDS, silent=True
-        ):
+        async for output in self._live.kernel.execute(question, seconds=_HINT_SECONDS, silent=True):
             if isinstance(output, Text) and output.kind == "stdout" and len(said) < _HINT_CHARS:
                 said += output.text
             elif isinstance(output, Lost):
                 await self._transcript.add(output)
-        return hints.read_tables(said)
+        return said
 
     async def _collect(self, before: dict[str, files.Stamp]) -> tuple[list[MadeFile], list[str]]:
         save = self._session.save_file

@@ -19,7 +19,7 @@ from ...engine.ports import Clock, Emit, ToolFile, ToolResult, ToolSession
 from . import environment
 from .advice.profile import Profiler, loading
 from .arguments import code_of
-from .call import Call
+from .call import Call, Place
 from .isolation import probe
 from .isolation.job import DATA
 from .isolation.runner import Runner, Unsandboxed
@@ -113,8 +113,11 @@ class CodeInterpreter:
         ready = await self._open()
         sessions, started = ready.sessions, session.session_started
         async with sessions.use(session.thread_id, session.files, started) as live:
-            work = Call(live, session, emit, self._settings, partial(self._loading, session))
-            return await work.run(ready.runner.localise(code, live.data))
+            place = Place(
+                loading=partial(self._loading, session),
+                localise=lambda text: ready.runner.localise(text, live.data),
+            )
+            return await Call(live, session, emit, self._settings, place).run(code)
 
     async def _profiles(
         self, ready: _Ready, files: Sequence[ToolFile], session: ToolSession

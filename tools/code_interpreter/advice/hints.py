@@ -15,6 +15,7 @@ from typing import Any
 
 from ..kernels.outputs import Failure
 from ..sessions.files import printable
+from .prelude import ALIASES, TABLE
 
 # Run in the kernel after an error: the tables at hand, those of the failing frames first. The answer is untrusted.
 COLUMNS_CODE = """
@@ -47,23 +48,15 @@ _OF_A_TABLE = re.compile(r"^'(DataFrame|DataFrameGroupBy)' object has no attribu
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 
 _NOTHING = re.compile(
-    r"(^|[\s:=])(0|0\.0+|nan|NaN|None|\[\])\W*$|^Empty DataFrame|^Series\(\[\]", re.MULTILINE
+    r"(^|[\s:=])(0|0\.0+|nan|NaN|None|\[\])\W*\Z|^Empty DataFrame|^Series\(\[\]", re.MULTILINE
 )
-_DOUBT = (
-    "Hint: the result is empty or 0. If that is not certain, look how values are written: "
-    "print(df[column].unique()[:10]); compare dates by .dt.year, .dt.month or pd.Timestamp."
+DOUBT = (
+    "Hint: the result is empty or 0. Look first how values are written: "
+    "print(df[column].unique()[:10]); compare dates by .dt.year, .dt.month or pd.Timestamp. "
+    "Answer 0 only when you are certain."
 )
-_LARGE = re.compile(r"(?<![\w.,])\d{6,15}(?![\w,])")
+_LARGE = re.compile(r"(?<![\w.,])(\d{6,15})(\.\d+)?(?![\w,])")
 _FEW = 3
-_ALIASES = {
-    "pd": "import pandas as pd",
-    "np": "import numpy as np",
-    "plt": "import matplotlib.pyplot as plt",
-    "sns": "import seaborn as sns",
-    "datetime": "from datetime import datetime",
-    "re": "import re",
-    "os": "import os",
-}
 _NUMBERS = "make numbers of the text first: df[name] = pd.to_numeric(df[name].astype(str).str.replace(r'[^0-9.-]', '', regex=True), errors='coerce')"  # noqa: E501
 # What "Name: message" of an error looks like, and what mends it; the first that fits is taken.
 _ADVICE = (
@@ -150,18 +143,19 @@ def hint(failure: Failure, facts: Facts) -> str:
     return next((f"Hint: {advice}" for pattern, advice in _ADVICE if re.search(pattern, said)), "")
 
 
-def remarks(text: str) -> list[str]:
-    """What helps to read what code printed: digits in groups, and what to doubt about an empty result."""
-    said = text.strip()
-    return [_grouped(said), _DOUBT if _NOTHING.search(said[-_HINT_CHARS:]) else ""]
+def is_nothing(text: str) -> bool:
+    """Whether what code printed ends in an empty result or a zero."""
+    return bool(_NOTHING.search(text.strip()[-_HINT_CHARS:]))
 
 
-def _grouped(text: str) -> str:
+def grouped(text: str) -> str:
     """The few large numbers of a short text, with separators: a small model loses its place in a row of digits."""
-    found = list(dict.fromkeys(_LARGE.findall(text))) if len(text) <= _HINT_CHARS else []
+    found: dict[str, str] = {}
+    for match in _LARGE.finditer(text) if len(text) <= _HINT_CHARS else ():
+        found[match.group()] = f"{int(match.group(1)):,}{match.group(2) or ''}"
     if not 0 < len(found) <= _FEW:
         return ""
-    return "(" + ", ".join(f"{number} is {int(number):,}" for number in found) + ")"
+    return "(" + ", ".join(f"{number} is {read}" for number, read in found.items()) + ")"
 
 
 def read_tables(text: str) -> list[Table]:
@@ -216,9 +210,9 @@ def _look(name: str) -> str:
 def _name_hint(failure: Failure, loading: str) -> str:
     found = re.search(r"name '(\w+)'", failure.message)
     name = found.group(1) if found else ""
-    if name in _ALIASES:
-        return f"Hint: send the whole code again and begin it with: {_ALIASES[name]}"
-    if name in ("df", "data") and loading:
+    if name in ALIASES:
+        return f"Hint: send the whole code again and begin it with: {ALIASES[name]}"
+    if name in (TABLE, "data") and loading:
         return f"Hint: {name} is not loaded yet. Send the whole code again, beginning with these lines:\n{loading}"
     return (
         "Hint: define it first; include imports and the lines that load the file in the same code."

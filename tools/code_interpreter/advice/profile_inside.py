@@ -59,7 +59,7 @@ def main(path: str) -> None:
     frame.columns = _clean_names(frame.columns)
     lines += _mend_values(pandas, loaded)
     rows = f"{len(frame)} rows" if loaded.whole else f"more than {_ROWS} rows"
-    text = f"{rows}, {len(frame.columns)} columns. Not loaded yet: begin your code with exactly these lines:\n"
+    text = f"{rows}, {len(frame.columns)} columns. Load it with exactly these lines:\n"
     text += "\n".join(lines[:_MOST_LINES])
     for more in (_first_row(frame, text), loaded.note, _values(frame), _gaps(frame)):
         if more and tokens(f"{text}\n{more}") <= _TOKENS:

@@ -96,7 +96,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
 def test_a_plain_table_is_told_in_a_few_words(told: dict[str, Told]) -> None:
     """Size, the line that loads it, a row; nothing else."""
     lines = told["plain.csv"].text.splitlines()
-    assert "2 rows, 2 columns. Not loaded yet: begin your code with exactly these lines:" == lines[0]
+    assert "2 rows, 2 columns. Load it with exactly these lines:" == lines[0]
     assert "import pandas as pd" == lines[1]
     assert "A row: {'name': 'Anna', 'count': 3}" == lines[-1]
     assert 4 == len(lines)

@@ -1,0 +1,139 @@
+"""What is read out of a model's code: names that it takes for granted, conditions that no row may fulfil."""
+
+import pytest
+
+from local_assistants.tools.code_interpreter.advice import filters, hints, prelude, profile
+from local_assistants.tools.code_interpreter.kernels.outputs import Failure
+
+LOADING = "import pandas as pd\ndf = pd.read_csv('/mnt/data/a.csv')"
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("print(df['a'].sum())", ["df"]),
+        ("x = pd.read_csv('a.csv')", ["pd"]),
+        ("plt.plot(np.arange(3)); plt.show()", ["np", "plt"]),
+        ("import pandas as pd\ndf = pd.read_csv('a.csv')", []),
+        ("import numpy, matplotlib.pyplot as plt\nnp = numpy", []),
+        ("from re import sub as re\nre('a', 'b', 'c')", []),
+        ("def f(df): return df\nclass os: pass\nos", []),
+        ("for df in [1]: print(df)", []),
+        ("df = df.dropna()", []),
+        ("print('df')", []),
+        ("not python", []),
+    ],
+)
+def test_only_what_code_uses_and_does_not_make_is_missing(code: str, names: list[str]) -> None:
+    """What it binds anywhere is its own business."""
+    assert names == [name for name, _ in prelude.missing(code, LOADING)]
+
+
+def test_without_one_table_none_is_loaded() -> None:
+    """Nobody knows which of several was meant."""
+    assert [] == prelude.missing("df.head()", "")
+
+
+def test_what_is_missing_is_made_once_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that exists keeps its value; a failure is left to the model's own code."""
+    wanted = [
+        ("math", "import math"),
+        ("df", "df = 1 / 0"),
+        ("old", "old = 2"),
+        ("b", "b = 3\nc = b"),
+    ]
+    space: dict[str, object] = {"old": 1}
+    exec(prelude.code_for(wanted), space)
+    assert ["math", "b"] == capsys.readouterr().out.split()
+    assert (1, 3, False) == (space["old"], space["c"], "df" in space)
+
+
+def test_conditions_are_comparisons_of_columns_with_constants() -> None:
+    """Each once, none of other forms, none in what is no Python."""
+    code = (
+        "x = df[(df['a'] == 'b') & (t['n'] == 3) & (df['a'] == 'b') & (df['d'] > 1) & (df[i] == 2)]"
+    )
+    expected = [filters.Condition("a", "b"), filters.Condition("n", 3)]
+    assert expected == filters.conditions(code)
+    assert [] == filters.conditions("df['a'] == ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        ('[["Sex", "male", false, ["MALE", "FEMALE"]]]', "no row has Sex == 'male': it holds MALE, FEMALE."),
+        ('[["Day", "1.2.2020", true, ["2020-02-01"]]]', "it holds dates; compare .dt.year, .dt.month"),
+    ],
+)  # fmt: skip
+def test_a_condition_that_fits_no_row_is_named(answer: str, hint: str) -> None:
+    """With what the column holds."""
+    assert hint in filters.hint(answer)
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "no json", "3", "[1]", '[["a"]]', "null"])
+def test_forged_answers_about_conditions_say_nothing(answer: str) -> None:
+    """The kernel's answer is untrusted."""
+    assert "" == filters.hint(answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"),
+    [
+        ("0", True),
+        ("The count is 0", True),
+        ("Total: 0.0\n", True),
+        ("nan", True),
+        ("Empty DataFrame\nColumns: [a]\nIndex: []", True),
+        ("[]", True),
+        ("Series([], Name: a, dtype: int64)", True),
+        ("10", False),
+        ("3.0", False),
+        ("", False),
+        ("row 0\nGeorgia", False),
+    ],
+)
+def test_an_empty_result_is_known_by_its_end(text: str, nothing: bool) -> None:
+    """A zero within other output is a result like any other."""
+    assert nothing == hints.is_nothing(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "grouped"),
+    [
+        ("Total: 3811953827", "(3811953827 is 3,811,953,827)"),
+        ("3811953827.5", "(3811953827.5 is 3,811,953,827.5)"),
+        ("12345", ""),
+        ("a1234567", ""),
+        ("1234567 2345678 3456789 4567890", ""),
+    ],
+)
+def test_few_large_numbers_are_read_out_in_groups(text: str, grouped: str) -> None:
+    """A small model loses its place in a row of digits."""
+    assert grouped == hints.grouped(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "advice"),
+    [
+        ("NameError", "name 'pd' is not defined", "begin it with: import pandas as pd"),
+        ("NameError", "name 'df' is not defined", f"beginning with these lines:\n{LOADING}"),
+        ("NameError", "name 'x' is not defined", "define it first"),
+        ("UnicodeDecodeError", "'utf-8' codec can't decode", f"exactly these lines:\n{LOADING}"),
+        ("AttributeError", "Can only use .str accessor with string values!", "leave .str out"),
+        ("TypeError", "'>' not supported between instances of 'str' and 'int'", "pd.to_numeric"),
+        ("ValueError", "could not convert string to float: '1,2'", "pd.to_numeric"),
+        ("TypeError", "Invalid comparison between dtype=datetime64[ns] and int", ".dt.year"),
+        ("TypeError", "agg function failed [how->mean,dtype->object]", "numeric_only=True"),
+    ],
+)
+def test_common_errors_get_the_line_to_write(name: str, message: str, advice: str) -> None:
+    """By the words of pandas and Python."""
+    assert advice in hints.hint(Failure(name, message, ""), hints.Facts(loading=LOADING))
+
+
+def test_the_lines_of_code_are_taken_out_of_a_profile() -> None:
+    """Between the size and the first row."""
+    assert LOADING == profile.loading(
+        f"2 rows, 1 columns. Load it so:\n{LOADING}\nA row: {{'a': 1}}"
+    )
+    assert "" == profile.loading("")
