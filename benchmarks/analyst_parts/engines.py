@@ -22,9 +22,12 @@ class Side:
 async def opened(side: Side, data: Path) -> AsyncIterator[Services]:
     """An engine for the length of the block."""
     settings = assemble.Settings(
-        model=side.model, isolation="process", load_at_start=True, data=data, threads=side.threads
+        model=side.model,
+        isolation="process",
+        load_at_start=True,
+        data=data,
+        threads=side.threads,
+        code_interpreter={"profiles": side.advice, "hints": side.advice},
     )
     async with assemble.Engine.open(settings) as engine:
-        if not side.advice:
-            raise SystemExit("bare: not yet")
         yield engine.services
