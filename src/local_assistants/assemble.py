@@ -189,8 +189,11 @@ def _core(settings: Settings, models: Models, feed: EventFeed, clock: Clock) -> 
 
 def _core_settings(settings: Settings) -> CoreSettings:
     """Those asked for; a script needs no nudge, and {{tool}} stands for what the tool said."""
+    core, limits = settings.core, settings.code_interpreter.get("limits")
+    if limits is not None:
+        core = replace(core, max_failed_calls=limits.failed_calls)
     scripted = settings.served.models[0].source.startswith(SCRIPTED)
-    return replace(settings.core, nudges=False) if scripted else settings.core
+    return replace(core, nudges=False) if scripted else core
 
 
 def _models(settings: Settings, feed: EventFeed, clock: Clock) -> "LocalModels":

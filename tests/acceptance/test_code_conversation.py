@@ -4,11 +4,14 @@ The story is told once; the tests ask what came of it.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
+from local_assistants import assemble
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
 from tests.support.conversation import RUN_THE_USER, Answer, Conversation
 from tests.support.live_server import LiveServer, playing
 
@@ -24,7 +27,7 @@ STORY = {
     "chart": "import matplotlib.pyplot as plt\nplt.bar(table['city'], table['n'])\nplt.show()",
     "mistake": "table['nn'].sum()",
     "mended": "print(table['n'].sum(), state['runs'])",
-    "crash": "import os\nos._exit(7)",
+    "crash": "import os\nopen('last.txt', 'w').write('words')\nos._exit(7)",
     "lost": "state",
     # The server is stopped here and another one started on its data.
     "restarted": (
@@ -111,12 +114,13 @@ def test_a_kernel_that_dies_is_replaced_and_the_model_told(told: Told) -> None:
     """What was lost, what was kept, and why."""
     assert "The interpreter was restarted (its process ended: exit code 7)" in told.read("crash")
     assert "Variables and imports are gone; files in /mnt/data are kept" in told.read("crash")
+    assert b"words" == told.talk.download(told.answers["crash"].files["last.txt"])
     assert "NameError" in told.read("lost")
 
 
 def test_files_outlive_kernel_and_server(told: Told) -> None:
     """The next server's session finds them; variables are new."""
-    assert "['cities.csv'] False\n" == told.logs("restarted")
+    assert "['cities.csv', 'last.txt'] False\n" == told.logs("restarted")
     changed = told.answers["restarted"].files["cities.csv"]
     assert told.talk.download(changed).decode().endswith("Köln,4\nTrier,5\n")
 
@@ -134,3 +138,20 @@ def test_every_version_of_a_file_stays(told: Told) -> None:
     first = told.answers["table"].files["cities.csv"]
     assert first != told.answers["restarted"].files["cities.csv"]
     assert told.talk.download(first).decode().endswith("Köln,4\n")
+
+
+def test_the_operator_says_how_often_code_may_fail(
+    serve_settings: Callable[[assemble.Settings], LiveServer], tmp_path: Path
+) -> None:
+    """After that no code is run, and the model answers with what it has."""
+    fails = {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "1 / 0"}}]}
+    writes = {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "print('ran')"}}]}
+    settings = playing([fails, writes, {"text": "{{tool}}"}], tmp_path)
+    limits = {"limits": Limits(failed_calls=1)}
+    server = serve_settings(replace(settings, code_interpreter=limits))
+    with Conversation(server.address) as talk:
+        answer = talk.say("Divide.")
+
+    assert "completed" == answer.run["status"]
+    assert answer.text["value"].startswith("Not run: code has failed too often in this run.")
+    assert "ran" not in answer.logs

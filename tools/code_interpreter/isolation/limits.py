@@ -37,6 +37,7 @@ class Limits:
     files: int = 20  # files collected after one call
     session_files: int = 200  # files and pictures collected in a session
     collected_bytes: int = 512 * MIB  # one collected file; all of one call: data_bytes
+    failed_calls: int = 5  # calls of a run whose code may fail; the core counts (CoreSettings)
     nice: int = 5  # engine and neighbours go first
     cgroups: bool = True  # keep memory and processes exactly, where the host lets us
 
@@ -55,5 +56,6 @@ class Limits:
         "message_bytes": (256 * KIB, 64 * MIB),  # many may wait in the engine's memory
         "log_chars": (1_000, 10_000_000),
         "model_chars": (200, _ANY),
+        "failed_calls": (1, _ANY),
         "nice": (0, 19),
     }
