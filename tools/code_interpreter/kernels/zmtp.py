@@ -123,7 +123,8 @@ class Decoder:
             return False
         else:
             self._more = bool(flags & _MORE)
-            self._frames.append(bytes(self._pending[header : header + size]))
+            with memoryview(self._pending) as here:
+                self._frames.append(bytes(here[header : header + size]))
             self._kept += size
             del self._pending[: header + size]
         return True
