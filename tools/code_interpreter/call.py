@@ -24,7 +24,8 @@ from .transcript import Transcript, for_model
 
 _HINT_SECONDS = 5.0
 _HINT_CHARS = 100_000
-_SILENCE = "(no output) Nothing is known yet. Hint: send the whole code again with print(...) of the result."
+_SILENCE = "(no output)"
+_SPEAK = "Nothing is known yet. Hint: send the whole code again with print(...) of the result."
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Call:
             notes.append(f"({len(self._images)} picture(s) shown to the user)")
         silent = not (self._transcript.text.strip() or failure or made or self._images)
         if silent:
-            notes.append(_SILENCE)
+            notes += [_SILENCE, _SPEAK if self._settings.hints else ""]
         return ToolResult(
             output=for_model(
                 self._transcript.text,
