@@ -41,7 +41,7 @@ class Settings:
         models: several models, and more that can be said of each; then `model` is not looked at.
         isolation: where GGUFs run: "process", in one of their own, which is started again when it dies; or "inline",
             in this one.
-        load_at_start: load the first model before anybody asks for it, in the background.
+        load_at_start: load the first model and try the sandbox before anybody asks for them, in the background.
         embedder: the embedding model of file search: a GGUF or a model folder, by path or name; None: the catalogue's.
         data: folder of everything that survives: store.db, blobs/, vectors/, code_interpreter/.
         host: address to listen on.
@@ -115,6 +115,8 @@ class Engine:
         services = Services(core)
         await services.start()
         models.start()
+        if settings.load_at_start:
+            _prepare(core.tools)
         try:
             yield cls(services.of(DEFAULT_PROJECT))
         finally:
@@ -234,6 +236,15 @@ def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str
         FileSearch(library),
     ]
     return {tool.type: tool for tool in tools}
+
+
+def _prepare(tools: Mapping[str, Tool]) -> None:
+    """Have the sandbox tried and an interpreter kept ready, in the background."""
+    from local_assistants.tools.code_interpreter.tool import CodeInterpreter
+
+    for tool in tools.values():
+        if isinstance(tool, CodeInterpreter):
+            tool.prepare()
 
 
 async def _close(core: Core) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local_assistants import assemble
 from local_assistants.tools.code_interpreter.isolation import processes
 from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
 from local_assistants.tools.code_interpreter.kernels.pool import Pool
@@ -168,6 +169,23 @@ async def test_a_caller_who_gives_up_leaves_the_kernel_in_the_pool(sessions: Ses
     await asyncio.wait([waiting])
     await filled(sessions.pool)
     assert [] == sessions.live
+
+
+async def test_an_engine_that_loads_at_start_has_a_kernel_ready(tmp_path: Path) -> None:
+    """Before anybody asks, and gone with the engine."""
+    (tmp_path / "script.yaml").write_text("turns: [{text: Hello.}]\n")
+    settings = assemble.Settings(
+        f"scripted:{tmp_path / 'script.yaml'}", data=tmp_path, load_at_start=True
+    )
+    spares = tmp_path / "code_interpreter" / "spares"
+    async with assemble.Engine.open(settings):
+        for _ in range(int(PATIENCE / 0.05)):
+            if list(processes.children(os.getpid())) and list(spares.glob("*/*/data")):
+                break
+            await asyncio.sleep(0.05)
+        assert 1 == len(list(spares.glob("*/*/data")))
+    assert [] == list(spares.iterdir())
+    assert [] == list(processes.children(os.getpid()))
 
 
 async def test_nothing_is_left_of_a_pool_that_is_closed(

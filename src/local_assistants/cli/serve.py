@@ -64,7 +64,7 @@ def serve(
         bool,
         typer.Option(
             "--load-at-start/--load-on-demand",
-            help="Load the first model at once, or when somebody asks for it.",
+            help="Load the first model and have a sandboxed interpreter ready at once, or when somebody asks for them.",
         ),
     ] = True,
     isolation: Annotated[
