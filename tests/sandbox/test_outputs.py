@@ -241,6 +241,27 @@ def test_pictures_come_first_in_the_message(talk: Conversation) -> None:
     assert {"assistants_output"} == {talk.file(file_id)["purpose"] for file_id in shown}
 
 
+def test_prints_are_shown_while_code_runs(talk: Conversation) -> None:
+    """Seen in the stream, they are answered with a cancel; the step keeps them, and the session goes on."""
+    code = (
+        "import time\nkept = 42\nprint('fir' + 'st', flush=True)\ntime.sleep(100)\nprint('never')"
+    )
+    stopped = talk.stop_at(code, "first")
+    assert "cancelled" == stopped.run["status"]
+    assert "first\n" == stopped.logs
+    assert "42\n" == talk.say("print(kept)").logs
+
+
+def test_code_that_prints_all_the_time_costs_few_events(talk: Conversation) -> None:
+    """Ten thousand prints are joined, complete and in order, and the call's cap is said."""
+    answer = talk.say("for n in range(10_000): print(n, flush=True)")
+    assert [str(n) for n in range(10_000)] == answer.logs.splitlines()
+    assert answer.deltas < 1000
+    cut = talk.say("print('x' * 99_990)\nfor n in range(1000): print(n)")
+    assert cut.logs.endswith("[output ends here: more than 100000 characters]\n")
+    assert len(cut.logs) < 100_100
+
+
 def test_failed_code_is_no_failed_step(talk: Conversation) -> None:
     """The traceback is in the logs after what was printed, the model reads the error, files are kept."""
     answer = talk.say("print('so far')\nopen('half.txt', 'w').write('x')\n1 / 0")

@@ -21,13 +21,15 @@ class Answer:
 
     Attributes:
         run: the run's last event.
-        steps: the steps as they were completed.
+        steps: the steps as they were completed or cancelled.
         message: the last message; {} when there was none.
+        deltas: how many fragments of steps were streamed.
     """
 
     run: Mapping[str, Any]
     steps: Sequence[Mapping[str, Any]]
     message: Mapping[str, Any]
+    deltas: int
 
     @property
     def outputs(self) -> list[Mapping[str, Any]]:
@@ -89,12 +91,31 @@ class Conversation:
 
     def say(self, text: str, *attached: str) -> Answer:
         """A message with these files attached, and the run that answers it."""
-        attachments = [{"file_id": file_id, "tools": [CODE_TOOL]} for file_id in attached]
-        message = {"role": "user", "content": text, "attachments": attachments}
-        self._post(f"/threads/{self.thread_id}/messages", message)
+        self._write(text, *attached)
         body = {"assistant_id": self._assistant, "stream": True}
-        stream = self._client.post(f"/threads/{self.thread_id}/runs", json=body)
-        return _answer(stream.raise_for_status().text)
+        return _answer(_events(self._client.post(self._runs, json=body).raise_for_status().text))
+
+    def stop_at(self, text: str, word: str) -> Answer:
+        """As `say`, but the run is cancelled as soon as its stream says `word`."""
+        self._write(text)
+        events: list[tuple[str, Any]] = []
+        body = {"assistant_id": self._assistant, "stream": True}
+        with self._client.stream("POST", self._runs, json=body) as stream:
+            name = ""
+            for line in stream.iter_lines():
+                key, _, value = line.partition(": ")
+                name = value if key == "event" else name
+                if key != "data" or value == "[DONE]":
+                    continue
+                events.append((name, json.loads(value)))
+                if word in value and "step.delta" in name:
+                    self._cancel(events)
+                    word = "\0"  # once is enough
+        return _answer(events)
+
+    def _cancel(self, events: list[tuple[str, Any]]) -> None:
+        run_id = next(data["id"] for name, data in events if name == "thread.run.created")
+        self._post(f"{self._runs}/{run_id}/cancel", {})
 
     def upload(self, name: str, content: bytes) -> str:
         """Store a file; its id."""
@@ -112,6 +133,15 @@ class Conversation:
         """A file's bytes."""
         return self._get(f"/files/{file_id}/content").content
 
+    @property
+    def _runs(self) -> str:
+        return f"/threads/{self.thread_id}/runs"
+
+    def _write(self, text: str, *attached: str) -> None:
+        attachments = [{"file_id": file_id, "tools": [CODE_TOOL]} for file_id in attached]
+        message = {"role": "user", "content": text, "attachments": attachments}
+        self._post(f"/threads/{self.thread_id}/messages", message)
+
     def _get(self, path: str) -> httpx.Response:
         return self._client.get(path).raise_for_status()
 
@@ -120,13 +150,18 @@ class Conversation:
         return made
 
 
-def _answer(stream: str) -> Answer:
+def _events(stream: str) -> list[tuple[str, Any]]:
     frames = [
         dict(line.split(": ", 1) for line in frame.splitlines() if not line.startswith(":"))
         for frame in stream.split("\n\n")
     ]
-    events = [(f["event"], json.loads(f["data"])) for f in frames if f and f["data"] != "[DONE]"]
+    return [(f["event"], json.loads(f["data"])) for f in frames if f and f["data"] != "[DONE]"]
+
+
+def _answer(events: list[tuple[str, Any]]) -> Answer:
     runs = [data for name, data in events if name.startswith("thread.run.") and "step" not in name]
-    steps = [data for name, data in events if name == "thread.run.step.completed"]
+    ends = ("thread.run.step.completed", "thread.run.step.cancelled")
+    steps = [data for name, data in events if name in ends]
     messages = [data for name, data in events if name == "thread.message.completed"]
-    return Answer(runs[-1], steps, messages[-1] if messages else {})
+    deltas = sum(name == "thread.run.step.delta" for name, _ in events)
+    return Answer(runs[-1], steps, messages[-1] if messages else {}, deltas)
