@@ -20,9 +20,9 @@ from . import environment
 from .advice.profile import Profiler, loading
 from .arguments import code_of
 from .call import Call, Place
-from .isolation import probe
 from .isolation.job import DATA
-from .isolation.runner import Runner, Unsandboxed
+from .isolation.runner import Runner
+from .selftest import isolate
 from .sessions.sessions import Sessions
 from .settings import Settings
 
@@ -167,24 +167,10 @@ class CodeInterpreter:
     async def _open(self) -> _Ready:
         async with self._opening:
             if self._ready is None:
-                runner = await self._isolate()
                 settings = self._settings
+                runner = await isolate(settings)
                 sessions = Sessions(self._sessions_root, runner, self._clock, settings.sessions)
                 sessions.start()
                 profiler = Profiler(runner, settings.root / "profiles")
                 self._ready = _Ready(runner, sessions, profiler)
             return self._ready
-
-    async def _isolate(self) -> Runner:
-        settings = self._settings
-        found = await asyncio.to_thread(environment.find, settings.environment)
-        if found is None:
-            raise SandboxUnavailable(
-                f"there is no interpreter in {settings.environment}; {environment.INSTALL}"
-            )
-        try:
-            return await probe.find_sandbox(found, settings.limits, bubblewrap=settings.bubblewrap)
-        except SandboxUnavailable:
-            if not settings.allow_unsandboxed:
-                raise
-            return Unsandboxed(found, settings.limits)

@@ -10,7 +10,16 @@ from typing import Annotated
 import typer
 
 from local_assistants import __version__
-from local_assistants.cli import doctor, exit_codes, interpreter, keys, models, serve, threads
+from local_assistants.cli import (
+    doctor,
+    exit_codes,
+    interpreter,
+    keys,
+    models,
+    sandbox,
+    serve,
+    threads,
+)
 from local_assistants.engine.errors import AssistantsError
 
 app = typer.Typer(
@@ -24,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(models.app, name="models")
 app.add_typer(interpreter.app, name="interpreter")
+app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(keys.app, name="keys")
 app.add_typer(threads.app, name="threads")
 app.command("serve")(serve.serve)

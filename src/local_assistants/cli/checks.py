@@ -17,7 +17,6 @@ from pathlib import Path
 
 from local_assistants import catalogue, model_store, paths
 from local_assistants.cli import model_checks
-from local_assistants.engine.errors import SandboxUnavailable
 
 GB = 1_000_000_000
 ROOM_WANTED = 3 * GB
@@ -117,13 +116,13 @@ def packages() -> Iterator[Check]:
 
 
 def bubblewrap() -> Check:
-    """The program that isolates model-written code."""
+    """The program that isolates model-written code best; `sandbox` tells what there is without it."""
     from local_assistants.tools.code_interpreter.isolation.bubblewrap import find_bubblewrap
 
     found = find_bubblewrap()
     if found is None:
-        return Check("bubblewrap", False, True, "not found", "apt-get install bubblewrap")
-    return Check("bubblewrap", True, True, f"{found.path} ({found.origin})")
+        return Check("bubblewrap", False, False, "not found", "apt-get install bubblewrap")
+    return Check("bubblewrap", True, False, f"{found.path} ({found.origin})")
 
 
 def interpreter() -> Check:
@@ -142,22 +141,17 @@ def interpreter() -> Check:
 
 
 def sandbox() -> Check:
-    """Whether code can be isolated here, tried: a program inside says what it could reach."""
-    from local_assistants.tools.code_interpreter import environment
-    from local_assistants.tools.code_interpreter.isolation import limits, probe
+    """Whether code can be isolated here, tried: a program and a kernel inside say what they could reach."""
+    from local_assistants.cli.sandbox import code_settings
+    from local_assistants.tools.code_interpreter import environment, selftest
 
-    found = environment.find(paths.interpreter_root())
+    settings = code_settings()
+    found = environment.find(settings.environment)
     if found is None:
         mend = "local-assistants interpreter install"
         return Check("sandbox", False, True, "not tried, it needs the interpreter", mend)
-    try:
-        isolated = asyncio.run(probe.find_sandbox(found, limits.Limits()))
-    except SandboxUnavailable as error:
-        reason, _, mend = error.message.partition("; ")
-        return Check("sandbox", False, True, reason, mend)
-    return Check(
-        "sandbox", True, True, f"tier {isolated.tier}, every property of the self-test held"
-    )
+    report = asyncio.run(selftest.survey(settings, found))
+    return Check("sandbox", report.sandbox is not None, True, report.text, report.mend)
 
 
 def models() -> Iterator[Check]:

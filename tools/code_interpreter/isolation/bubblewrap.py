@@ -32,6 +32,10 @@ INSTALL_BUBBLEWRAP = (
     "install it: apt-get install bubblewrap (dnf, pacman and apk have it under the same name)"
 )
 
+_TELLING = (
+    "keys", "key-users", "kcore", "kallsyms", "modules", "timer_list", "sched_debug", "latency_stats", "config.gz",
+    "cmdline", "diskstats", "interrupts", "slabinfo", "vmallocinfo", "sysrq-trigger",
+)  # fmt: skip
 _UID = 65534  # inside; outside it is the engine's own user or the spawner's identity
 _ETC_FILES: Mapping[str, bytes] = {
     "/etc/passwd": f"sandbox:x:{_UID}:{_UID}:sandbox:{HOME}:/bin/sh\n".encode(),
@@ -208,6 +212,7 @@ class Sandbox:
             self.proc
         ):  # masked /proc (containers) forbids both: --disable-userns writes to /proc/sys
             yield from ("--proc", "/proc", "--disable-userns")
+            yield from _masked()
         yield from ("--dev", "/dev")
         yield from self._scratch()
         for folder in python_folders(self.environment):
@@ -257,6 +262,14 @@ class _Descriptors:
         os.lseek(descriptor, 0, os.SEEK_SET)
         self.numbers.append(descriptor)
         return str(descriptor)
+
+
+def _masked() -> Iterator[str]:
+    """Of /proc, what no namespace makes the sandbox's own and what tells about the host."""
+    for name in _TELLING:
+        path = f"/proc/{name}"
+        if os.path.exists(path):
+            yield from ("--ro-bind", "/dev/null", path)
 
 
 def _system() -> Iterator[str]:

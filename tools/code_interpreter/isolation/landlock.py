@@ -213,6 +213,8 @@ class Landlocked:
             "RLIMIT_NOFILE": limits.open_files,
             "RLIMIT_FSIZE": limits.file_bytes,
             "RLIMIT_CORE": 0,
+            "RLIMIT_SIGPENDING": limits.open_files,  # counted over all that the user runs
+            "RLIMIT_MSGQUEUE": 0,
         }
 
 

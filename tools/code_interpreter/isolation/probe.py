@@ -65,6 +65,16 @@ class Attempt:
         """Whether code can be isolated so."""
         return not self.reason
 
+    @property
+    def covers(self) -> str:
+        """What this tier keeps code from."""
+        return COVERS[self.tier]
+
+    @property
+    def loses(self) -> str:
+        """What code cannot do here, or can see, other than in tier A; "" for nothing."""
+        return LOSES[self.tier]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -81,9 +91,7 @@ class Report:
     @property
     def problem(self) -> str:
         """Why there is no sandbox; of a lower tier in use, why there is no better one; else ""."""
-        return "; ".join(
-            f"tier {each.tier}: {each.reason}" for each in self.attempts if each.reason
-        )
+        return "; ".join(f"tier {each.tier}: {each.reason}" for each in self._better())
 
     @property
     def mend(self) -> str:

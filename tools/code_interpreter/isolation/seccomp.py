@@ -1,9 +1,9 @@
 """The system calls that code in a sandbox may not make, as a classic BPF program built in pure Python.
 
-A deny list, on top of empty namespaces: what a data analyst's Python never needs and what has a history of
-kernel bugs or reaches past namespaces (AF_VSOCK leads from a virtual machine to its hypervisor, and no network
-namespace covers it). Numbers newer than the newest one reviewed here answer ENOSYS, so that a library falls back
-as it would on an older kernel.
+A deny list, on top of empty namespaces: what a data analyst's Python never needs and what has a history of kernel
+bugs, reaches past namespaces (AF_VSOCK leads from a virtual machine to its hypervisor, and no network namespace
+covers it), or uses up what the whole host or all of a user's programs share (asynchronous I/O, inotify). Numbers
+newer than the newest one reviewed here answer ENOSYS, so that a library falls back as it would on an older kernel.
 
 Where there are no namespaces (`Walls`), the filter also stands in for them: no socket but a unix stream and none
 that calls anybody, nothing that acts on other processes or on files by name past Landlock.

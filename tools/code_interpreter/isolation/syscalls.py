@@ -25,6 +25,7 @@ _X86_64 = {
     "msgrcv": 70, "msgctl": 71, "mq_open": 240, "mq_unlink": 241, "memfd_create": 319, "seccomp": 317,
     "sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173, "modify_ldt": 154, "uselib": 134,
     "vhangup": 153, "nfsservctl": 180, "_sysctl": 156, "sysfs": 139, "ustat": 136, "lookup_dcookie": 212,
+    "io_setup": 206, "inotify_init": 253, "inotify_init1": 294,
 }  # fmt: skip
 
 _AARCH64 = {
@@ -37,7 +38,8 @@ _AARCH64 = {
     "adjtimex": 171, "shmget": 194, "shmctl": 195, "shmat": 196, "shmdt": 197, "semget": 190, "semctl": 191,
     "semtimedop": 192, "semop": 193, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "mq_open": 180,
     "mq_unlink": 181, "memfd_create": 279, "seccomp": 277, "sethostname": 161, "setdomainname": 162,
-    "vhangup": 58, "nfsservctl": 42, "lookup_dcookie": 18,
+    "vhangup": 58, "nfsservctl": 42, "lookup_dcookie": 18, "io_setup": 0,
+    "inotify_init1": 26,
 }  # fmt: skip
 
 
@@ -45,12 +47,12 @@ _AARCH64 = {
 # of the same user with nothing but its number or name. Landlock mediates none of these.
 _PAST_BORDERS_X86_64 = {
     "connect": 42, "bind": 49, "listen": 50, "truncate": 76, "ioprio_set": 251, "migrate_pages": 256,
-    "move_pages": 279, "inotify_init": 253, "inotify_init1": 294, "inotify_add_watch": 254,
+    "move_pages": 279, "inotify_add_watch": 254,
     "name_to_handle_at": 303, "process_madvise": 440, "process_mrelease": 448,
 }  # fmt: skip
 _PAST_BORDERS_AARCH64 = {
     "connect": 203, "bind": 200, "listen": 201, "truncate": 45, "ioprio_set": 30, "migrate_pages": 238,
-    "move_pages": 239, "inotify_init1": 26, "inotify_add_watch": 27, "name_to_handle_at": 264,
+    "move_pages": 239, "inotify_add_watch": 27, "name_to_handle_at": 264,
     "process_madvise": 440, "process_mrelease": 448,
 }  # fmt: skip
 _FILE_MODES_X86_64 = {
