@@ -180,6 +180,7 @@ class _Disk:
     def __init__(self, data: Path) -> None:
         self._data = data
         self.device = data.stat().st_dev
+        self._room = 0
         self._room = self._free()
         self._memory = processes.shared_memory_bytes()
 
@@ -192,7 +193,12 @@ class _Disk:
         return max(0, processes.shared_memory_bytes() - self._memory)
 
     def _free(self) -> int:
-        room = os.statvfs(self._data)
+        try:
+            room = os.statvfs(self._data)
+        except FileNotFoundError:
+            return (
+                self._room
+            )  # the folder was renamed a moment ago, and `watch` tells its new place
         return room.f_bfree * room.f_frsize
 
 
