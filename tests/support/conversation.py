@@ -32,15 +32,24 @@ class Answer:
     deltas: int
 
     @property
-    def outputs(self) -> list[Mapping[str, Any]]:
-        """The outputs of all calls of code, in order."""
-        calls = [
-            call
+    def calls(self) -> list[Mapping[str, Any]]:
+        """All calls of code, in order: input and outputs."""
+        return [
+            call["code_interpreter"]
             for step in self.steps
             if step["type"] == "tool_calls"
             for call in step["step_details"]["tool_calls"]
         ]
-        return [output for call in calls for output in call["code_interpreter"]["outputs"]]
+
+    @property
+    def code(self) -> list[str]:
+        """The code of all calls."""
+        return [call["input"] for call in self.calls]
+
+    @property
+    def outputs(self) -> list[Mapping[str, Any]]:
+        """The outputs of all calls of code, in order."""
+        return [output for call in self.calls for output in call["outputs"]]
 
     @property
     def logs(self) -> str:
@@ -73,9 +82,11 @@ class Answer:
 class Conversation:
     """A thread with an assistant that runs code. A context: closes the connection at its end."""
 
-    def __init__(self, address: str) -> None:
-        self._client = httpx.Client(base_url=f"{address}/v1", timeout=100)
-        body = {"model": "scripted", "tools": [CODE_TOOL]}
+    def __init__(self, address: str, *, model: str = "scripted", **fields: Any) -> None:
+        """A new thread with a new assistant, of which `fields` say more. A real model takes its time."""
+        patience = 100 if model == "scripted" else 600
+        self._client = httpx.Client(base_url=f"{address}/v1", timeout=patience)
+        body = {"model": model, "tools": [CODE_TOOL]} | fields
         self._assistant = self._post("/assistants", body)["id"]
         self.thread_id = self._post("/threads", {})["id"]
 
