@@ -48,8 +48,24 @@ async def test_a_condition_that_no_row_fulfils_is_named(desk: Desk) -> None:
     """With what the column holds; the model is not told that it has an answer."""
     code = "print(len(df[(df['State'] == 'Georgia') & (df['Fund'] > 0)]))"
     result = await attached(desk).run(code)
-    assert "Hint: no row has State == 'Georgia': it holds IA, " in result.output
+    assert "Hint: no row has State == 'Georgia' (it holds " in result.output
+    assert result.output.endswith(
+        "Do not answer yet: call code_interpreter again with the whole mended code."
+    )
     assert result.silent
+
+
+async def test_a_condition_that_every_row_fulfils_is_questioned(desk: Desk) -> None:
+    """The answer may be right all the same."""
+    result = await attached(desk).run("print(len(df[df['Fund'] > 0.5]))")
+    assert "Check: every row has Fund > 0.5 (it holds 4645 to 10545)." in result.output
+    assert not result.silent
+
+
+async def test_the_row_behind_a_number_is_shown(desk: Desk) -> None:
+    """Whose name the user asked for."""
+    result = await attached(desk).run("last = df['Closing Date'].idxmax()\nprint(last)")
+    assert "Hint: 0 is the number of a row: {'Bank Name': 'Citizens Bank', " in result.output
 
 
 async def test_a_zero_that_is_one_is_doubted_in_general_words(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...engine.objects import FilePath, ImageOutput, LogsOutput
 from ...engine.ports import Emit, MadeFile, ToolResult, ToolSession
 from . import environment
-from .advice import filters, hints, prelude
+from .advice import filters, hints, prelude, row_numbers
 from .isolation.job import DATA
 from .kernels.outputs import Lost, Picture, Text
 from .log_stream import LogStream
@@ -25,7 +25,8 @@ from .transcript import Transcript, for_model
 _HINT_SECONDS = 5.0
 _HINT_CHARS = 100_000
 _SILENCE = "(no output)"
-_SPEAK = "Nothing is known yet. Hint: send the whole code again with print(...) of the result."
+_AGAIN = "Do not answer yet: call code_interpreter again with the whole mended code."
+_SPEAK = "Nothing is known yet. Hint: use print(...) to see the result."
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Call:
         silent = not (self._transcript.text.strip() or failure or made or self._images)
         if silent:
             notes += [_SILENCE, _SPEAK if self._settings.hints else ""]
+        if self._settings.hints and (failure or silent or self._doubtful):
+            notes.append(_AGAIN)
         return ToolResult(
             output=for_model(
                 self._transcript.text,
@@ -102,7 +105,8 @@ class Call:
         wanted = prelude.missing(code, await self._place.loading())
         if not wanted:
             return ""
-        made = await self._ask(self._place.localise(prelude.code_for(wanted)))
+        before = self._place.localise(prelude.code_for(wanted))
+        made = await self._ask(before, self._settings.limits.wall_seconds)
         lines = [lines for name, lines in wanted if name in made.split()]
         return (
             "(Run before your code, as it was missing:\n" + "\n".join(lines) + ")" if lines else ""
@@ -127,18 +131,21 @@ class Call:
         return [said, hints.hint(failure, facts)]
 
     async def _remarks(self, code: str) -> list[str]:
-        """Digits in groups; of an empty result, which condition no row fulfils."""
+        """What helps to read the output: conditions that fit no row or all, names of rows, digits in groups."""
         text = self._transcript.text
-        self._doubtful = hints.is_nothing(text)
-        conditions = filters.conditions(code) if self._doubtful else []
-        if conditions:
-            return [filters.hint(await self._ask(filters.question(conditions))) or hints.DOUBT]
-        return [hints.DOUBT if self._doubtful else hints.grouped(text)]
+        numbers = row_numbers.shown(code)
+        rows = row_numbers.hint(await self._ask(row_numbers.question(numbers)) if numbers else "")
+        wanted = filters.conditions(code)
+        found = filters.findings(await self._ask(filters.question(wanted)) if wanted else "")
+        self._doubtful = hints.is_nothing(text) and not rows
+        if self._doubtful:
+            return [found.no_row or hints.DOUBT]
+        return [found.every_row, rows, hints.grouped(text)]
 
-    async def _ask(self, question: str) -> str:
+    async def _ask(self, question: str, seconds: float = _HINT_SECONDS) -> str:
         """What the kernel prints in answer to code of ours; untrusted."""
         said = ""
-        async for output in self._live.kernel.execute(question, seconds=_HINT_SECONDS, silent=True):
+        async for output in self._live.kernel.execute(question, seconds=seconds, silent=True):
             if isinstance(output, Text) and output.kind == "stdout" and len(said) < _HINT_CHARS:
                 said += output.text
             elif isinstance(output, Lost):

@@ -1,10 +1,10 @@
-"""Which condition of a filter no row fulfils: what to say when code found nothing.
+"""Conditions of a filter that fit no row, or every row: what to say when code found nothing, or all.
 
-Measured: a 1.5B model invents conditions (`Fund == 0`, a date compared with text), gets 0, and answers 0. Told which
-condition fits no row and what the column holds, it mends the filter.
+Measured: a 1.5B model invents conditions (`Fund == 0`, a date compared with text, 0.8 where the table says 80), gets 0
+or everything, and tells that. Told which condition it was and what the column holds, it mends the filter.
 
-Reads the model's code and makes a question for the kernel; the kernel's answer is untrusted text. Sees conditions of
-the form table['column'] == value only.
+Reads the model's code and makes a question for the kernel; the kernel's answer is untrusted text. Sees comparisons of
+table['column'] with a constant only.
 """
 
 import ast
@@ -13,34 +13,59 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+_SIGNS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+}
 _MOST = 5  # conditions that are looked at
 _CHARS = 60  # of a column's name or a value
-_SAMPLES = 4
 
 _ASK = """
-def _unmatched(wanted):
-    import json
+def _fits(wanted):
+    import difflib, json, operator
+    signs = {"==": operator.eq, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
     tables = [v for k, v in list(globals().items()) if type(v).__name__ == "DataFrame" and k[:1] != "_"]
     tables.sort(key=len, reverse=True)
     found = []
-    for column, value in wanted:
+    for column, sign, value in wanted:
         table = next((t for t in tables if column in t.columns), None)
-        if table is None or not len(table) or (table[column] == value).any():
+        if table is None or len(table) < 2:
             continue
-        held = table[column].dropna().unique()[:4]
-        found.append([column, value, "datetime" in str(table[column].dtype), [str(v)[:60] for v in held]])
+        held = table[column].dropna()
+        fits = int(signs[sign](held, value).sum())
+        if fits not in (0, len(held)) or (sign == "==" and fits):
+            continue
+        if held.dtype.kind in "iuf":
+            shown = ["%g to %g" % (held.min(), held.max())]
+        else:
+            near, values = str(value).lower(), [str(v) for v in held.unique()[:500]]
+            like = lambda v: (near in v.lower(), difflib.SequenceMatcher(None, near, v.lower()).ratio())
+            shown = sorted(values, key=like, reverse=True)[:4]
+        found.append([column, sign, value, fits > 0, "datetime" in str(held.dtype), [v[:60] for v in shown]])
     print(json.dumps(found))
-_unmatched(%r)
-del _unmatched
+_fits(WANTED)
+del _fits
 """
 
 
 @dataclass(frozen=True)
 class Condition:
-    """table[column] == value"""
+    """table[column] == value, or another comparison."""
 
     column: str
+    sign: str
     value: str | int | float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong with conditions, as hints; "" for nothing."""
+
+    no_row: str = ""
+    every_row: str = ""
 
 
 def conditions(code: str) -> list[Condition]:
@@ -53,37 +78,41 @@ def conditions(code: str) -> list[Condition]:
 
 
 def question(wanted: list[Condition]) -> str:
-    """Code that prints which of these no row of the largest table with that column fulfils."""
-    return _ASK % [(condition.column, condition.value) for condition in wanted]
+    """Code that prints which of these fit no row, or every row, of the largest table with that column."""
+    triples = [(condition.column, condition.sign, condition.value) for condition in wanted]
+    return _ASK.replace("WANTED", repr(triples))
 
 
-def hint(answer: str) -> str:
-    """What to do, by the kernel's answer; "" when it says nothing."""
+def findings(answer: str) -> Findings:
+    """What to say, by the kernel's answer."""
+    none: list[str] = []
+    every: list[str] = []
     try:
         rows: Any = json.loads(answer[:20_000])
-        told = [_told(*row) for row in rows[:_MOST]]
+        for column, sign, value, fits, is_date, held in rows[:_MOST]:
+            condition = f"{str(column)[:_CHARS]} {str(sign)[:2]} {value!r:.80}"
+            samples = ", ".join(str(each)[:_CHARS] for each in held[:4])
+            holds = "dates; compare .dt.year, .dt.month" if is_date else samples
+            (every if fits else none).append(f"{condition} (it holds {holds})")
     except (ValueError, TypeError):
-        return ""
-    if not told:
-        return ""
-    return f"Hint: {'; '.join(told)}. Leave that condition out or mend it, and run the whole code again."
+        return Findings()
+    return Findings(
+        f"Hint: no row has {' or '.join(none)}. Mend that condition or leave it out."
+        if none
+        else "",
+        f"Check: every row has {' and '.join(every)}. Was that meant?" if every else "",
+    )
 
 
 def _found(tree: ast.AST) -> Iterator[Condition]:
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq)):
+        sign = _SIGNS.get(type(node.ops[0])) if isinstance(node, ast.Compare) else None
+        if sign is None or not isinstance(node, ast.Compare):
             continue
         left, right = node.left, node.comparators[0]
         if not (isinstance(left, ast.Subscript) and isinstance(left.slice, ast.Constant)):
             continue
         column, value = left.slice.value, right.value if isinstance(right, ast.Constant) else None
         if isinstance(column, str) and isinstance(value, str | int | float):
-            yield Condition(column[:_CHARS], value[:_CHARS] if isinstance(value, str) else value)
-
-
-def _told(column: object, value: object, is_date: object, held: list[object]) -> str:
-    name = str(column)[:_CHARS]
-    samples = ", ".join(str(each)[:_CHARS] for each in held[:_SAMPLES])
-    if is_date:
-        return f"no row has {name} == {value!r:.80}: it holds dates; compare .dt.year, .dt.month or pd.Timestamp"
-    return f"no row has {name} == {value!r:.80}: it holds {samples}"
+            shown = value[:_CHARS] if isinstance(value, str) else value
+            yield Condition(column[:_CHARS], sign, shown)

@@ -50,10 +50,11 @@ _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 _NOTHING = re.compile(
     r"(^|[\s:=])(0|0\.0+|nan|NaN|None|\[\])\W*\Z|^Empty DataFrame|^Series\(\[\]", re.MULTILINE
 )
+_GAP = re.compile(r"\bnan\b")
+_SHORT = 200  # characters; in more than that a gap is one among values
 DOUBT = (
     "Hint: the result is empty or 0. Look first how values are written: "
-    "print(df[column].unique()[:10]); compare dates by .dt.year, .dt.month or pd.Timestamp. "
-    "Answer 0 only when you are certain."
+    "print(df[column].unique()[:10]); compare dates by .dt.year, .dt.month or pd.Timestamp."
 )
 _LARGE = re.compile(r"(?<![\w.,])(\d{6,15})(\.\d+)?(?![\w,])")
 _FEW = 3
@@ -145,7 +146,8 @@ def hint(failure: Failure, facts: Facts) -> str:
 
 def is_nothing(text: str) -> bool:
     """Whether what code printed ends in an empty result or a zero."""
-    return bool(_NOTHING.search(text.strip()[-_HINT_CHARS:]))
+    said = text.strip()
+    return bool(_NOTHING.search(said[-_HINT_CHARS:]) or (len(said) < _SHORT and _GAP.search(said)))
 
 
 def grouped(text: str) -> str:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from local_assistants.tools.code_interpreter.advice import filters, hints, prelude, profile
+from local_assistants.tools.code_interpreter.advice import (
+    filters,
+    hints,
+    prelude,
+    profile,
+    row_numbers,
+)
 from local_assistants.tools.code_interpreter.kernels.outputs import Failure
 
 LOADING = "import pandas as pd\ndf = pd.read_csv('/mnt/data/a.csv')"
@@ -51,29 +57,68 @@ def test_what_is_missing_is_made_once_and_named(capsys: pytest.CaptureFixture[st
 def test_conditions_are_comparisons_of_columns_with_constants() -> None:
     """Each once, none of other forms, none in what is no Python."""
     code = (
-        "x = df[(df['a'] == 'b') & (t['n'] == 3) & (df['a'] == 'b') & (df['d'] > 1) & (df[i] == 2)]"
+        "x = df[(df['a'] == 'b') & (t['n'] >= 3) & (df['a'] == 'b') & (1 < df['d']) & (df[i] == 2)]"
     )
-    expected = [filters.Condition("a", "b"), filters.Condition("n", 3)]
+    expected = [filters.Condition("a", "==", "b"), filters.Condition("n", ">=", 3)]
     assert expected == filters.conditions(code)
     assert [] == filters.conditions("df['a'] == ")
 
 
-@pytest.mark.parametrize(
-    ("answer", "hint"),
-    [
-        ('[["Sex", "male", false, ["MALE", "FEMALE"]]]', "no row has Sex == 'male': it holds MALE, FEMALE."),
-        ('[["Day", "1.2.2020", true, ["2020-02-01"]]]', "it holds dates; compare .dt.year, .dt.month"),
-    ],
-)  # fmt: skip
-def test_a_condition_that_fits_no_row_is_named(answer: str, hint: str) -> None:
+def test_a_condition_that_fits_no_row_is_named() -> None:
     """With what the column holds."""
-    assert hint in filters.hint(answer)
+    answer = '[["Sex", "==", "male", false, false, ["MALE", "FEMALE"]]]'
+    hint = "Hint: no row has Sex == 'male' (it holds MALE, FEMALE). Mend that condition or leave it out."
+    assert filters.Findings(no_row=hint) == filters.findings(answer)
+
+
+def test_dates_are_not_compared_with_text() -> None:
+    """What to compare instead is said."""
+    answer = '[["Day", "==", "1.2.2020", false, true, ["2020-02-01"]]]'
+    assert "(it holds dates; compare .dt.year, .dt.month)" in filters.findings(answer).no_row
+
+
+def test_a_condition_that_fits_every_row_is_questioned() -> None:
+    """Such as a share compared with a percentage."""
+    answer = '[["urban", ">", 0.8, true, false, ["38.2 to 100"]]]'
+    hint = "Check: every row has urban > 0.8 (it holds 38.2 to 100). Was that meant?"
+    assert filters.Findings(every_row=hint) == filters.findings(answer)
 
 
 @pytest.mark.parametrize("answer", ["", "[]", "no json", "3", "[1]", '[["a"]]', "null"])
-def test_forged_answers_about_conditions_say_nothing(answer: str) -> None:
-    """The kernel's answer is untrusted."""
-    assert "" == filters.hint(answer)
+def test_forged_answers_say_nothing(answer: str) -> None:
+    """What comes from the kernel is untrusted."""
+    assert filters.Findings() == filters.findings(answer)
+    assert "" == row_numbers.hint(answer)
+
+
+MURDER = row_numbers.Shown("df", "murder", "idxmax")
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("top = df['murder'].idxmax()\nprint(f'It is {top} with {df.loc[top, 1]}')", [MURDER]),
+        ("top = df['murder'].idxmax()\nprint(top, top)", [MURDER]),
+        ("print(df['murder'].idxmax())", [MURDER]),
+        ("print(df.loc[df['murder'].idxmax(), 'state'])", []),
+        ("top = df['murder'].idxmax()\nprint(df.loc[top, 'state'])", []),
+        ("print(df.groupby('year')['murder'].sum().idxmax())", []),
+        ("print(", []),
+    ],
+)
+def test_numbers_of_rows_are_seen_where_they_are_printed(
+    code: str, found: list[row_numbers.Shown]
+) -> None:
+    """Not where they look something up, nor where the index has names."""
+    assert found == row_numbers.shown(code)
+
+
+def test_the_row_is_told() -> None:
+    """As the kernel gave it."""
+    answer = '[[8, {"state": "District of Columbia"}]]'
+    assert "Hint: 8 is the number of a row: {'state': 'District of Columbia'}" == row_numbers.hint(
+        answer
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,6 +128,8 @@ def test_forged_answers_about_conditions_say_nothing(answer: str) -> None:
         ("The count is 0", True),
         ("Total: 0.0\n", True),
         ("nan", True),
+        ("The longest one is nan mm.", True),
+        ("values\n" + "nan 1\n" * 50 + "2", False),
         ("Empty DataFrame\nColumns: [a]\nIndex: []", True),
         ("[]", True),
         ("Series([], Name: a, dtype: int64)", True),
