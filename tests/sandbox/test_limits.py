@@ -4,9 +4,11 @@ What a cgroup does where there can be one, the watchdog must do where there is n
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from local_assistants.tools.code_interpreter.isolation.folders import Footprint
 from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
 from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
 
@@ -220,3 +222,14 @@ async def test_a_flood_of_empty_files_ends_the_call(kernel: Kernel) -> None:
     assert "more than 2500 files and folders" in heard.lost.reason
     kept = int((await say(kernel, "import os; print(len(os.listdir('.')))")).text)
     assert 2500 < kept <= 3000  # the watchdog may strike while they are being made
+
+
+async def test_files_that_the_host_lends_leave_room_for_the_code_s_own(
+    kernel: Kernel, data: Path
+) -> None:
+    """Large input files neither end the session nor use up what the code may store."""
+    await say(kernel, "1")
+    kernel.lend(Footprint(90_000_000, 1))
+    (data / "input").write_bytes(b"x" * 90_000_000)
+    code = "import time\nopen('own', 'wb').write(b'x' * 40_000_000); time.sleep(1.5)\nprint('all is well')"
+    assert "all is well\n" == (await say(kernel, code)).text

@@ -1,9 +1,10 @@
 """Control groups: exact bounds on a sandbox's memory and processes, where the host lets us make groups.
 
 Below the group that the engine itself is in, each sandbox gets one of its own, in the version 1 hierarchies and in the
-unified one alike. Nobody's group but ours is touched, and ours are removed with the sandbox; those of an engine that
-was killed are removed by the next. Where nothing may be written (an ordinary user, a container) there are none, and
-the watchdog's sums must do.
+unified one alike. All its processes together weigh as much there as one thread of the engine, however many they are.
+Nobody's group but ours is touched, and ours are removed with the sandbox; those of an engine that was killed are
+removed by the next. Where nothing may be written (an ordinary user, a container) there are none, and the watchdog's
+sums must do.
 
 It does not know what a sandbox is: it is given the process that all others come from. Blocking, and quick.
 """
@@ -27,9 +28,6 @@ _SPARE = 8  # processes: the sandbox's own two, and those on their way out
 _ROUNDS = 50  # of looking for processes that were started while others were taken in
 _REMOVALS = 20  # attempts; a killed process leaves its group when it has been reaped
 _REMOVAL_PAUSE = 0.02  # seconds
-
-# nice 5 as the scheduler weighs it, relative to a process of nice 0: for all processes of a sandbox together
-_SHARES, _WEIGHT = 335, 33
 
 
 @dataclass(frozen=True)
@@ -263,12 +261,10 @@ def _settings(controller: str, limits: Limits, *, unified: bool) -> Sequence[tup
         return {
             "memory": (("memory.max", memory), ("memory.swap.max?", "0")),
             "pids": (("pids.max", pids),),
-            "cpu": (("cpu.weight?", str(_WEIGHT)),),
         }.get(controller, ())
     return {
         "memory": (("memory.limit_in_bytes", memory), ("memory.memsw.limit_in_bytes?", memory)),
         "pids": (("pids.max", pids),),
-        "cpu": (("cpu.shares?", str(_SHARES)),),
     }.get(controller, ())
 
 

@@ -24,6 +24,10 @@ class Footprint:
     entries: int = 0
 
 
+NOTHING = Footprint()
+"""What an empty folder takes."""
+
+
 @dataclass
 class _Level:
     """An open folder on the way down: which one it is, and its subfolders not seen yet."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import processes
 from .cgroups import Group
-from .folders import Footprint, measure
+from .folders import NOTHING, Footprint, measure
 from .held import Held, Holdings
 from .limits import MIB, Limits
 from .processes import Usage
@@ -18,7 +18,6 @@ from .spawner import Identity
 
 _LOOKS = 5  # at folders that are moved meanwhile, before that counts as an overrun
 _SPARE = 8  # processes: the sandbox's own two, and those on their way out
-_NOTHING = Footprint()
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Folders:
 class Meter:
     """Compares what a sandbox uses with its limits.
 
-    What the data folder holds at the first look may stay, even above the limit: code that is to delete files of an
-    overfull folder must be able to run.
+    What the host lent is no part of what code may store. What the data folder holds at the first look may stay, even
+    above the limit: code that is to delete files of an overfull folder must be able to run.
 
     Attributes:
         group: the sandbox's cgroup, where it has one.
@@ -60,6 +59,7 @@ class Meter:
         self._cpu = _Stopwatch()
         self._cpu_seconds = limits.cpu_seconds
         self._closed: set[int] = set()
+        self._lent = NOTHING
         self.watch(folders)
 
     def watch(self, folders: Folders) -> None:
@@ -69,11 +69,9 @@ class Meter:
         self._disk = _Disk(folders.data)
         self._holdings = Holdings(self._disk.device, folders.owner)
 
-    def allow(self, more: Footprint) -> None:
-        """What the host put into the folder itself is not the code's fault."""
-        if self._spared is not None:
-            kept = self._spared
-            self._spared = Footprint(kept.bytes + more.bytes, kept.entries + more.entries)
+    def lend(self, files: Footprint) -> None:
+        """The host itself puts that into the folder, all in all."""
+        self._lent = files
 
     def grant(self, cpu_seconds: float) -> None:
         """From now on, that much processor time may be used."""
@@ -130,8 +128,8 @@ class Meter:
         return Overrun(f"its processes shared more than {limit // MIB} MiB of memory")
 
     def _stored(self, held: Held) -> Overrun | None:
-        limits, spared = self._limits, self._spared or _NOTHING
-        entries = max(limits.data_entries, spared.entries)
+        limits, spared, lent = self._limits, self._spared or NOTHING, self._lent
+        entries = max(limits.data_entries + lent.entries, spared.entries)
         taken = _settled(self._folders.data, None if self._spared is None else entries)
         if taken is None:
             return Overrun("folders in /mnt/data were moved about faster than they can be measured")
@@ -143,7 +141,8 @@ class Meter:
                 f"there were more than {limits.data_entries} files and folders in /mnt/data"
             )
         unseen = min(held.unknown_files * limits.file_bytes, self._disk.less_room())
-        if taken.bytes + held.disk_bytes + unseen > max(limits.data_bytes, spared.bytes):
+        most = max(limits.data_bytes + lent.bytes, spared.bytes)
+        if taken.bytes + held.disk_bytes + unseen > most:
             return Overrun(f"the files in /mnt/data took more than {limits.data_bytes // MIB} MiB")
         return self._scratch()
 

@@ -112,9 +112,9 @@ class Watchdog:
         self._folders = replace(self._folders, data=data)
         self._meter.watch(self._folders)
 
-    def allow(self, more: Footprint) -> None:
-        """The host itself put files into /mnt/data: the code may have that much more there."""
-        self._meter.allow(more)
+    def lend(self, files: Footprint) -> None:
+        """The host itself puts these into /mnt/data, all in all: they are no part of what code may store."""
+        self._meter.lend(files)
 
     @property
     def reason(self) -> str | None:

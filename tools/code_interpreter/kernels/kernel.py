@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....engine.errors import ToolFault
+from ..isolation.folders import Footprint
 from . import running
 from .call import Call, now
 from .outputs import Lost, Output, Text, reworded
@@ -104,6 +105,14 @@ class Kernel:
         if self._running is not None:
             self._running.watchdog.moved(data)
 
+    def lend(self, files: Footprint) -> None:
+        """The host itself puts so much into /mnt/data, in this session at most: code may store what it may besides."""
+        known = self._place.lent
+        lent = Footprint(max(known.bytes, files.bytes), max(known.entries, files.entries))
+        self._place = replace(self._place, lent=lent)
+        if self._running is not None:
+            self._running.watchdog.lend(lent)
+
     async def close(self) -> None:
         """End the kernel and all its processes, for good; a second time is harmless."""
         self._closed = True
@@ -132,7 +141,9 @@ class Kernel:
         while not call.over:
             for output in await call.listen():
                 yield output
-            kernel.answered = kernel.answered or call.begun
+            if call.begun and not kernel.answered:  # what the start took is not the call's
+                kernel.answered = True
+                kernel.watchdog.call_begins()
             if call.cut_off:
                 call.end()
                 yield await self._died(kernel)

@@ -7,6 +7,7 @@ Nothing here is a security border: model-written code runs in the same process a
 which the kernel of the operating system keeps.
 """
 
+import codecs
 import importlib
 import json
 import os
@@ -14,13 +15,13 @@ import resource
 import select
 import socket
 import sys
-from typing import Any
+from typing import Any, cast
 
 FOLDER = "/run/kernel"
+_PIECE = 65536  # bytes; what a pipe holds
 _SHOWN = ("text/plain", "image/png", "image/jpeg")
-_STREAM_CHARS = (
-    1_000_000  # of one stdout message; more is cut here so that the host need not drop it all
-)
+_WAITING = 10_000  # messages that the host has not read yet; more are lost
+_TEXTS = ("text", "text/plain", "ename", "evalue")  # in messages; tracebacks are lists of such
 
 
 def main(folder: str) -> None:
@@ -30,7 +31,7 @@ def main(folder: str) -> None:
     _limit(settings["limits"])
     kernelapp = importlib.import_module("ipykernel.kernelapp")
     _take_sockets(kernelapp, settings["listeners"])
-    _cut_long_streams()
+    _cut_long_texts(settings["limits"]["log_chars"])
     _spare_loopback()
     importlib.import_module("ipykernel.zmqshell").ZMQInteractiveShell.ask_exit = _stay
     for module in settings["preload"]:
@@ -65,10 +66,7 @@ def _abandoned() -> bool:
 def _limit(limits: dict[str, int]) -> None:
     """Set here and not before the sandbox: NPROC is then counted for this user namespace alone."""
     for name, value in (
-        (
-            "RLIMIT_DATA",
-            limits["memory_bytes"],
-        ),  # AS would refuse libraries that only reserve addresses
+        ("RLIMIT_DATA", limits["memory_bytes"]),  # AS refuses libraries that only reserve addresses
         ("RLIMIT_NPROC", limits["processes"]),
         ("RLIMIT_NOFILE", limits["open_files"]),
         ("RLIMIT_FSIZE", limits["file_bytes"]),
@@ -88,6 +86,7 @@ def _take_sockets(kernelapp: Any, listeners: dict[str, int]) -> None:
 
     def bind(socket: Any, descriptor: int) -> None:
         socket.setsockopt(zmq.USE_FD, descriptor)
+        socket.setsockopt(zmq.SNDHWM, _WAITING)
         socket.bind(f"ipc:///tmp/kernel-{descriptor}")  # the name is not used, only required
 
     def bind_of_app(app: Any, socket: Any, port: int) -> int:
@@ -101,21 +100,69 @@ def _take_sockets(kernelapp: Any, listeners: dict[str, int]) -> None:
     heartbeat.Heartbeat._try_bind_socket = bind_heartbeat
 
 
-def _cut_long_streams() -> None:
-    """Shorten a huge print here: the host drops messages above its limit whole."""
+def _cut_long_texts(most: int) -> None:
+    """Of any text, keep the `most` characters that the host would keep of a whole call: it costs nobody the rest."""
     session = importlib.import_module("jupyter_client.session").Session
     make = session.msg
 
     def make_cut(self: Any, kind: str, content: Any = None, *args: Any, **keywords: Any) -> Any:
-        text = content.get("text") if kind == "stream" and content else None
-        if isinstance(text, str) and len(text) > _STREAM_CHARS:
-            left_out = len(text) - _STREAM_CHARS
-            content["text"] = (
-                f"{text[:_STREAM_CHARS]}\n[{left_out} more characters were left out]\n"
-            )
-        return make(self, kind, content, *args, **keywords)
+        return make(self, kind, _cut(content, most), *args, **keywords)
 
     session.msg = make_cut
+    stream = importlib.import_module("ipykernel.iostream").OutStream
+    stream._watch_pipe_fd = _listen_to_descriptor
+    _cut_at_the_source(stream, most)
+
+
+def _cut(content: Any, most: int) -> Any:
+    """A message's content with its texts cut; what else is in it stays, whatever it is."""
+    if not content or not isinstance(content, dict):
+        return content
+    known = cast("dict[str, Any]", content)
+    cut = {key: _start(value, most) if key in _TEXTS else value for key, value in known.items()}
+    if "data" in cut:
+        cut["data"] = _cut(cut["data"], most)
+    if "traceback" in cut:
+        cut["traceback"] = [_start(line, most) for line in cut["traceback"]]
+    return cut
+
+
+def _start(text: Any, most: int) -> Any:
+    if not isinstance(text, str) or len(text) <= most:
+        return text
+    return f"{text[:most]}\n[{len(text) - most} more characters were left out]\n"
+
+
+def _cut_at_the_source(stream: Any, most: int) -> None:
+    """Do not even collect more than `most` characters for one message: a loop prints gigabytes between two."""
+    write, rotate = stream.write, stream._rotate_buffers
+
+    def write_start(self: Any, text: Any) -> Any:
+        if not isinstance(text, str):
+            return write(self, text)  # raises what a stream raises
+        room = most - getattr(self, "collected", 0)
+        self.collected = most - room + len(text)
+        if len(text) <= room:
+            return write(self, text)
+        if room > 0:
+            write(self, text[:room])
+        return len(text)
+
+    def rotate_and_tell(self: Any) -> Any:
+        collected = getattr(self, "collected", 0)
+        if collected > most:
+            write(self, f"\n[{collected - most} more characters were left out]\n")
+        self.collected = 0
+        return rotate(self)
+
+    stream.write, stream._rotate_buffers = write_start, rotate_and_tell
+
+
+def _listen_to_descriptor(stream: Any) -> None:
+    """Take what goes to the raw descriptor in pieces of a size, and echo it nowhere: the engine reads that slowly."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    while piece := os.read(stream._fid, _PIECE):
+        stream.write(decoder.decode(piece))
 
 
 def _spare_loopback() -> None:

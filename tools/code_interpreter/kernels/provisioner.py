@@ -23,6 +23,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Any as AnyTrait
 
 from ..isolation import processes
+from ..isolation.folders import NOTHING, Footprint
 from ..isolation.job import Job
 from ..isolation.runner import Runner
 
@@ -43,6 +44,7 @@ class Place:
     data: Path  # shown as /mnt/data
     sockets: Path  # a short path (unix socket names hold 107 bytes) in a folder of mode 0700
     preload: Sequence[str] = ()
+    lent: Footprint = NOTHING  # what the host itself puts into `data`
 
     def socket(self, name: str) -> Path:
         """The path of the kernel's socket of that name, as jupyter_client forms it."""

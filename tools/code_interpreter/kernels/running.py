@@ -73,6 +73,7 @@ class Running:
             owner=place.runner.owner_of(place.data),
             scratch=place.runner.scratch_of(place.data),
         )
+        self.watchdog.lend(place.lent)
 
     @property
     def alive(self) -> bool:
