@@ -20,7 +20,6 @@ _TOKENS = 145  # of the whole text, by a count that is a little too high
 _TOP = 20  # rows in which the table must begin
 _FEW = 6  # different values that are listed
 _SHORT = 24  # characters of a value that are shown
-_MOST_LINES = 8  # of loading
 _DATES = (
     "%Y-%m-%d", "%d-%b-%y", "%d-%b-%Y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%Y/%m/%d", "%d.%m.%Y",
     "%d.%m.%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M",
@@ -60,11 +59,16 @@ def main(path: str) -> None:
     lines += _mend_values(pandas, loaded)
     rows = f"{len(frame)} rows" if loaded.whole else f"more than {_ROWS} rows"
     text = f"{rows}, {len(frame.columns)} columns. Load it with exactly these lines:\n"
-    text += "\n".join(lines[:_MOST_LINES])
+    text += "\n".join(line for at, line in enumerate(lines) if at < 2 or _fits(lines[: at + 1]))
     for more in (_first_row(frame, text), loaded.note, _values(frame), _gaps(frame)):
         if more and tokens(f"{text}\n{more}") <= _TOKENS:
             text += f"\n{more}"
     print(text)  # noqa: T201
+
+
+def _fits(lines: list[str]) -> bool:
+    """Whether there is room for these lines and something below them."""
+    return tokens("\n".join(lines)) <= _TOKENS * 3 // 4
 
 
 def tokens(text: str) -> int:
@@ -211,6 +215,7 @@ def _mend_names(frame: Any) -> Iterator[str]:
 def _mend_values(pandas: Any, loaded: Loaded) -> Iterator[str]:
     """The lines that mend columns; mends the frame with them, so that the first row is what the lines give."""
     frame = loaded.frame
+    dates: dict[str, list[str]] = {}
     money: list[str] = []
     below = ""  # how numbers below zero in brackets are mended
     mixed: list[str] = []
@@ -223,9 +228,8 @@ def _mend_values(pandas: Any, loaded: Loaded) -> Iterator[str]:
         strings = values.dropna().map(type).eq(str).all()
         form = _date_form(pandas, texts)
         if form:
-            strict = "" if loaded.whole else ", errors='coerce'"
+            dates.setdefault(form, []).append(column)
             frame.isetitem(at, pandas.to_datetime(values, format=form))
-            yield f"df[{column!r}] = pd.to_datetime(df[{column!r}], format={form!r}{strict})"
         elif strings and _is_money(texts):
             money.append(column)
             below = below or (_BELOW if texts.str.contains("(", regex=False).any() else "")
@@ -236,6 +240,9 @@ def _mend_values(pandas: Any, loaded: Loaded) -> Iterator[str]:
         elif strings and (texts != texts.str.strip()).any():
             padded.append(column)
             frame.isetitem(at, values.str.strip())
+    strict = "" if loaded.whole else ", errors='coerce'"
+    for form, columns in dates.items():
+        yield from _loop(columns, f"pd.to_datetime(df[c], format={form!r}{strict})")
     yield from _loop(money, f"pd.to_numeric(df[c]{below}.str.replace(r'[^0-9.-]', '', regex=True))")
     yield from _loop(mixed, "pd.to_numeric(df[c], errors='coerce')")
     yield from _loop(padded, "df[c].str.strip()")

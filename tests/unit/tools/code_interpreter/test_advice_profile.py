@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants import paths
+from local_assistants import catalogue, model_store, paths
 from local_assistants.tools.code_interpreter import environment
 from local_assistants.tools.code_interpreter.advice import profile
 
@@ -39,7 +39,7 @@ for path in sys.argv[3:] + [f"{folder}/titled.xlsx"]:
     df = space.get("df")
     kinds = {} if df is None else {str(c): df[c].dtype.kind for c in df.columns}
     rows = [] if df is None else json.loads(df.to_json(orient="values", date_format="iso"))
-    answers[path.rpartition("/")[2]] = [text, kinds, rows]
+    answers[path.rpartition("/")[2]] = [text, kinds, rows, program["tokens"](text)]
 print(json.dumps(answers))
 """
 
@@ -61,9 +61,21 @@ CASES: dict[str, bytes] = {
         "country," + ",".join(map(str, range(1960, 2014))) + "\nA" + ",1.25" * 54 + "\n"
     ).encode(),
     "many.csv": (",".join(f"a_rather_long_name_{n}" for n in range(90)) + "\n" + "1," * 89 + "1\n").encode(),
+    "days.csv": b"from,to,n\n3-Nov-23,4-Nov-23,1\n28-Jul-09,29-Jul-09,2\n",
+    "traps.csv": (
+        ",".join(f"d{n}" for n in range(20)) + "\n" + ",".join(f"2020-{n % 12 + 1:02}-{n + 1:02}" for n in range(20))
+        + "\n" + ",".join(f"{n + 1:02}.01.2020" if n % 2 else "5/5/20" for n in range(20)) + "\n"
+    ).encode(),
     "prose.txt": b"Dear all,\nthis is a letter, and no table.\nIt has commas, here, and there.\n\nYours\n",
     "empty.csv": b"",
 }  # fmt: skip
+
+
+ROOT = Path(__file__).parents[4]
+TABLES = (
+    ROOT / "examples/data/failed_banks.csv",
+    *(ROOT / "benchmarks/analyst_parts/data").iterdir(),
+)
 
 
 @dataclass(frozen=True)
@@ -73,21 +85,30 @@ class Told:
     text: str
     kinds: dict[str, str]
     rows: list[list[object]]
+    tokens: int
+
+
+PROGRAM = Path(profile.__file__).with_name("profile_inside.py")
+
+
+def interpreter() -> str:
+    """The Python that the set-up installed for code."""
+    found = environment.find(paths.interpreter_root())
+    if found is None:
+        pytest.fail(environment.INSTALL)
+    return str(found.python)
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     """All profiles, made in one process."""
-    found = environment.find(paths.interpreter_root())
-    if found is None:
-        pytest.fail(environment.INSTALL)
+    python = interpreter()
     folder = tmp_path_factory.mktemp("tables")
     for name, content in CASES.items():
         (folder / name).write_bytes(content)
-    program = Path(profile.__file__).with_name("profile_inside.py")
-    driver = DRIVER.replace("PROGRAM", str(program))
+    driver = DRIVER.replace("PROGRAM", str(PROGRAM))
     files = [str(folder / name) for name in CASES]
-    command = [str(found.python), "-c", driver, "", str(folder), *files]
+    command = [python, "-c", driver, "", str(folder), *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "" == done.stderr
     return {name: Told(*answer) for name, answer in json.loads(done.stdout).items()}
@@ -121,6 +142,7 @@ def test_what_cannot_be_seen_in_names_is_taken_out(
         ("unicode.txt", "Of"),
         ("dates.csv", "Mi"),
         ("late.csv", "Mi"),
+        ("days.csv", "MMi"),
         ("mixed.csv", "if"),
         ("padded.csv", "Oi"),
         ("titled.csv", "iiO"),
@@ -178,3 +200,31 @@ def test_many_columns_are_named_as_far_as_there_is_room(told: dict[str, Told]) -
 def test_what_is_no_table_has_no_profile(told: dict[str, Told], name: str) -> None:
     """Commas alone do not make one."""
     assert "" == told[name].text
+
+
+def test_dates_of_one_form_are_mended_in_one_line(told: dict[str, Told]) -> None:
+    """Room is scarce."""
+    line = "for c in ['from', 'to']: df[c] = pd.to_datetime(df[c], format='%d-%b-%y')"
+    assert line in told["days.csv"].text
+
+
+def test_no_profile_is_too_long(told: dict[str, Told]) -> None:
+    """By the profile's own count, which is a little too high."""
+    assert {} == {name: each.tokens for name, each in told.items() if each.tokens > 150}
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "table", [path for path in TABLES if path.suffix != ".md"], ids=lambda path: path.name
+)
+def test_a_profile_is_at_most_150_tokens_of_a_real_model(table: Path) -> None:
+    """As the prompt has it, with the file's name above it."""
+    from llama_cpp import Llama
+
+    command = [interpreter(), str(PROGRAM), str(table)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    text = f"File /mnt/data/{table.name}\n{said.replace(str(table.parent), '/mnt/data')}"
+    weights = model_store.resolve(catalogue.DEFAULT, "chat")
+    model = Llama(str(weights), vocab_only=True, verbose=False)
+    assert "import pandas as pd" in text
+    assert len(model.tokenize(text.strip().encode(), add_bos=False)) <= 150
