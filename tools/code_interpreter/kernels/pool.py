@@ -8,16 +8,13 @@ not held up, and at the kernels' own low priority. It never counts more kernels 
 """
 
 import asyncio
-import contextlib
-import fcntl
 import logging
-import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..isolation import folders
+from ..isolation.claims import Claim
 from ..isolation.runner import Runner
 from .kernel import Kernel
 from .provisioner import Place
@@ -25,7 +22,7 @@ from .provisioner import Place
 _LOG = logging.getLogger("local_assistants.code_interpreter")
 _PAUSE = 1.0  # seconds: the call that took a spare, or started without one, has the machine first
 _WARMING_SECONDS = 60.0
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CLAIM = "of-engine-"
 # Imported by the running kernel and not before it: IPython tells pyplot where to draw when it starts. Without names, as
 # the session's variables are its own; the first figure finds the fonts. What is not installed is left out.
 _WARMING = """
@@ -65,7 +62,7 @@ class Pool:
         self._room = room
         self._spares: list[Spare] = []
         self._filling: asyncio.Task[None] | None = None
-        self._folder: _Claim | None = None
+        self._claim: Claim | None = None
         self._count = 0
 
     def __len__(self) -> int:
@@ -114,9 +111,9 @@ class Pool:
             await asyncio.wait([self._filling])
         while self._spares:
             await self.discard(self._spares.pop())
-        if self._folder is not None:
-            await asyncio.to_thread(self._folder.release)
-            self._folder = None
+        if self._claim is not None:
+            await asyncio.to_thread(self._claim.release)
+            self._claim = None
 
     async def _fill(self) -> None:
         await asyncio.sleep(_PAUSE)
@@ -124,10 +121,10 @@ class Pool:
             if not _is_warm(spare):  # it died while it waited
                 self._spares.remove(spare)
                 await self.discard(spare)
-        if self._folder is None:
-            self._folder = await asyncio.to_thread(_Claim, self._root)
+        if self._claim is None:
+            self._claim = await asyncio.to_thread(self._claimed)
         while len(self._spares) < min(self._size, self._room()):
-            spare = self._add(self._folder.path)
+            spare = self._add(self._claim.path)
             await asyncio.wait([spare.warming])
             problem = None if spare.warming.cancelled() else spare.warming.exception()
             if problem is not None:
@@ -136,6 +133,10 @@ class Pool:
                     self._spares.remove(spare)
                     await self.discard(spare)
                 return
+
+    def _claimed(self) -> Claim:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Claim(self._root, _CLAIM)
 
     def _add(self, folder: Path) -> Spare:
         self._count += 1
@@ -149,39 +150,6 @@ class Pool:
         await asyncio.to_thread(self._runner.prepare, spare.data)
         async for _ in spare.kernel.execute(_WARMING, seconds=_WARMING_SECONDS, silent=True):
             pass
-
-
-class _Claim:
-    """A folder below `root` that is this engine's as long as it lives; those of engines that are gone are removed."""
-
-    def __init__(self, root: Path) -> None:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        turn = os.open(root, _FOLDER)
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX)  # of two engines that start at once
-            for other in root.iterdir():
-                _remove_unclaimed(other)
-            self.path = root / secrets.token_hex(8)
-            self.path.mkdir(mode=0o700)
-            self._descriptor = os.open(self.path, _FOLDER)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        finally:
-            os.close(turn)
-
-    def release(self) -> None:
-        """Give it up."""
-        folders.remove_tree(self.path)
-        os.close(self._descriptor)
-
-
-def _remove_unclaimed(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # claimed, or gone
-        descriptor = os.open(folder, _FOLDER)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            folders.remove_tree(folder)
-        finally:
-            os.close(descriptor)
 
 
 def _is_warm(spare: Spare) -> bool:

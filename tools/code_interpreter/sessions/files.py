@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from ..isolation import folders
 from ..isolation.limits import Limits
 from ..isolation.spawner import Identity
 
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEPTH = 5
@@ -90,7 +90,7 @@ def put(folder: Path, name: str, source: Path, owner: Identity | None) -> None:
     # A copy that was interrupted must not pass for the file, so the name comes last; and code must not meddle.
     incoming = folder.parent / _INCOMING
     incoming.unlink(missing_ok=True)
-    directory = os.open(folder, _FOLDER_FLAGS)
+    directory = folders.open_folder(str(folder))
     try:
         descriptor = os.open(incoming, _NEW_FLAGS, 0o644)
         with open(descriptor, "wb") as target, source.open("rb") as file:
@@ -145,7 +145,7 @@ class _OpenFile:
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result, _OpenFile]]:
     budget = [_ENTRIES]
     with contextlib.suppress(OSError):
-        root = os.open(folder, _FOLDER_FLAGS)
+        root = folders.open_folder(str(folder))
         try:
             yield from _walk_below(root, "", 0, budget)
         finally:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ....engine.errors import StorageFault
 from ....engine.ports import Clock, SessionStarted, ToolFile
+from ..isolation.folders import Footprint
 from ..kernels.kernel import Kernel
 from ..kernels.pool import Pool, Spare
 from .sockets import SocketFolder
@@ -36,6 +37,7 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger("local_assistants.code_interpreter")
 _CULL_EVERY = 30.0  # seconds
+_BLOCK = 4096  # bytes that a file may take on the disk beside its content
 _NO_FOLDER = "the session's folder cannot be made"
 _NEWS = "This is a new interpreter session: variables of earlier ones are gone, files are kept."
 
@@ -63,8 +65,8 @@ class Session:
     """A live interpreter of a thread. `news` is to be told with the next call, then cleared.
 
     Attributes:
-        identity: which folder lay at `data` when the session was started.
         counted: whether its start was told to whoever keeps the ledger.
+        stored: files and pictures of it that were stored.
     """
 
     thread_id: str
@@ -72,9 +74,9 @@ class Session:
     kernel: Kernel
     started_at: float
     used_at: float
-    identity: tuple[int, int] | None
     news: str = ""
     counted: bool = False
+    stored: int = 0
 
     @property
     def folder(self) -> Path:
@@ -154,6 +156,7 @@ class Sessions:
             if inputs:
                 names = await self.names(thread_id, inputs)
                 owner = self._runner.owner_of(session.data)
+                session.kernel.lend(_footprint(inputs))
                 mounted = asyncio.to_thread(session.home.mount, inputs, names, owner)
                 await _stored(mounted, "input files cannot be copied to the session")
             if started is not None and not session.counted:
@@ -211,7 +214,7 @@ class Sessions:
         async with self._turns.turn(thread_id):
             session = self._live.get(thread_id)
             if session is not None and (
-                self._expired(session) or not await asyncio.to_thread(_is_in_place, session)
+                self._expired(session) or not await asyncio.to_thread(_is_usable, session.home)
             ):
                 await self._end_of(thread_id)
                 session = None
@@ -241,35 +244,36 @@ class Sessions:
     async def _start(self, thread_id: str, spare: Spare | None) -> Session:
         home = ThreadFolder(self._root, thread_id)
         try:
-            known = await _stored(asyncio.to_thread(home.prepare), _NO_FOLDER)
-            kernel = await (self._cold(home) if spare is None else self._adopted(home, spare))
+            known, adopted = await _stored(asyncio.to_thread(_laid_out, home, spare), _NO_FOLDER)
+            if spare is not None and adopted:
+                kernel = await self._moved(home, spare)
+            else:
+                kernel = await self._cold(home, spare)
         except BaseException:
             if spare is not None:
                 await self.pool.discard(spare)
             raise
         now = self._clock.now()
-        identity = await asyncio.to_thread(home.identity)
-        session = Session(thread_id, home, kernel, now, now, identity, news=_NEWS if known else "")
+        session = Session(thread_id, home, kernel, now, now, news=_NEWS if known else "")
         self._live[thread_id] = session
         return session
 
-    async def _cold(self, home: ThreadFolder) -> Kernel:
-        """A kernel that its first call starts."""
-        await _stored(asyncio.to_thread(self._runner.prepare, home.data), _NO_FOLDER)
-        return Kernel(self._place(home.data))
-
-    async def _adopted(self, home: ThreadFolder, spare: Spare) -> Kernel:
-        """The spare's kernel with the thread's files in front of it, or a new one where they cannot be put there."""
-        try:
-            await asyncio.to_thread(home.adopt, spare.data)
-        except OSError as error:
-            _LOG.warning("%s gets no kernel of the pool, its files cannot move: %s", home, error)
-            await self.pool.discard(spare)
-            await _stored(asyncio.to_thread(home.settle), _NO_FOLDER)
-            return await self._cold(home)
+    async def _moved(self, home: ThreadFolder, spare: Spare) -> Kernel:
+        """The spare's kernel, told that its folder is the thread's now."""
         await self._runner.moved(spare.data, home.data)
         spare.kernel.moved(home.data)
         return spare.kernel
+
+    async def _cold(self, home: ThreadFolder, spare: Spare | None) -> Kernel:
+        """A kernel that its first call starts; a spare that could not be used is ended."""
+        if spare is not None:
+            await self.pool.discard(spare)
+        await _stored(asyncio.to_thread(self._prepare, home), _NO_FOLDER)
+        return Kernel(self._place(home.data))
+
+    def _prepare(self, home: ThreadFolder) -> None:
+        self._runner.prepare(home.data)
+        home.note()
 
     def _place(self, data: Path) -> "Place":
         from ..kernels.provisioner import Place
@@ -321,6 +325,26 @@ async def _stored(work: Coroutine[Any, Any, T], problem: str) -> T:
         raise StorageFault(f"{problem}: {error}") from error
 
 
-def _is_in_place(session: Session) -> bool:
-    """Whether its kernel sees the thread's folder still: another engine on the same data may have made a new one."""
-    return session.home.identity() == session.identity
+def _footprint(inputs: Sequence[ToolFile]) -> Footprint:
+    return Footprint(sum(item.file.bytes + _BLOCK for item in inputs), len(inputs))
+
+
+def _laid_out(home: ThreadFolder, spare: Spare | None) -> tuple[bool, bool]:
+    """Make the thread's folder ready: was there a session before, and are its files before the spare's kernel now?"""
+    known = home.prepare()
+    if spare is None:
+        return known, False
+    try:
+        home.adopt(spare.data)
+    except OSError as error:
+        _LOG.warning("%s gets no kernel of the pool, its files cannot move: %s", home, error)
+        home.settle()
+        return known, False
+    home.note()
+    return known, True
+
+
+def _is_usable(home: ThreadFolder) -> bool:
+    """Whether its kernel sees the thread's folder still; code that locked the folder has not locked us out."""
+    home.unlock()
+    return home.in_place()

@@ -7,57 +7,55 @@ import tempfile
 from pathlib import Path
 
 from ....engine.errors import StorageFault
-from ..isolation import folders
+from ..isolation.claims import Claim
 
 _LONGEST = 90  # bytes; a unix socket's path may have 107, and names go under the folder
+_PREFIX = "kernels-"
 
 
 class SocketFolder:
-    """A folder of mode 0700 that no other engine has.
-
-    Attributes:
-        path: where it is now.
+    """A folder of mode 0700 that no other engine has. Those of engines that were killed are removed.
 
     Raises:
         StorageFault: none can be made.
     """
 
     def __init__(self) -> None:
-        self.path = _made()
+        self._claim = _claimed()
         self._numbers = itertools.count()
+
+    @property
+    def path(self) -> Path:
+        """Where it is now."""
+        return self._claim.path
 
     def name(self) -> Path:
         """A path in it that nobody was given before."""
-        if not _is_ours(self.path):
-            self.path = _made()
+        if not self._claim.holds():
+            self._claim.release()
+            self._claim = _claimed()
         return self.path / str(next(self._numbers))
 
     def remove(self) -> None:
         """Delete it. Blocking."""
-        folders.remove_tree(self.path)
+        self._claim.release()
 
 
-def _made() -> Path:
+def _claimed() -> Claim:
     """A new one, where no one cleans up by age if there is such a place."""
     places = (
         os.environ.get("XDG_RUNTIME_DIR"),
         "/run" if os.geteuid() == 0 else None,
-        None,
+        tempfile.gettempdir(),
         "/tmp",
     )
     for place in places:
-        with contextlib.suppress(OSError):
-            folder = Path(tempfile.mkdtemp(prefix="kernels-", dir=place))
-            if len(os.fsencode(folder)) <= _LONGEST:
-                return folder
-            folder.rmdir()
+        if place is not None:
+            with contextlib.suppress(OSError):
+                claim = Claim(Path(place), _PREFIX)
+                if len(os.fsencode(claim.path)) <= _LONGEST:
+                    return claim
+                claim.release()
     raise StorageFault(
         "no folder with a short path for sockets can be made: is /tmp full or read-only?"
     )
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether it is still there and nobody else's."""
-    with contextlib.suppress(OSError):
-        return folder.lstat().st_uid == os.geteuid() and folder.is_dir()
-    return False

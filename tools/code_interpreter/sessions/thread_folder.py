@@ -37,6 +37,7 @@ class ThreadFolder:
         # An id of ours is safe; anything else (an import, a test) must not become a path.
         safe = _SAFE_ID.fullmatch(thread_id)
         self.path = root / (thread_id if safe else hashlib.sha256(thread_id.encode()).hexdigest())
+        self._noted: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -56,10 +57,22 @@ class ThreadFolder:
         for leftover in self.path.glob(f"{COLLECTED}*"):
             folders.remove_tree(leftover)
         self.settle()
+        self.unlock()
         mark = self.path / "session"
         known = mark.exists()
         mark.touch()
         return known
+
+    def unlock(self) -> None:
+        """Give the engine's user back the rights to `data` that code may have taken away."""
+        with contextlib.suppress(OSError):
+            folder = os.open(self.data, _HANDLE)
+            try:
+                mode = stat.S_IMODE(os.fstat(folder).st_mode)
+                if mode & 0o700 != 0o700:
+                    os.chmod(f"/proc/self/fd/{folder}", mode | 0o700)
+            finally:
+                os.close(folder)
 
     def adopt(self, spare: Path) -> None:
         """Make the empty folder `spare`, which a kernel has open already, the thread's data with all that it holds.
@@ -86,8 +99,15 @@ class ThreadFolder:
         else:
             os.rename(self._next, self.data)
 
-    def identity(self) -> tuple[int, int] | None:
-        """Which folder `data` is, whatever its name was before; None when there is none."""
+    def note(self) -> None:
+        """Remember which folder `data` is: a kernel goes by the folder and not by its name."""
+        self._noted = self._identity()
+
+    def in_place(self) -> bool:
+        """Whether `data` is still the one noted: another engine on the same files may have made a new one."""
+        return self._noted is not None and self._noted == self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
         with contextlib.suppress(OSError):
             status = self.data.lstat()
             return status.st_dev, status.st_ino

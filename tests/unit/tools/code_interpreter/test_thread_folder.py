@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from local_assistants.engine.objects import File
+from local_assistants.engine.ports import ToolFile
 from local_assistants.tools.code_interpreter.isolation.folders import remove_tree
+from local_assistants.tools.code_interpreter.sessions import files
 from local_assistants.tools.code_interpreter.sessions.thread_folder import ThreadFolder
 
 _PLAIN = 64_799  # a user id that nobody has
@@ -119,3 +122,33 @@ def test_a_thread_of_any_name_stays_below_the_root(tmp_path: Path) -> None:
     """An id that is none of ours is no path."""
     for name in ("../up", "a/b", "", ".", "x" * 200):
         assert tmp_path == ThreadFolder(tmp_path, name).path.resolve().parent
+
+
+def test_a_folder_that_was_exchanged_is_noticed(home: ThreadFolder) -> None:
+    """By what it is, and not by its name."""
+    assert not home.in_place()
+    home.note()
+    assert home.in_place()
+    os.rename(home.data, home.path / "elsewhere")
+    assert not home.in_place()
+    home.data.mkdir()
+    assert not home.in_place()
+
+
+@pytest.mark.parametrize("mode", [0, 0o200, 0o500])
+def test_code_cannot_lock_the_engine_out_of_a_thread(place: Path, mode: int) -> None:
+    """Whatever rights it took from its folder: files go in and are found there."""
+    home = ThreadFolder(place / "sessions", "thread_1")
+    home.prepare()
+    home.data.mkdir()
+    source = place / "table.csv"
+    source.write_text("n\n1\n")
+    record = File(id="file-1", purpose="assistants", filename="t.csv", bytes=1, created_at=0)
+    home.data.chmod(mode)
+    home.unlock()
+    home.mount([ToolFile(record, source)], {"file-1": "t.csv"}, None)
+    home.data.chmod(mode)
+    assert ["t.csv"] == list(files.snapshot(home.data))
+    home.data.chmod(mode)
+    assert home.prepare()
+    assert "n\n1\n" == (home.data / "t.csv").read_text()
