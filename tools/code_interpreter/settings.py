@@ -21,7 +21,7 @@ class Settings:
         lowest_tier: the least isolation that will do: "A", "A'" or "B", which is all of them.
         allow_unsandboxed: run code without isolation where there is none. Never a default; logged at each start.
         profiles: describe attached tables to the model.
-        hints: say what to write after an error.
+        hints: say what to write after an error, doubt empty results, make what code takes for granted.
     """
 
     environment: Path
