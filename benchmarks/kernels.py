@@ -1,150 +1,77 @@
-"""Cold start of a sandboxed kernel against a plain ipykernel over ipc, to the first execute reply, in one run.
+"""Sandboxed kernels against plain ipykernels over ipc: starts, round trips, memory, and a hostile neighbour.
 
-Both use the same interpreter environment and the same jupyter_client; starts alternate, medians are compared.
+Both sides use the same interpreter environment and take turns; medians are compared. README.md, beside this file, says
+what each row is.
 """
 
 import argparse
 import asyncio
-import subprocess
+import os
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-from _report import Goal, Row, median, p99, report
+import _plot
+from _report import RESULTS, report
+from kernels_parts import memory, neighbours, starts, trips
+from kernels_parts.sides import Bench
 
 from local_assistants import paths
-from local_assistants.tools.code_interpreter import environment, probe
-from local_assistants.tools.code_interpreter.environment import Environment
-from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
+from local_assistants.tools.code_interpreter import environment
+from local_assistants.tools.code_interpreter.isolation import probe
 from local_assistants.tools.code_interpreter.isolation.limits import Limits
-from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
-from local_assistants.tools.code_interpreter.kernels.provisioner import Place
 
-TRIPS = 30
-GOAL = 1.25
+PARTS = {"trips": trips, "starts": starts, "memory": memory, "neighbours": neighbours}
+DRAWING = Path(__file__).with_name("kernels_parts") / "drawing.py"
 
 
-class Samples:
-    """Milliseconds of one kind of kernel."""
-
-    def __init__(self) -> None:
-        self.cold: list[float] = []
-        self.trips: list[float] = []
-
-    async def take(self, start: Awaitable[object], trips: list[Awaitable[object]]) -> None:
-        """One cold start and its round trips."""
-        self.cold.append(await _timed(start))
-        self.trips += [await _timed(trip) for trip in trips]
-
-
-class Plain:
-    """An ipykernel with nothing around it, and jupyter_client as it comes."""
-
-    def __init__(self, found: Environment, folder: Path) -> None:
-        from jupyter_client.connect import write_connection_file
-
-        self._socket = folder / f"k{time.monotonic_ns()}"
-        self._file, _ = write_connection_file(
-            f"{self._socket}.json", transport="ipc", ip=str(self._socket)
-        )
-        self._python = found.python
-        self._client: Any = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    async def start(self) -> None:
-        """From nothing to the first reply."""
-        from jupyter_client.asynchronous.client import AsyncKernelClient
-
-        self._process = self._spawn()
-        self._client = AsyncKernelClient()
-        self._client.load_connection_file(self._file)
-        self._client.start_channels(stdin=False, hb=False, control=False)
-        await self.trip()
-
-    async def trip(self) -> None:
-        """1+1, to the reply."""
-        request = self._client.execute("1+1")
-        while (await self._client.get_shell_msg())["parent_header"].get("msg_id") != request:
-            pass
-
-    def close(self) -> None:
-        """End it."""
-        self._client.stop_channels()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [str(self._python), "-m", "ipykernel_launcher", "-f", self._file]
-        return subprocess.Popen(
-            [*command, "--HistoryManager.enabled=False"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-
-async def sandboxed(sandbox: Sandbox, folder: Path, samples: Samples) -> None:
-    """Our kernel; its trips end with the idle message, one step after the reply."""
-    kernel = Kernel(Place(sandbox, folder / "data", folder / f"s{time.monotonic_ns()}"))
-
-    async def trip() -> None:
-        async for _ in kernel.execute("1+1"):
-            pass
-
-    await samples.take(trip(), [trip() for _ in range(TRIPS)])
-    await kernel.close()
-
-
-async def _timed(work: Awaitable[object]) -> float:
-    started = time.perf_counter()
-    await work
-    return 1000 * (time.perf_counter() - started)
-
-
-async def measure(rounds: int) -> list[Row]:
-    """All rows; the first round warms caches and imports and is not counted."""
+async def measure(parts: Sequence[ModuleType], *, quick: bool) -> Bench:
+    """All samples of these parts."""
     found = environment.find(paths.interpreter_root())
     if found is None:
         sys.exit(environment.INSTALL)
-    sandbox = await probe.find_sandbox(found, Limits())
-    bare, ours = Samples(), Samples()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        sandbox.prepare(folder / "data")
-        for number in range(rounds + 1):
-            plain = Plain(found, folder)
-            await bare.take(plain.start(), [plain.trip() for _ in range(TRIPS)])
-            plain.close()
-            await sandboxed(sandbox, folder, ours)
-            if number == 0:
-                bare, ours = Samples(), Samples()
-    return [
-        *_rows("cold start to first reply", bare.cold, ours.cold),
-        *_rows("1+1", bare.trips, ours.trips),
-    ]
+    runner = await probe.find_sandbox(found, Limits())
+    with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
+        bench = Bench(found, runner, Path(folder), quick=quick)
+        for part in parts:
+            await part.measure(bench)
+    return bench
 
 
-def _rows(what: str, bare: list[float], ours: list[float]) -> list[Row]:
-    base = f"{what}, plain ipykernel over ipc"
-    ratio = median(ours) / median(bare)
-    return [
-        Row(base, median(bare), "ms", p99(bare)),
-        Row(f"{what}, sandboxed", median(ours), "ms", p99(ours), ratio, "plain"),
-    ]
+def tell(bench: Bench, parts: Sequence[ModuleType], *, check: bool) -> int:
+    """Print, draw and judge; the exit status."""
+    rows = [row for part in parts for row in part.rows(bench)]
+    goals = [goal for part in parts for goal in part.goals(bench)]
+    notes = {
+        "tier": bench.runner.tier,
+        "load_average": os.getloadavg(),
+        "samples": bench.samples,
+    }
+    status = report("kernels", rows, goals, check=check, notes=notes)
+    if len(parts) == len(PARTS):
+        _plot.draw(DRAWING, bench.samples, RESULTS / "kernels.png")
+    return status
 
 
 def main() -> int:
     """Measure, and judge when asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--check", action="store_true")
-    chosen = parser.parse_args()
-    rows = asyncio.run(measure(chosen.rounds))
-    goal = Goal("cold start against a plain ipykernel", rows[1].ratio or 0.0, GOAL)
-    return report("kernels", rows, [goal], check=chosen.check)
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), help=f"some of: {', '.join(PARTS)}"
+    )
+    parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
+    parser.add_argument(
+        "--quick", action="store_true", help="only show that all runs; the figures say nothing"
+    )
+    options = parser.parse_args()
+    unknown = set(options.only or ()) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    parts = [part for name, part in PARTS.items() if not options.only or name in options.only]
+    bench = asyncio.run(measure(parts, quick=options.quick))
+    return tell(bench, parts, check=options.check)
 
 
 if __name__ == "__main__":
