@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +82,29 @@ def test_an_answer_needs_every_part_of_the_truth(parts: Any, answer: str, right:
 def test_numbers_are_read_as_people_write_them(parts: Any, text: str, numbers: list[float]) -> None:
     """Thousands, decimals, signs, scales."""
     assert numbers == list(parts("judge").numbers(text))
+
+
+@pytest.mark.slow
+def test_a_scripted_analyst_is_asked_and_judged_on_both_sides(tmp_path: Path) -> None:
+    """Through a real engine and sandbox; what was asked is kept, so that a second run with --resume asks nothing."""
+    shutil.copytree(
+        ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("results")
+    )
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    script = tmp_path / "analyst.yaml"
+    script.write_text(
+        "turns:\n"
+        '  - tool_calls: [{name: code_interpreter, arguments: {code: \'print(len(df[df["State"] == "GA"]))\'}}]\n'
+        "  - text: 'It is GA: {{tool}}'\n"
+    )
+    command = [sys.executable, str(tmp_path / "benchmarks" / "analyst.py"), "--only", "banks-1"]
+    command += ["--model", f"scripted:{script}"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    assert "banks-1 right: 1 calls" in done.stdout, done.stderr
+    assert "banks-1 WRONG: 1 calls" in done.stdout
+    again = subprocess.run(
+        [*command, "--resume"], capture_output=True, text=True, env=environ, check=False
+    )
+    assert "banks-1" not in again.stdout
+    assert "helped: right of 1 " in again.stdout
