@@ -118,7 +118,7 @@ def measure(folder: Path, most_entries: int | None = None) -> Footprint | None:
     """
     walk = _Walk(most_entries)
     try:
-        settled = walk.run(os.open(folder, _FOLDER_FLAGS))
+        settled = walk.run(open_folder(str(folder)))
     except OSError:
         settled = not folder.exists()
     return Footprint(walk.bytes, walk.entries) if settled else None

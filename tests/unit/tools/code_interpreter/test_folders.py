@@ -74,6 +74,7 @@ def test_locked_folders_are_measured_and_deleted(tmp_path: Path) -> None:
     (inner / "file").write_bytes(b"x" * 100_000)
     inner.chmod(0)
     inner.parent.chmod(0)
+    folder.chmod(0)
     taken = measure(folder)
     assert taken is not None
     assert 3 == taken.entries
@@ -81,6 +82,17 @@ def test_locked_folders_are_measured_and_deleted(tmp_path: Path) -> None:
     inner.parent.chmod(0)
     remove_tree(folder)
     assert not folder.exists()
+
+
+def test_a_file_of_several_names_is_measured_once(tmp_path: Path) -> None:
+    """Hard links take no room, but each is an entry."""
+    (tmp_path / "one").write_bytes(b"x" * 100_000)
+    alone = measure(tmp_path)
+    os.link(tmp_path / "one", tmp_path / "two")
+    both = measure(tmp_path)
+    assert alone is not None
+    assert both is not None
+    assert (alone.bytes, 2) == (both.bytes, both.entries)
 
 
 def test_a_missing_folder_takes_nothing(tmp_path: Path) -> None:
