@@ -43,7 +43,7 @@ def test_the_model_finds_the_answers_in_the_table(
         assert "completed" == answer.run["status"]
         assert answer.code
         right += bool(re.search(truth, value, re.DOTALL))
-        told.append(f"{question}\n  {len(answer.code)} call(s) of code: {value!r}")
+        told.append("\n".join([f"\n# {question}", *answer.code, f"# {value!r}"]))
     with capfd.disabled():
         sys.stdout.write("\n" + "\n".join(told) + f"\n{right} of {len(QUESTIONS)} right\n")
 

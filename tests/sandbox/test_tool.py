@@ -10,6 +10,7 @@ from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.engine.objects import ImageOutput
 from local_assistants.tools.code_interpreter.environment import Environment
 from local_assistants.tools.code_interpreter.isolation.bubblewrap import Bubblewrap
+from local_assistants.tools.code_interpreter.isolation.limits import Limits
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
 from .room import Desk, HandClock, attach
@@ -78,6 +79,29 @@ async def test_names_that_cannot_be_shown_are_left_out(desk: Desk) -> None:
     result = await desk.run("open('bad\\nname.txt', 'w').write('x')")
     assert () == result.files
     assert "Not kept: bad?name.txt" in result.output
+
+
+@pytest.mark.parametrize("limits", [Limits(files=2)], ids=["two files"])
+async def test_files_beyond_those_of_one_call_are_named(desk: Desk) -> None:
+    """They stay in /mnt/data, where the next call finds them."""
+    result = await desk.run("for name in 'abc': open(f'{name}.txt', 'w').write(name)")
+    assert ["/mnt/data/a.txt", "/mnt/data/b.txt"] == [made.path for made in result.files]
+    assert "Not kept: c.txt: more than 2 files" in result.output
+    assert "c" == (await desk.run("print(open('c.txt').read())")).output
+
+
+@pytest.mark.parametrize("limits", [Limits(session_files=3)], ids=["three in all"])
+async def test_a_session_stores_so_many_files_and_pictures_in_all(desk: Desk) -> None:
+    """Both count; what is over the limit is said, and the code works on."""
+    draw = "import matplotlib.pyplot as plt\nfor n in (1, 2): plt.plot([1, n]); plt.show()"
+    assert 2 == len((await desk.run(draw)).images)
+    last = await desk.run("for name in 'ab': open(f'{name}.txt', 'w').write(name)")
+    assert ["/mnt/data/a.txt"] == [made.path for made in last.files]
+    assert "This session has stored its 3 files and pictures; no more are." in last.output
+    over = await desk.run(f"open('c.txt', 'w').write('c')\n{draw}\nprint('drawn')")
+    assert ((), ()) == (over.files, over.images)
+    assert "drawn" in over.output
+    assert 3 == len(desk.saved)
 
 
 async def test_files_that_code_owns_cannot_be_swapped_under_the_collector(desk: Desk) -> None:

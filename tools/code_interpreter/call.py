@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...engine.objects import FilePath, ImageOutput, LogsOutput
@@ -61,7 +61,8 @@ class Call:
         self._images: list[str] = []
         self._doubtful = False
         self._logs = LogStream(self._send_logs)
-        self._transcript = Transcript(settings.limits, self._logs.write, self._send_picture)
+        pictures = replace(settings.limits, images=min(settings.limits.images, self._left))
+        self._transcript = Transcript(pictures, self._logs.write, self._send_picture)
 
     async def run(self, code: str) -> ToolResult:
         """Run, collect, word the result."""
@@ -76,6 +77,9 @@ class Call:
             comments = await self._comments(code)
         made, left_out = await self._collect(before)
         notes = [self._news(), added, *comments, *_files_notes(made, left_out)]
+        if self._left == 0:
+            most = self._settings.limits.session_files
+            notes.append(f"(This session has stored its {most} files and pictures; no more are.)")
         if self._images:
             notes.append(f"({len(self._images)} picture(s) shown to the user)")
         silent = not (self._transcript.text.strip() or failure or made or self._images)
@@ -152,19 +156,27 @@ class Call:
                 await self._transcript.add(output)
         return said
 
+    @property
+    def _left(self) -> int:
+        """How many files and pictures may still be stored of this session."""
+        return max(0, self._settings.limits.session_files - self._live.stored)
+
     async def _collect(self, before: dict[str, files.Stamp]) -> tuple[list[MadeFile], list[str]]:
         save = self._session.save_file
         if save is None:
             return [], []
+        limits = self._settings.limits
+        limits = replace(limits, files=min(limits.files, self._left))
         # Beside the data and not in /tmp, which may be small or memory; a killed engine's leftover is swept there.
         with tempfile.TemporaryDirectory(prefix=COLLECTED, dir=self._live.folder) as folder:
             found = await asyncio.to_thread(
-                files.collect, self._live.data, before, Path(folder), self._settings.limits
+                files.collect, self._live.data, before, Path(folder), limits
             )
             made = [
                 MadeFile(f"{DATA}/{item.path}", (await save(item.name, item.copy)).id)
                 for item in found.files
             ]
+        self._live.stored += len(made)
         return made, found.left_out
 
     async def _send_logs(self, text: str) -> None:
@@ -176,6 +188,7 @@ class Call:
             return
         await self._logs.flush()  # what was printed before it is shown before it
         stored = await save(f"image_{len(self._images) + 1}{picture.suffix}", picture.data)
+        self._live.stored += 1
         self._images.append(stored.id)
         await self._emit(ImageOutput(image=FilePath(file_id=stored.id)))
 
