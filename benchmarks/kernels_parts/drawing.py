@@ -49,7 +49,7 @@ def _neighbours(axes: Any, samples: Samples) -> None:
         axes.plot([at], [statistics.median(samples[name])], "o", color="black", ms=4)
     axes.axhline(3 * high["alone"], color=LIMIT, lw=1, label="goal for p95")
     axes.set_xticks(range(len(names)), names)
-    axes.set(ylabel="ms", title="1+1 beside a hostile session, p95 (dot: median)")
+    axes.set(ylabel="ms", title="1+1 beside a hostile one: p95, median")
     axes.legend(fontsize=7)
 
 

@@ -30,7 +30,7 @@ class Limits:
     data_bytes: int = 2048 * MIB  # all of /mnt/data together (watchdog)
     data_entries: int = 200_000  # files and folders in /mnt/data (watchdog)
     scratch_bytes: int = 256 * MIB  # /tmp and /dev/shm, each
-    message_bytes: int = 8 * MIB  # one message from the kernel; a larger one is dropped (ZeroMQ)
+    message_bytes: int = 8 * MIB  # one message from the kernel; a larger one is left out (zmtp.py)
     log_chars: int = 100_000  # text of one call that is stored
     model_chars: int = 6_000  # text of one call that the model is shown
     images: int = 20  # pictures of one call
@@ -53,7 +53,7 @@ class Limits:
         "data_bytes": (MIB, _ANY),
         "data_entries": (10, _ANY),
         "scratch_bytes": (MIB, _ANY),
-        "message_bytes": (256 * KIB, 64 * MIB),  # many may wait in the engine's memory
+        "message_bytes": (256 * KIB, 64 * MIB),  # one for each socket may be in the engine's memory
         "log_chars": (1_000, 10_000_000),
         "model_chars": (200, _ANY),
         "failed_calls": (1, _ANY),
