@@ -9,6 +9,7 @@ import json
 import keyword
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -138,7 +139,11 @@ def _is_prose(line: str) -> bool:
 
 def _parses(text: str) -> bool:
     try:
-        ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of a stray backslash: the code's business, not the log's
+            ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

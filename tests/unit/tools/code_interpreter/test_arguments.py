@@ -61,6 +61,7 @@ def test_real_line_breaks_in_json_are_accepted() -> None:
         '{"a": 1}["a"]',
         "print('a\\nb')",
         "await something()",
+        "import re\nre.findall('\\d', 'a1')",
         "Here = 1; is_ = 2\nprint(Here)",
     ],
 )
