@@ -63,9 +63,7 @@ class Bait:
     def told(self, descriptors: tuple[int, ...]) -> dict[str, Any]:
         """What the program is told; `descriptors` are those that a daemon of its shall hold."""
         hidden = _hidden(self._runner)
-        beside = (
-            self._runner.outer == 1
-        )  # without namespaces, paths and numbers of the host mean something
+        beside = self._runner.beside_host
         return {
             "port": self._tcp.getsockname()[1],
             "stream": str(self._sockets / "stream"),

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from ....engine.errors import SandboxUnavailable
 from ..environment import Environment
-from . import processes, seccomp, spawner
-from .job import DATA, Finished, Job, finish
+from . import oneshot, processes, seccomp, spawner
+from .job import DATA, Finished, Job
 from .limits import MIB, Limits
 from .spawner import Identity
 from .surroundings import ETC, HOME, TOP_LEVEL, python_folders, variables
@@ -82,7 +82,7 @@ class Sandbox:
     """Starts programs of one environment inside bubblewrap. Cheap; holds no process."""
 
     isolated = True
-    outer = 2  # bwrap and the first process of its namespace
+    beside_host = False
 
     def __init__(
         self, environment: Environment, limits: Limits, *, bubblewrap: Bubblewrap, proc: bool = True
@@ -142,9 +142,9 @@ class Sandbox:
         return await spawner.started(self._spawner.run(lambda: self._spawn(job, stdout)), self.kill)
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
-        """Run `job` to its end, or kill it after `seconds` (returncode -9)."""
+        """Run `job` to its end, or kill it after `seconds` or when it takes too much (returncode -9)."""
         process = await self.start(job, stdout=subprocess.PIPE)
-        return await asyncio.to_thread(finish, process, seconds, kill=self.kill)
+        return await oneshot.finished(self, process, job, seconds)
 
     def prepare(self, folder: Path) -> None:
         """Make `folder` one that the sandbox may write."""

@@ -78,6 +78,8 @@ def main(descriptor: int) -> NoReturn:
 
 def _start(order: dict[str, Any]) -> int:
     """Fork the program; gives its pid."""
+    if os.getppid() != order["engine"]:
+        raise OSError("the engine has ended")
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     rules = _ruleset(order)

@@ -64,19 +64,33 @@ def finish(
     assert process.stderr is not None
     kept = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
     output, errors = kept.values()
-    deadline, killed = time.monotonic() + seconds, False
+    now = time.monotonic()
+    deadline, next_look, killed = now + seconds, now + _TICK, False
     with process:
-        while kept and time.monotonic() < deadline:
-            _read(kept)
-            if not killed and (time.monotonic() >= deadline or too_much()):
+        while not _said_all(process, kept):
+            now = time.monotonic()
+            if now >= deadline and killed:
+                break  # what left the program's process tree may hold the pipes for ever
+            looked = now >= next_look and not killed
+            if now >= deadline or (looked and too_much()):
                 kill(process.pid)
-                # What left the program's process tree may hold the pipes for ever.
                 killed, deadline = True, time.monotonic() + _LAST_WORDS
-        if not killed and kept:
-            kill(process.pid)
+            next_look = now + _TICK if looked else next_look
     return Finished(
         process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
     )
+
+
+def _said_all(process: subprocess.Popen[bytes], kept: dict[int, bytearray]) -> bool:
+    """Listen a moment; whether the program has ended and its pipes too. It may close them and go on."""
+    if kept:
+        _read(kept)
+        return not kept and process.poll() is not None
+    try:
+        process.wait(_TICK)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _read(kept: dict[int, bytearray]) -> None:

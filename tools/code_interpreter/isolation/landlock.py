@@ -22,8 +22,8 @@ from pathlib import Path
 
 from ....engine.errors import SandboxUnavailable
 from ..environment import Environment
-from . import guard, localising, processes, seccomp, spawner, users
-from .job import DATA, Finished, Job, finish
+from . import guard, localising, oneshot, processes, seccomp, spawner, users
+from .job import DATA, Finished, Job
 from .limits import Limits
 from .prepared import Prepared, PreparedFolders
 from .refusal import Refusal
@@ -69,7 +69,7 @@ class Landlocked:
 
     isolated = True
     tier = "B"
-    outer = 1  # the guard
+    beside_host = True
 
     def __init__(self, environment: Environment, limits: Limits, root: Path | None = None) -> None:
         self.environment = environment
@@ -118,14 +118,16 @@ class Landlocked:
         return await spawner.started(spawning, self.kill)
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
-        """Run `job` to its end, or kill it after `seconds` (returncode 137)."""
+        """Run `job` to its end, or kill it after `seconds` or when it takes too much (returncode 137)."""
+        own = job.data is None
         data = job.data or self._folders.temporary()
         try:
-            process = await self.start(replace(job, data=data), stdout=subprocess.PIPE)
-            finished = await asyncio.to_thread(finish, process, seconds, kill=self.kill)
+            job = replace(job, data=data)
+            process = await self.start(job, stdout=subprocess.PIPE)
+            finished = await oneshot.finished(self, process, job, seconds)
             return replace(finished, stdout=self.shown(finished.stdout, data))
         finally:
-            if job.data is None:
+            if own:
                 await self.release(data)
 
     def prepare(self, folder: Path) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ..environment import Environment
-from . import folders, processes, spawner
-from .job import DATA, Finished, Job, finish
+from . import folders, oneshot, processes, spawner
+from .job import DATA, Finished, Job
 from .limits import Limits
 from .spawner import Identity
 
@@ -45,8 +45,8 @@ class Runner(Protocol):
         ...
 
     @property
-    def outer(self) -> int:
-        """How many processes, from the started one on, are no work of the code."""
+    def beside_host(self) -> bool:
+        """Whether paths and process numbers of the host mean the same to a program."""
         ...
 
     @property
@@ -108,7 +108,7 @@ class Unsandboxed:
 
     isolated = False
     tier = "none"
-    outer = 0
+    beside_host = True
     process_limit = _ANY_NUMBER
 
     def __init__(self, environment: Environment, limits: Limits) -> None:
@@ -127,9 +127,9 @@ class Unsandboxed:
         )
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
-        """Run `job` to its end, or kill it after `seconds`."""
+        """Run `job` to its end, or kill it after `seconds` or when it takes too much."""
         process = await self.start(job, stdout=subprocess.PIPE)
-        return await asyncio.to_thread(finish, process, seconds, kill=self.kill)
+        return await oneshot.finished(self, process, job, seconds)
 
     def prepare(self, folder: Path) -> None:
         """Make `folder`; it stays the engine's."""

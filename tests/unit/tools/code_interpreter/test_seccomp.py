@@ -6,18 +6,28 @@ import pytest
 
 from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.tools.code_interpreter.isolation import seccomp
+from local_assistants.tools.code_interpreter.isolation.seccomp import Walls
 
 ALLOW, KILL = "allow", "kill"
-EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
+EPERM, ENOTTY, ENOSYS, ENOTSUP, EAFNOSUPPORT = 1, 25, 38, 95, 97
+DONE_NOTHING = 0
+BESIDE = (Walls.OWN_USER, Walls.SAME_USER)
+"""Where no namespaces stand between the program and the host."""
 MACHINES = sorted(seccomp.ARCHITECTURES)
 
 
-def answer(machine: str, number: int, *arguments: int, audit: int | None = None) -> str | int:
-    """What the program of `machine` returns: allow, kill or an errno."""
+def answer(
+    machine: str,
+    number: int,
+    *arguments: int,
+    audit: int | None = None,
+    walls: Walls = Walls.NAMESPACES,
+) -> str | int:
+    """What the program of `machine` returns: allow, kill or an errno (0: told that it worked)."""
     arch = seccomp.ARCHITECTURES[machine].audit if audit is None else audit
     padded = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
     data = struct.pack("<IIQ6Q", number, arch, 0, *padded)
-    program = seccomp.build(machine)
+    program = seccomp.build(machine, walls)
     code = [struct.unpack_from("<HBBI", program, at) for at in range(0, len(program), 8)]
     position, accumulator = 0, 0
     while True:
@@ -25,6 +35,8 @@ def answer(machine: str, number: int, *arguments: int, audit: int | None = None)
         position += 1
         if op == 0x20:
             accumulator = struct.unpack_from("<I", data, k)[0]
+        elif op == 0x54:
+            accumulator &= k
         elif op == 0x06:
             return _named(k)
         else:
@@ -66,6 +78,13 @@ def test_another_instruction_set_is_killed(machine: str) -> None:
 def test_unknown_and_x32_numbers_do_not_exist(machine: str, number: int) -> None:
     """Libraries fall back as on an older kernel."""
     assert ENOSYS == answer(machine, number)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("walls", list(Walls))
+def test_room_on_the_disk_is_not_taken_in_advance(machine: str, walls: Walls) -> None:
+    """C libraries write zeros instead, at a pace that can be watched."""
+    assert ENOTSUP == answer(machine, seccomp.ARCHITECTURES[machine].fallocate, walls=walls)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -112,3 +131,94 @@ def test_an_unknown_machine_is_refused() -> None:
     """Without a table there is no filter, and without a filter nothing is run."""
     with pytest.raises(SandboxUnavailable, match="riscv64"):
         seccomp.build("riscv64")
+
+
+@pytest.mark.parametrize("walls", BESIDE)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_without_namespaces_all_of_the_deny_list_holds_too(machine: str, walls: Walls) -> None:
+    """The stricter filter is the other one and more."""
+    arch = seccomp.ARCHITECTURES[machine]
+    numbers = (arch.denied | arch.past_borders).values()
+    assert {EPERM} == {answer(machine, number, walls=walls) for number in numbers}
+    assert EPERM == answer(machine, arch.clone, 0x10000000 | 0x11, walls=walls)
+    assert ENOSYS == answer(machine, 467, walls=walls)
+    assert KILL == answer(machine, 1, audit=0x40000003, walls=walls)
+
+
+@pytest.mark.parametrize("walls", BESIDE)
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("family", "kind", "expected"),
+    [
+        (1, 1, ALLOW),
+        (1, 1 | 0o2000000 | 0o4000, ALLOW),
+        (1, 2, EAFNOSUPPORT),
+        (1, 5, EAFNOSUPPORT),
+        (2, 1, EAFNOSUPPORT),
+        (10, 2, EAFNOSUPPORT),
+        (16, 3, EAFNOSUPPORT),
+        (40, 1, EAFNOSUPPORT),
+    ],
+    ids=[
+        "stream", "stream, closed on exec", "datagram", "seqpacket", "inet", "inet6", "netlink", "vsock",
+    ],
+)  # fmt: skip
+def test_without_namespaces_sockets_are_unix_streams(
+    machine: str, family: int, kind: int, expected: object, walls: Walls
+) -> None:
+    """A datagram could be sent to any path; pairs are bound by the same rule."""
+    arch = seccomp.ARCHITECTURES[machine]
+    for call in (arch.socket, arch.socketpair):
+        assert expected == answer(machine, call, family, kind, walls=walls)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_without_namespaces_other_processes_are_left_alone(machine: str) -> None:
+    """Limits, priorities and schedules: one's own only; what libzmq does to its threads is not done."""
+    arch = seccomp.ARCHITECTURES[machine]
+    said = [
+        answer(machine, arch.prlimit64, 0, walls=Walls.SAME_USER),
+        answer(machine, arch.prlimit64, 4711, walls=Walls.SAME_USER),
+        answer(machine, arch.setpriority, 0, 0, 19, walls=Walls.SAME_USER),
+        answer(machine, arch.setpriority, 0, 4711, 19, walls=Walls.SAME_USER),
+        answer(machine, arch.setpriority, 2, 0, 19, walls=Walls.SAME_USER),
+    ]
+    assert [ALLOW, EPERM, ALLOW, EPERM, EPERM] == said
+    for call in arch.schedulers:
+        assert ALLOW == answer(machine, call, 0, walls=Walls.SAME_USER)
+        assert DONE_NOTHING == answer(machine, call, 4711, walls=Walls.SAME_USER)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_without_namespaces_requests_are_those_that_programs_need(machine: str) -> None:
+    """Attributes of files, leases, signals to whom one likes, and outliving the guard."""
+    arch = seccomp.ARCHITECTURES[machine]
+    set_flags, is_terminal, read_ahead = 0x40086602, 0x5401, 0x541B
+    said = [
+        answer(machine, arch.ioctl, 0, request, walls=Walls.OWN_USER)
+        for request in (set_flags, is_terminal, read_ahead)
+    ]
+    assert [ENOTTY, ALLOW, ALLOW] == said
+    lease, own, descriptor_flags = 1024, 8, 2
+    said = [
+        answer(machine, arch.fcntl, 0, request, walls=Walls.OWN_USER)
+        for request in (lease, own, descriptor_flags)
+    ]
+    assert [EPERM, EPERM, ALLOW] == said
+    parent_death, name = 1, 15
+    said = [
+        answer(machine, arch.prctl, option, walls=Walls.OWN_USER) for option in (parent_death, name)
+    ]
+    assert [EPERM, ALLOW] == said
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_modes_of_files_are_left_alone_where_the_user_is_the_engines(machine: str) -> None:
+    """Landlock does not cover them; a user of the session's own has no files but the session's."""
+    arch = seccomp.ARCHITECTURES[machine]
+    for number in arch.file_modes.values():
+        assert DONE_NOTHING == answer(machine, number, walls=Walls.SAME_USER)
+        assert ALLOW == answer(machine, number, walls=Walls.OWN_USER)
+    for number in arch.file_attributes.values():
+        assert ENOTSUP == answer(machine, number, walls=Walls.SAME_USER)
+        assert ALLOW == answer(machine, number, walls=Walls.OWN_USER)
