@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.tools.code_interpreter.isolation.folders import Footprint
+from local_assistants.tools.code_interpreter.isolation.folders import Footprint, measure
 from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
 from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
 
@@ -190,6 +190,23 @@ async def test_unlinked_files_that_are_only_mapped_count_too(kernel: Kernel) -> 
     heard = await say(kernel, code)
     assert heard.lost is not None
     assert "/mnt/data took more than" in heard.lost.reason
+
+
+async def test_disk_space_cannot_be_taken_faster_than_it_is_looked_at(
+    kernel: Kernel, data: Path
+) -> None:
+    """Code that knows how still needs the time to write: what is there in the end is near the quota."""
+    code = (
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\n"
+        "for n in range(40):\n"
+        "    f = os.open(f'f{n}', os.O_CREAT | os.O_WRONLY)\n"
+        "    libc.fallocate(f, 0, ctypes.c_long(0), ctypes.c_long(1 << 29))\n"
+        "import time; time.sleep(1)"
+    )
+    await say(kernel, code)
+    taken = measure(data)
+    assert taken is not None
+    assert taken.bytes < 1 << 29
 
 
 async def test_a_hard_link_takes_no_room(kernel: Kernel) -> None:

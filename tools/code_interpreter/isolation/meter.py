@@ -46,7 +46,7 @@ class Folders:
 class Meter:
     """Compares what a sandbox uses with its limits.
 
-    What the host lent is no part of what code may store. What the data folder holds at the first look may stay, even
+    What the host lent is no part of what code may store. What the data folder holds before code runs may stay, even
     above the limit: code that is to delete files of an overfull folder must be able to run.
 
     Attributes:
@@ -63,11 +63,23 @@ class Meter:
         self.watch(folders)
 
     def watch(self, folders: Folders) -> None:
-        """The sandbox's folders are these from now on; what they hold at the next look may stay."""
+        """The sandbox's folders are these from now on; `take_stock` of what they hold, before code runs in them."""
         self._folders = folders
         self._spared: Footprint | None = None
         self._disk = _Disk(folders.data)
         self._holdings = Holdings(self._disk.device, folders.owner)
+
+    @property
+    def knows_folder(self) -> bool:
+        """Whether stock was taken."""
+        return self._spared is not None
+
+    def take_stock(self) -> None:
+        """What the data folder holds now may stay; only the first time counts."""
+        folders = self._folders
+        taken = _settled(folders.data, None) or NOTHING
+        if self._spared is None and folders is self._folders:
+            self._spared = taken
 
     def lend(self, files: Footprint) -> None:
         """The host itself puts that into the folder, all in all."""
@@ -85,7 +97,9 @@ class Meter:
             counted = sum(each.cpu_seconds for each in used)
         worked = self._cpu.advance(counted)
         found = self._crowd(used) or self._memory(used)
-        if found is None and (worked or self._spared is None):
+        if self._spared is None:
+            self.take_stock()
+        elif found is None and worked:
             held = self._holdings.look(each.pid for each in used)
             found = self._hidden(held) or self._shared(held) or self._stored(held)
         return found or self._time()
@@ -130,12 +144,9 @@ class Meter:
     def _stored(self, held: Held) -> Overrun | None:
         limits, spared, lent = self._limits, self._spared or NOTHING, self._lent
         entries = max(limits.data_entries + lent.entries, spared.entries)
-        taken = _settled(self._folders.data, None if self._spared is None else entries)
+        taken = _settled(self._folders.data, entries)
         if taken is None:
             return Overrun("folders in /mnt/data were moved about faster than they can be measured")
-        if self._spared is None:
-            self._spared = taken
-            return None
         if taken.entries > entries:
             return Overrun(
                 f"there were more than {limits.data_entries} files and folders in /mnt/data"

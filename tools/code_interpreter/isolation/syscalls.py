@@ -88,6 +88,7 @@ class Architecture:
     fcntl: int
     prlimit64: int
     setpriority: int
+    fallocate: int
     schedulers: tuple[int, ...]
     denied: dict[str, int]
     past_borders: dict[str, int]
@@ -99,12 +100,12 @@ class Architecture:
 ARCHITECTURES = {
     "x86_64": Architecture(
         audit=0xC000003E, clone=56, socket=41, socketpair=53, ioctl=16, prctl=157, fcntl=72, prlimit64=302,
-        setpriority=141, schedulers=(203, 144, 142, 314), denied=_X86_64 | _COMMON,
+        setpriority=141, fallocate=285, schedulers=(203, 144, 142, 314), denied=_X86_64 | _COMMON,
         past_borders=_PAST_BORDERS_X86_64, file_modes=_FILE_MODES_X86_64, file_attributes=_FILE_ATTRIBUTES_X86_64,
     ),
     "aarch64": Architecture(
         audit=0xC00000B7, clone=220, socket=198, socketpair=199, ioctl=29, prctl=167, fcntl=25, prlimit64=261,
-        setpriority=140, schedulers=(122, 119, 118, 274), denied=_AARCH64 | _COMMON,
+        setpriority=140, fallocate=47, schedulers=(122, 119, 118, 274), denied=_AARCH64 | _COMMON,
         past_borders=_PAST_BORDERS_AARCH64, file_modes=_FILE_MODES_AARCH64, file_attributes=_FILE_ATTRIBUTES_AARCH64,
     ),
 }  # fmt: skip

@@ -102,13 +102,18 @@ class Watchdog:
         if self._group is not None:
             await asyncio.to_thread(self._group.remove)
 
+    async def ready(self) -> None:
+        """Await this before code runs: what /mnt/data holds without its doing is known then."""
+        if not self._meter.knows_folder:
+            await asyncio.to_thread(self._meter.take_stock)
+
     def call_begins(self) -> None:
         """From now on, processor time counts for a new call."""
         self._interrupted = False
         self._meter.grant(self._limits.cpu_seconds)
 
     def moved(self, data: Path) -> None:
-        """The folder behind /mnt/data is another one; what it holds now may stay."""
+        """The folder behind /mnt/data is another one; what it holds when code runs next (`ready`) may stay."""
         self._folders = replace(self._folders, data=data)
         self._meter.watch(self._folders)
 

@@ -88,6 +88,7 @@ class Kernel:
                     await self._running.ending("its process ended between two calls")
                 )
             kernel = await self._started()
+            await kernel.watchdog.ready()
             call = kernel.call(code, seconds=seconds, silent=silent)
             try:
                 call.send()
