@@ -11,13 +11,14 @@ processes too, so the program sets them on itself (`launch.py`). It never falls 
 
 import asyncio
 import importlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ....engine.errors import SandboxUnavailable
@@ -26,7 +27,7 @@ from . import oneshot, processes, seccomp, spawner
 from .job import DATA, Finished, Job
 from .limits import MIB, Limits
 from .spawner import Identity
-from .surroundings import ETC, HOME, TOP_LEVEL, python_folders, variables
+from .surroundings import ETC, HOME, TOP_LEVEL, python_folders, rlimits, variables
 
 INSTALL_BUBBLEWRAP = (
     "install it: apt-get install bubblewrap (dnf, pacman and apk have it under the same name)"
@@ -36,6 +37,7 @@ _TELLING = (
     "keys", "key-users", "kcore", "kallsyms", "modules", "timer_list", "sched_debug", "latency_stats", "config.gz",
     "cmdline", "diskstats", "interrupts", "slabinfo", "vmallocinfo", "sysrq-trigger",
 )  # fmt: skip
+_LIMITED = Path(__file__).parent / "limited_inside.py"
 _UID = 65534  # inside; outside it is the engine's own user or the spawner's identity
 _ETC_FILES: Mapping[str, bytes] = {
     "/etc/passwd": f"sandbox:x:{_UID}:{_UID}:sandbox:{HOME}:/bin/sh\n".encode(),
@@ -143,8 +145,14 @@ class Sandbox:
 
     async def run(self, job: Job, *, seconds: float) -> Finished:
         """Run `job` to its end, or kill it after `seconds` or when it takes too much (returncode -9)."""
-        process = await self.start(job, stdout=subprocess.PIPE)
+        process = await self.start(self._limited(job), stdout=subprocess.PIPE)
         return await oneshot.finished(self, process, job, seconds)
+
+    def _limited(self, job: Job) -> Job:
+        """The job with its limits set by a program before it; kernels set theirs themselves."""
+        limits = json.dumps(rlimits(self.limits, self.process_limit))
+        files = {**job.files, "/run/limited.py": _LIMITED.read_bytes()}
+        return replace(job, argv=("/run/limited.py", limits, *job.argv), files=files)
 
     def prepare(self, folder: Path) -> None:
         """Make `folder` one that the sandbox may write."""

@@ -29,7 +29,7 @@ from .prepared import Prepared, PreparedFolders
 from .refusal import Refusal
 from .seccomp import Walls
 from .spawner import Identity
-from .surroundings import ETC, TOP_LEVEL, python_folders, variables
+from .surroundings import ETC, TOP_LEVEL, python_folders, rlimits, variables
 
 LOST = (
     "multiprocessing pools, managers and shared memory; !commands; servers on localhost; running programs from "
@@ -194,7 +194,7 @@ class Landlocked:
             "read": [*self._readable(), str(place.inputs), *(() if job.writable else (data,))],
             "write": [scratch, *((data,) if job.writable else ())],
             "devices": [each for each in _DEVICES if os.path.exists(each)],
-            "rlimits": self._rlimits(),
+            "rlimits": rlimits(self.limits, self.process_limit),
             "descriptors": list(job.descriptors),
             "filter": self._filter.hex(),
             "folder": data,
@@ -206,18 +206,6 @@ class Landlocked:
         system = ("/usr", *(f"/{name}" for name in TOP_LEVEL), *(f"/etc/{name}" for name in ETC))
         yield from (each for each in (*system, *_FACTS) if os.path.exists(each))
         yield from map(str, python_folders(self.environment))
-
-    def _rlimits(self) -> dict[str, int]:
-        limits = self.limits
-        return {
-            "RLIMIT_DATA": limits.memory_bytes,
-            "RLIMIT_NPROC": self.process_limit,
-            "RLIMIT_NOFILE": limits.open_files,
-            "RLIMIT_FSIZE": limits.file_bytes,
-            "RLIMIT_CORE": 0,
-            "RLIMIT_SIGPENDING": limits.open_files,  # counted over all that the user runs
-            "RLIMIT_MSGQUEUE": 0,
-        }
 
 
 def _sufficient_abi() -> int:

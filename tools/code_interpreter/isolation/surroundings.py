@@ -1,10 +1,11 @@
-"""What every sandbox shows a program of the host: system folders, the interpreter, a few variables. Pure data."""
+"""What every sandbox has: system folders and the interpreter of the host, a few variables, limits. Pure data."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..environment import Environment
+from .limits import Limits
 
 HOME = "/home/sandbox"
 """The program's home, as it is called inside."""
@@ -34,4 +35,17 @@ def variables(environment: Environment, home: str, scratch: str) -> dict[str, st
         # A thread a core, on a big machine, would alone be more than RLIMIT_NPROC lets live.
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
+    }
+
+
+def rlimits(limits: Limits, processes: int) -> dict[str, int]:
+    """What bounds each process by itself; `processes` are all that the kernel counts together."""
+    return {
+        "RLIMIT_DATA": limits.memory_bytes,  # AS refuses libraries that only reserve addresses
+        "RLIMIT_NPROC": processes,
+        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_FSIZE": limits.file_bytes,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_SIGPENDING": limits.open_files,  # counted over all that the user runs
+        "RLIMIT_MSGQUEUE": 0,
     }
