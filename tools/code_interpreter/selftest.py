@@ -45,6 +45,7 @@ async def isolate(settings: Settings) -> Runner:
     report = await survey(settings, found)
     if report.sandbox is None:
         if settings.allow_unsandboxed:
+            _LOG.critical("code_interpreter: %s", report.text)
             return Unsandboxed(found, settings.limits)
         raise SandboxUnavailable(report.text)
     if report.problem:

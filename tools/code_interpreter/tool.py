@@ -83,6 +83,11 @@ class CodeInterpreter:
         Raises:
             SandboxUnavailable: no code can be run here; the message says why and what mends it.
         """
+        if self._ready is None and self._preparing is None:
+            # On its own: on a slow machine it takes longer than whoever asks has patience.
+            self.prepare()
+        if self._preparing is not None:
+            await asyncio.wait([self._preparing])
         return (await self._open()).runner.tier
 
     async def brief(self, files: Sequence[ToolFile], session: ToolSession) -> str:

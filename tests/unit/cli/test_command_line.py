@@ -25,7 +25,9 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"local-assistants {__version__}\n" == capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["serve", "keys", "demo", "doctor", "models", "interpreter"])
+@pytest.mark.parametrize(
+    "command", ["serve", "keys", "demo", "doctor", "models", "interpreter", "sandbox"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help prints a usage and succeeds, whatever is installed."""
     assert exit_codes.DONE == run([command, "--help"])
