@@ -12,20 +12,27 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ....engine.errors import ToolFault
 from ..isolation import folders
 from ..isolation.claims import Claim
 from ..isolation.runner import Runner
 from .kernel import Kernel
-from .provisioner import Place
+from .outputs import Lost
+
+if TYPE_CHECKING:
+    from .provisioner import Place
 
 _LOG = logging.getLogger("local_assistants.code_interpreter")
 _PAUSE = 1.0  # seconds: the call that took a spare, or started without one, has the machine first
 _WARMING_SECONDS = 60.0
 _CLAIM = "of-engine-"
 # Imported by the running kernel and not before it: IPython tells pyplot where to draw when it starts. Without names, as
-# the session's variables are its own; the first figure finds the fonts. What is not installed is left out.
+# the session's variables are its own; the first figure finds the fonts, the first value how values are shown. What is
+# not installed is left out.
 _WARMING = """
+get_ipython().display_formatter.format(0)
 try:
     __import__("pandas")
     (lambda pyplot: pyplot.close(pyplot.figure()))(__import__("matplotlib.pyplot").pyplot)
@@ -52,7 +59,7 @@ class Pool:
         size: int,
         *,
         runner: Runner,
-        place: Callable[[Path], Place],
+        place: "Callable[[Path], Place]",
         room: Callable[[], int],
     ) -> None:
         self._root = root
@@ -148,8 +155,11 @@ class Pool:
 
     async def _warm(self, spare: Spare) -> None:
         await asyncio.to_thread(self._runner.prepare, spare.data)
-        async for _ in spare.kernel.execute(_WARMING, seconds=_WARMING_SECONDS, silent=True):
-            pass
+        warming = spare.kernel.execute(_WARMING, seconds=_WARMING_SECONDS, silent=True)
+        async for output in warming:
+            if isinstance(output, Lost):
+                # The kernel in its place is only starting, and its folder must not be moved before it is up.
+                raise ToolFault(output.reason)
 
 
 def _is_warm(spare: Spare) -> bool:
