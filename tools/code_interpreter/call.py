@@ -24,8 +24,9 @@ from .transcript import Transcript, for_model
 
 _HINT_SECONDS = 5.0
 _HINT_CHARS = 100_000
+_NAMED = 5  # files that were left out
 _SILENCE = "(no output)"
-_AGAIN = "Do not answer yet: call code_interpreter again with the whole mended code."
+_AGAIN = "That is no answer yet. Write the whole mended code now, in a ```python block, and nothing else."
 _SPEAK = "Nothing is known yet. Hint: use print(...) to see the result."
 
 
@@ -76,6 +77,8 @@ class Call:
             failure = self._transcript.failure
             comments = await self._comments(code)
         made, left_out = await self._collect(before)
+        if left_out:
+            await self._send_logs(f"[{_not_kept(left_out)}]\n")
         notes = [self._news(), added, *comments, *_files_notes(made, left_out)]
         if self._left == 0:
             most = self._settings.limits.session_files
@@ -198,5 +201,10 @@ def _files_notes(made: Sequence[MadeFile], left_out: Sequence[str]) -> list[str]
     if made:
         notes.append("Files saved: " + ", ".join(item.path for item in made))
     if left_out:
-        notes.append("Not kept: " + "; ".join(left_out[:5]))
+        notes.append(_not_kept(left_out))
     return notes
+
+
+def _not_kept(left_out: Sequence[str]) -> str:
+    more = len(left_out) - _NAMED
+    return "Not kept: " + "; ".join(left_out[:_NAMED]) + (f"; and {more} more" if more > 0 else "")

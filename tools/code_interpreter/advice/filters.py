@@ -91,17 +91,30 @@ def findings(answer: str) -> Findings:
         rows: Any = json.loads(answer[:20_000])
         for column, sign, value, fits, is_date, held in rows[:_MOST]:
             condition = f"{str(column)[:_CHARS]} {str(sign)[:2]} {value!r:.80}"
-            samples = ", ".join(str(each)[:_CHARS] for each in held[:4])
-            holds = "dates; compare .dt.year, .dt.month" if is_date else samples
-            (every if fits else none).append(f"{condition} (it holds {holds})")
+            values = [str(each)[:_CHARS] for each in held[:4]]
+            if fits:
+                every.append(f"{condition} (it holds {', '.join(values)})")
+            else:
+                none.append(f"no row has {condition}: {_way_out(value, values, bool(is_date))}")
     except (ValueError, TypeError):
         return Findings()
     return Findings(
-        f"Hint: no row has {' or '.join(none)}. Mend that condition or leave it out."
-        if none
-        else "",
+        f"Hint: {'; '.join(none)}." if none else "",
         f"Check: every row has {' and '.join(every)}. Was that meant?" if every else "",
     )
+
+
+def _way_out(value: object, held: list[str], is_date: bool) -> str:
+    """What to write instead: the one value that was meant, if there is one."""
+    if is_date:
+        return "it holds dates; compare .dt.year and .dt.month instead"
+    meant = str(value).lower()
+    same = [each for each in held if each.lower() == meant] or [
+        each for each in held if isinstance(value, str) and meant in each.lower()
+    ]
+    if len(same) == 1:
+        return f"replace {value!r} by {same[0]!r}"
+    return f"it holds {', '.join(held)}; mend that condition or remove it"
 
 
 def _found(tree: ast.AST) -> Iterator[Condition]:

@@ -1,5 +1,7 @@
 """What is read out of a model's code: names that it takes for granted, conditions that no row may fulfil."""
 
+import json
+
 import pytest
 
 from local_assistants.tools.code_interpreter.advice import (
@@ -66,15 +68,31 @@ def test_conditions_are_comparisons_of_columns_with_constants() -> None:
 
 def test_a_condition_that_fits_no_row_is_named() -> None:
     """With what the column holds."""
-    answer = '[["Sex", "==", "male", false, false, ["MALE", "FEMALE"]]]'
-    hint = "Hint: no row has Sex == 'male' (it holds MALE, FEMALE). Mend that condition or leave it out."
+    answer = '[["n", "<", 0, false, false, ["1 to 7"]]]'
+    hint = "Hint: no row has n < 0: it holds 1 to 7; mend that condition or remove it."
     assert filters.Findings(no_row=hint) == filters.findings(answer)
+
+
+@pytest.mark.parametrize(
+    ("value", "held", "way"),
+    [
+        ("male", ["MALE", "FEMALE"], "replace 'male' by 'MALE'"),
+        ("Adelie", ["Adelie Penguin (P. a.)", "Gentoo"], "replace 'Adelie' by 'Adelie Penguin (P. a.)'"),
+        ("Penguin", ["Adelie Penguin", "Chinstrap Penguin"], "it holds Adelie Penguin, Chinstrap Penguin;"),
+    ],
+)  # fmt: skip
+def test_the_one_value_that_was_meant_is_named(value: str, held: list[str], way: str) -> None:
+    """As the column writes it; of several none."""
+    answer = json.dumps([["kind", "==", value, False, False, held]])
+    assert f"no row has kind == '{value}': {way}" in filters.findings(answer).no_row
 
 
 def test_dates_are_not_compared_with_text() -> None:
     """What to compare instead is said."""
     answer = '[["Day", "==", "1.2.2020", false, true, ["2020-02-01"]]]'
-    assert "(it holds dates; compare .dt.year, .dt.month)" in filters.findings(answer).no_row
+    assert (
+        "it holds dates; compare .dt.year and .dt.month instead" in filters.findings(answer).no_row
+    )
 
 
 def test_a_condition_that_fits_every_row_is_questioned() -> None:
