@@ -5,12 +5,13 @@ by taking things off goes to the kernel as it is, whose error tells the model.
 """
 
 import ast
+import contextlib
 import json
 import keyword
 import re
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 _FENCED = re.compile(r"```[ \t]*([\w+.-]*)[^\n`]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
@@ -63,7 +64,8 @@ def _text_of_literal(arguments: str) -> str:
     if not arguments.lstrip().startswith("{"):
         return arguments
     try:
-        value: object = ast.literal_eval(arguments.strip())
+        with _quiet():
+            value: object = ast.literal_eval(arguments.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return arguments if is_python(arguments) else ""  # a set or a dictionary; else cut-off JSON
     return _text_in(value)
@@ -147,3 +149,11 @@ def _parses(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of stray backslashes and the like: they are the code's business, not the log's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

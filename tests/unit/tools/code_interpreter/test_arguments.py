@@ -44,6 +44,11 @@ def test_what_holds_no_code_gives_none(arguments: str) -> None:
     assert "" == code_of(arguments)
 
 
+def test_a_stray_backslash_warns_nobody() -> None:
+    """Python's parser would; its warning would stand in the server's log."""
+    assert r"re.findall('\d', 'a1')" == code_of(r"""{'code': "re.findall('\d', 'a1')"}""")
+
+
 def test_real_line_breaks_in_json_are_accepted() -> None:
     """Models put them into strings against the standard."""
     assert "a = 1\nb = 2" == code_of('{"code": "a = 1\nb = 2"}')
