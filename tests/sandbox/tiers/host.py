@@ -23,10 +23,11 @@ from local_assistants.tools.code_interpreter.isolation.bubblewrap import Bubblew
 from local_assistants.tools.code_interpreter.isolation.job import Job
 from local_assistants.tools.code_interpreter.isolation.limits import Limits
 from local_assistants.tools.code_interpreter.isolation.runner import Runner
-from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits
+from local_assistants.tools.code_interpreter.kernels.pool import Pool
+from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits, Sessions
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter, Settings
 
-from ..room import Desk, HandClock, attach
+from ..room import Desk, HandClock, attach, say
 from .victims import Victims
 
 _PATIENCE = 30.0
@@ -55,7 +56,7 @@ class Host:
     async def open(self) -> dict[str, Any]:
         """Find the sandbox, and let another session run beside those under test."""
         self._runner = await probe.find_sandbox(
-            self._environment, Limits(), bubblewrap=self._bubblewrap
+            self._environment, Limits(), bubblewrap=self._bubblewrap, root=self._folder
         )
         other = await self.start(_UP, "other")
         facts = {
@@ -121,6 +122,21 @@ class Host:
         desk = self._desk(thread, limits or {})
         desk.files = (*desk.files, attach(path, f"file-{number}", name))
         return {}
+
+    async def pooled(self, before: str, after: str) -> dict[str, Any]:
+        """What `after` says in a kernel that had waited, for a thread in which `before` has run."""
+        clock, limits = HandClock(), SessionLimits(pool=1)
+        sessions = Sessions(self._folder / "pooled" / "sessions", self._running, clock, limits)
+        said: list[str] = []
+        for code in (before, after):
+            async with sessions.use("thread_1", ()) as session:
+                local = self._running.localise(code, session.data)
+                said.append((await say(session.kernel, local)).text)
+            clock.time += 3601
+            await sessions.cull()
+            await _filled(sessions.pool)
+        await sessions.close()
+        return {"said": said}
 
     async def rest(self) -> dict[str, Any]:
         """End all sessions, as the end of their time does; files are kept."""
@@ -193,6 +209,14 @@ class Host:
             bubblewrap=self._bubblewrap,
         )
         return CodeInterpreter(settings, HandClock())
+
+
+async def _filled(pool: Pool) -> None:
+    for _ in range(600):
+        if pool.ready:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("no kernel was ever ready")
 
 
 def _bubblewrap(path: str | None) -> Bubblewrap | None:

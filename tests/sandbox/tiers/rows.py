@@ -4,6 +4,7 @@ Which rows this machine can offer is asked of the machine itself (bwrap run by h
 code under test: a tier that broke must fail its tests and not vanish from them.
 """
 
+import ast
 import ctypes
 import json
 import os
@@ -12,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -81,6 +82,11 @@ class Ended:
     err: str
 
 
+def breaches(outcomes: Mapping[str, str], refusals: Sequence[str]) -> dict[str, str]:
+    """The attempts that came to anything but one of the refusals."""
+    return {attempt: came for attempt, came in outcomes.items() if came not in refusals}
+
+
 class Engine:
     """An engine of a row in a process of its own, with a sandbox opened."""
 
@@ -130,6 +136,13 @@ class Engine:
         ended = self.run(self._attempt(attempt, setup), session)
         return ended.out.strip() or f"ended with {ended.code}: {ended.err.strip()[-300:]}"
 
+    def each(self, attempts: Sequence[str], setup: str = "") -> dict[str, str]:
+        """The outcome of each attempt, all made by one program."""
+        made = ", ".join(f"outcome(lambda: {attempt})" for attempt in attempts)
+        ended = self.run(Template(f"{setup}\nprint([{made}])\n").substitute(self._quoted()))
+        assert ended.out, f"ended with {ended.code}: {ended.err.strip()[-300:]}"
+        return dict(zip(attempts, ast.literal_eval(ended.out), strict=True))
+
     def could(self, attempt: str, setup: str = "") -> str:
         """The same without a sandbox, to see that the attempt is one. Never as root: there it is taken for granted."""
         if self.hello["uid"] == 0:
@@ -170,7 +183,10 @@ class Engine:
 
     def _attempt(self, attempt: str, setup: str) -> str:
         text = f"{setup}\nprint(outcome(lambda: {attempt}))\n"
-        return Template(text).substitute({name: repr(fact) for name, fact in self.facts.items()})
+        return Template(text).substitute(self._quoted())
+
+    def _quoted(self) -> dict[str, str]:
+        return {name: repr(fact) for name, fact in self.facts.items()}
 
     def _settings(self) -> str:
         return json.dumps(

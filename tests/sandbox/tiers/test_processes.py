@@ -2,28 +2,27 @@
 
 import ast
 import grp
+from collections.abc import Sequence
 
 import pytest
 
-from .rows import Engine
+from .rows import Engine, breaches
 
 _NOGROUP = 65534
 PRETENDED = ("done None", "done 0")
 NOBODY = ("ESRCH", "EPERM", "EACCES", "ENOENT", "ENOSYS")
 
 
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "os.kill(pid, 0)",
-        "call('tgkill', pid, pid, 0)",
-        "signal.pidfd_send_signal(os.pidfd_open(pid), 0)",
-        "os.killpg(pid, 0)",
-    ],
-)
-def test_processes_outside_cannot_be_signalled(engine: Engine, attempt: str) -> None:
+def test_processes_outside_cannot_be_signalled(engine: Engine) -> None:
     """Neither the engine, nor another program of its user, nor another session, be it to see whether they are there."""
-    assert set(_outcomes(engine, attempt, "import signal")) <= {*NOBODY, "EINVAL"}
+    attempts = [
+        "os.kill({pid}, 0)",
+        "call('tgkill', {pid}, {pid}, 0)",
+        "signal.pidfd_send_signal(os.pidfd_open({pid}), 0)",
+        "os.killpg({pid}, 0)",
+    ]
+    outcomes = engine.each(_on_all(engine, attempts), "import signal")
+    assert {} == breaches(outcomes, (*NOBODY, "EINVAL"))
 
 
 def test_signals_by_way_of_a_file_do_not_get_out(engine: Engine) -> None:
@@ -47,37 +46,32 @@ def test_everybody_is_nobody_else(engine: Engine) -> None:
     assert set(engine.facts["other"]) <= set(engine.ask("state")["pids"])
 
 
-@pytest.mark.parametrize(
-    "file", ["mem", "environ", "maps", "cmdline", "fd", "root", "cwd", "ns/net"]
-)
-def test_processes_outside_cannot_be_looked_into(engine: Engine, file: str) -> None:
+def test_processes_outside_cannot_be_looked_into(engine: Engine) -> None:
     """Their memory, arguments and open files are under /proc."""
-    path = f"f'/proc/{{pid}}/{file}'"
-    attempt = f"os.listdir({path}) if os.path.isdir({path}) else open({path}, 'rb').read(1)"
-    assert set(_outcomes(engine, attempt)) <= set(NOBODY)
+    setup = "def seen(path): return os.listdir(path) if os.path.isdir(path) else open(path, 'rb').read(1)"
+    names = ("mem", "environ", "maps", "cmdline", "fd", "root", "cwd", "ns/net")
+    attempts = _on_all(engine, [f"seen('/proc/{{pid}}/{name}')" for name in names])
+    assert {} == breaches(engine.each(attempts, setup), NOBODY)
 
 
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "resource.prlimit(pid, resource.RLIMIT_NOFILE)",
-        "resource.prlimit(pid, resource.RLIMIT_CPU, (1 << 40, resource.RLIM_INFINITY))",
-        "os.setpriority(os.PRIO_PROCESS, pid, 19)",
-        "os.setpriority(os.PRIO_PGRP, pid, 19)",
-        "os.sched_setaffinity(pid, [0])",
-        "os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))",
-        "system(ioprio_set, 1, pid, 3 << 13)",
-        "call('process_vm_readv', pid, None, 0, None, 0, 0)",
-        "call('ptrace', 16, pid, 0, 0)",
-    ],
-)  # fmt: skip
-def test_processes_outside_cannot_be_touched(engine: Engine, attempt: str) -> None:
+def test_processes_outside_cannot_be_touched(engine: Engine) -> None:
     """Limits, priorities and processors of a process with one's own user are everybody's to set."""
+    attempts = [
+        "resource.prlimit({pid}, resource.RLIMIT_NOFILE)",
+        "resource.prlimit({pid}, resource.RLIMIT_CPU, (1 << 40, resource.RLIM_INFINITY))",
+        "os.setpriority(os.PRIO_PROCESS, {pid}, 19)",
+        "os.setpriority(os.PRIO_PGRP, {pid}, 19)",
+        "os.sched_setaffinity({pid}, [0])",
+        "os.sched_setscheduler({pid}, os.SCHED_IDLE, os.sched_param(0))",
+        "system(ioprio_set, 1, {pid}, 3 << 13)",
+        "call('process_vm_readv', {pid}, None, 0, None, 0, 0)",
+        "call('ptrace', 16, {pid}, 0, 0)",
+    ]
     setup = "import platform, resource\nioprio_set = 251 if platform.machine() == 'x86_64' else 30"
     before = _treatment(engine)
-    outcomes = _outcomes(engine, attempt, setup)
+    outcomes = engine.each(_on_all(engine, attempts), setup)
     assert before == _treatment(engine)
-    assert set(outcomes) <= {*NOBODY, *PRETENDED}
+    assert {} == breaches(outcomes, (*NOBODY, *PRETENDED))
 
 
 @pytest.mark.parametrize(
@@ -131,12 +125,9 @@ def _pids(engine: Engine) -> list[int]:
     return [engine.facts["process"], engine.facts["engine"], engine.facts["other"][-1]]
 
 
-def _outcomes(engine: Engine, attempt: str, setup: str = "") -> list[str]:
-    """What came of `attempt` for each victim as `pid`."""
-    attempts = f"[outcome(lambda: {attempt}) for pid in {_pids(engine)}]"
-    seen: list[str] = ast.literal_eval(engine.tries(attempts, setup).removeprefix("done "))
-    assert len(_pids(engine)) == len(seen)
-    return seen
+def _on_all(engine: Engine, attempts: Sequence[str]) -> list[str]:
+    """Each attempt on each victim."""
+    return [attempt.format(pid=pid) for attempt in attempts for pid in _pids(engine)]
 
 
 def _treatment(engine: Engine) -> list[object]:
