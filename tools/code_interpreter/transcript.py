@@ -12,6 +12,7 @@ from .kernels.outputs import Failure, Lost, Output, Picture, Text
 SendLogs = Callable[[str], Awaitable[None]]
 SendPicture = Callable[[Picture], Awaitable[None]]
 
+_NOTES_CHARS = 4_000  # of one call; hostile output can cause many
 _CHARS_PER_TOKEN = 3  # of program output: numbers and punctuation make short tokens
 
 
@@ -23,6 +24,7 @@ class Transcript:
         self._send_logs = send_logs
         self._send_picture = send_picture
         self._room = limits.log_chars
+        self._notes_room = _NOTES_CHARS
         self._pieces: list[str] = []
         self.pictures = 0
         self.failure: Failure | None = None
@@ -35,7 +37,9 @@ class Transcript:
 
     async def add(self, output: Output) -> None:
         """Take one output; shows it at once."""
-        if isinstance(output, Text):
+        if isinstance(output, Text) and output.kind == "note":
+            await self._note(output.text)
+        elif isinstance(output, Text):
             await self._log(output.text, keep=True)
         elif isinstance(output, Picture):
             await self._show(output)
@@ -44,16 +48,22 @@ class Transcript:
             await self._log(output.traceback or hints.summary(output), keep=False)
         else:
             self.lost = output
-            await self._log(output.text + "\n", keep=True)
+            await self._note(output.text + "\n")
 
     async def _show(self, picture: Picture) -> None:
         self.pictures += 1
         if self.pictures <= self._limits.images:
             await self._send_picture(picture)
         elif self.pictures == self._limits.images + 1:
-            await self._log(
-                f"[only the first {self._limits.images} pictures are kept]\n", keep=True
-            )
+            await self._note(f"[only the first {self._limits.images} pictures are kept]\n")
+
+    async def _note(self, text: str) -> None:
+        """Words of ours have room of their own: why a flood of output was ended is told behind it."""
+        piece = text[: self._notes_room]
+        self._notes_room -= len(piece)
+        if piece:
+            self._pieces.append(piece)
+            await self._send_logs(piece)
 
     async def _log(self, text: str, *, keep: bool) -> None:
         if self._room <= 0:
