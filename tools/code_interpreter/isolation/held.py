@@ -73,11 +73,17 @@ class Holdings:
             try:
                 glance.look_into(pid)
             except PermissionError:
-                if not self._look_as_owner(glance, pid) and not processes.has_ended(pid):
+                if not self._look_as_owner(glance, pid) and self._is_of_code(pid):
                     glance.held.closed.add(pid)
             except OSError:
                 pass  # it is gone
         return glance.held
+
+    def _is_of_code(self, pid: int) -> bool:
+        """Whether what hides itself may be model-written code: it lives, and has no other user than code can have."""
+        # The guard of a lent user has that user as its effective one only, and nobody may look into it.
+        of_code = self._owner is None or processes.user_of(pid) in (self._owner.uid, None)
+        return of_code and not processes.has_ended(pid)
 
     def _look_as_owner(self, glance: "_Glance", pid: int) -> bool:
         """A root without CAP_SYS_PTRACE, as in a container, may look only as the one whom the process belongs to."""

@@ -111,6 +111,15 @@ def has_ended(pid: int) -> bool:
     return fields is None or fields[0] in _ENDED
 
 
+def user_of(pid: int) -> int | None:
+    """The real user of a process; None when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in (_PROC / str(pid) / "status").read_text().splitlines():
+            if line.startswith("Uid:"):
+                return int(line.split()[1])
+    return None
+
+
 def _usage(pid: int) -> Usage | None:
     fields = _stat(pid)
     if fields is None:
