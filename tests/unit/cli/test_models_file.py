@@ -179,7 +179,11 @@ def test_a_wrong_line_is_named_with_its_place(tmp_path: Path, line: str, said: s
         ("", ", at the top: model must be at least one table [[model]]."),
         ("model = 3", ", at the top: model must be at least one table [[model]]."),
         ("model = [3]", ": model must be written as tables, [[model]] each."),
-        ("models = []", ", at the top: the key 'models' is not known (did you mean 'model'?); there are: idle_seconds, memory_budget, model."),
+        (
+            "models = []",
+            ", at the top: the key 'models' is not known (did you mean 'model'?); "
+            "there are: idle_seconds, memory_budget, model.",
+        ),
         ("memory_budget = 0\n[[model]]\nsource='a'", ", at the top: memory_budget must be a size"),
         ("[[model]]", ", in [[model]] number 1: a model needs a source (catalogue key, file, path or scripted:FILE)"),
         ("[[model]]\nsource = ''", ", in [[model]] number 1: a model needs a source"),
