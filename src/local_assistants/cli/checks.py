@@ -5,6 +5,7 @@ probe writes and removes.
 """
 
 import asyncio
+import os
 import platform
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from local_assistants import catalogue, model_store, paths
 from local_assistants.cli import model_checks
+from local_assistants.engine.errors import InvalidRequest
+from local_assistants.settings_file import read_settings_file
 
 GB = 1_000_000_000
 ROOM_WANTED = 3 * GB
@@ -63,6 +66,7 @@ def every_check() -> Iterator[Check]:
     yield bubblewrap()
     yield interpreter()
     yield sandbox()
+    yield from settings()
     yield from models()
     yield gpu()
     yield room("cache", paths.cache_root(), ROOM_WANTED)
@@ -152,6 +156,20 @@ def sandbox() -> Check:
         return Check("sandbox", False, True, "not tried, it needs the interpreter", mend)
     report = asyncio.run(selftest.survey(settings, found))
     return Check("sandbox", report.sandbox is not None, True, report.text, report.mend)
+
+
+def settings() -> Iterator[Check]:
+    """The settings file that the environment names for `serve`, where it names one."""
+    path = os.environ.get("LOCAL_ASSISTANTS_SETTINGS")
+    if not path:
+        return
+    try:
+        read_settings_file(Path(path).expanduser())
+    except InvalidRequest as error:
+        mend = "docs/settings-file.md explains every key"
+        yield Check("settings file", False, True, error.message, mend)
+    else:
+        yield Check("settings file", True, True, path)
 
 
 def models() -> Iterator[Check]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_assistants.cli import exit_codes
+from local_assistants.cli import checks, exit_codes
 from local_assistants.cli.app import run
 from local_assistants.engine.errors import InvalidRequest
 from local_assistants.settings_file import read_settings_file
@@ -129,3 +129,19 @@ def test_serve_refuses_a_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "" == said.out
     assert "did you mean 'profiles'?" in said.err
     assert 1 == len(said.err.splitlines())
+
+
+def test_doctor_looks_at_the_file_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the words of its reader; where none is named, it says nothing of one."""
+    assert [] == list(checks.settings())
+    file = tmp_path / "settings.toml"
+    file.write_text("[code_interpreter]\nhints = true")
+    monkeypatch.setenv("LOCAL_ASSISTANTS_SETTINGS", str(file))
+    assert [(True, str(file))] == [(each.ok, each.detail) for each in checks.settings()]
+    file.write_text("[code_interpreter]\nhint = true")
+    (wrong,) = checks.settings()
+    assert not wrong.ok
+    assert wrong.needed
+    assert "did you mean 'hints'?" in wrong.detail
