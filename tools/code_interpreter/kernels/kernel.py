@@ -189,9 +189,7 @@ class Kernel:
         reason = await kernel.ending("its process ended")
         if not kernel.answered and not self._closed:
             await self._end()
-            raise ToolFault(
-                f"the interpreter did not start: {kernel.last_words or 'it ended without a word'}"
-            )
+            raise ToolFault(f"the interpreter did not start: {kernel.last_words or reason}")
         return await self._replace(reason)
 
     async def _replace(self, reason: str) -> Lost:
