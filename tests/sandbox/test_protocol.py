@@ -129,6 +129,15 @@ async def test_a_flood_of_messages_does_not_hold_the_loop(kernel: Kernel, strain
     assert strain.grown < 40 * MIB
 
 
+async def test_a_kernel_is_replaced_beside_the_loop(kernel: Kernel, strain: Strain) -> None:
+    """Its processes are ended and a new one is started while others get their turns."""
+    code = "import os, time\nfor _ in range(40): os.fork() or time.sleep(60)\nos._exit(3)"
+    heard = await say(kernel, code)
+    assert heard.lost is not None
+    assert "2\n" == (await say(kernel, "1 + 1")).text
+    assert strain.longest < _LONGEST
+
+
 async def test_small_prints_are_told_together(kernel: Kernel) -> None:
     """What has come by the time that somebody looks is one output."""
     code = 'for n in range(2000): speak(\'stream\', b\'{"name": "stdout", "text": "x"}\')'

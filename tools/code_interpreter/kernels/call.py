@@ -15,7 +15,7 @@ from . import messages, outputs
 from .connection import ChannelName, Connection, Received
 from .outputs import Output, Text
 
-_IDLE_PATIENCE = 1.0  # seconds without a word after the reply: then the idle message was lost
+_IDLE_PATIENCE = 3.0  # seconds without a byte after the reply: then the idle message was lost
 
 
 class Call:
@@ -62,6 +62,8 @@ class Call:
         """What comes next, perhaps nothing: then look whether the call is late, or the connection is closed."""
         received = await self._connection.receive(self.deadline - now())
         found = list(_joined(self._outputs(received)))
+        if self._replied and self._connection.spoke:
+            self.deadline = min(now() + _IDLE_PATIENCE, self._end)
         if self._replied and not self._idle and self.late:
             self.end()
             found.append(Text("[some output came too fast and was left out]\n", "note"))
@@ -96,8 +98,6 @@ class Call:
             self._idle = self._idle or message.content.get("execution_state") == "idle"
         else:
             yield from outputs.read(message.kind, message.content)
-        if self._replied:
-            self.deadline = min(now() + _IDLE_PATIENCE, self._end)
 
 
 def _joined(found: Iterator[Output]) -> Iterator[Output]:

@@ -34,6 +34,7 @@ class Connection:
         self._waiting: asyncio.Future[None] | None = None
         self._watched: list[int] = []
         self.backlog = False  # whether the last turn ended before everything was read
+        self.spoke = False  # whether anything came in it, were it a part of a message
 
     @property
     def closed(self) -> bool:
@@ -56,10 +57,11 @@ class Connection:
     def received(self) -> Received:
         """What is here already, as far as one turn goes."""
         until = time.perf_counter() + _TURN
-        self.backlog = False
+        self.backlog = self.spoke = False
         came: list[tuple[ChannelName, zmtp.Multipart]] = []
         for channel in (self._shell, self._iopub):
             while not self.backlog and channel.readable():
+                self.spoke = True
                 came.extend((channel.name, message) for message in channel.read())
                 self.backlog = time.perf_counter() > until
             channel.flush()
