@@ -32,7 +32,9 @@ subprocess.run([sys.executable, "-c", twice + daemon])
 _SLEEPER = "time.sleep(3600)"
 _HOPPER = """
 while True:
-    if os.fork(): os._exit(0)
+    try:
+        if os.fork(): os._exit(0)
+    except OSError: pass  # as many as there may be: on a busy machine ends are noticed late
     time.sleep(0.002)
 """
 
@@ -94,7 +96,7 @@ def test_the_next_engine_sweeps_what_a_killed_one_left(
     later = Engine(own.row, environment)
     later.call("1", thread="later")
     later.close()
-    assert before == _folders(own)
+    assert _folders(own) <= before
 
 
 def _folders(engine: Engine) -> set[str]:

@@ -39,11 +39,18 @@ class _OneSpec(KernelSpecManager):
         )
 
 
+class _Manager(AsyncKernelManager):
+    """Keeps the connection and its key in memory."""
+
+    def write_connection_file(self, **_: Any) -> None:
+        """The kernel got it with its job. A file would be read by nobody and outlive an engine that is killed."""
+
+
 def manager(place: provisioner.Place) -> AsyncKernelManager:
     """A manager whose kernel will run at `place`."""
     specs = _OneSpec()
     specs.place = place
-    return AsyncKernelManager(kernel_name="sandbox", kernel_spec_manager=specs, context=_context)
+    return _Manager(kernel_name="sandbox", kernel_spec_manager=specs, context=_context)
 
 
 def execute_request(of: AsyncKernelManager, code: str, *, silent: bool) -> Request:
