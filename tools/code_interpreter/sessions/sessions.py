@@ -12,18 +12,17 @@ It does not know what is run nor what becomes of it.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ....engine.errors import StorageFault
 from ....engine.ports import Clock, SessionStarted, ToolFile
 from ..isolation.folders import Footprint
 from ..kernels.kernel import Kernel
 from ..kernels.pool import Pool, Spare
 from .sockets import SocketFolder
+from .starting import Starter, stored
 from .thread_folder import COLLECTED, ThreadFolder
 from .turns import Turns
 
@@ -35,10 +34,8 @@ __all__ = ["COLLECTED", "Session", "SessionLimits", "Sessions"]
 
 T = TypeVar("T")
 
-_LOG = logging.getLogger("local_assistants.code_interpreter")
 _CULL_EVERY = 30.0  # seconds
 _BLOCK = 4096  # bytes that a file may take on the disk beside its content
-_NO_FOLDER = "the session's folder cannot be made"
 _NEWS = "This is a new interpreter session: variables of earlier ones are gone, files are kept."
 
 
@@ -115,6 +112,7 @@ class Sessions:
             place=self._place,
             room=lambda: self._places,
         )
+        self._starter = Starter(runner, self.pool, self._place)
         self._culler: asyncio.Task[None] | None = None
 
     @property
@@ -158,7 +156,7 @@ class Sessions:
                 owner = self._runner.owner_of(session.data)
                 session.kernel.lend(_footprint(inputs))
                 mounted = asyncio.to_thread(session.home.mount, inputs, names, owner)
-                await _stored(mounted, "input files cannot be copied to the session")
+                await stored(mounted, "input files cannot be copied to the session")
             if started is not None and not session.counted:
                 await started(session.started_at)
                 session.counted = True
@@ -176,7 +174,7 @@ class Sessions:
         home = ThreadFolder(self._root, thread_id)
         async with self._naming:
             named = asyncio.to_thread(home.names, inputs)
-            return await _stored(named, "names of input files cannot be kept")
+            return await stored(named, "names of input files cannot be kept")
 
     async def forget(self, thread_id: str) -> None:
         """End the thread's session, whatever it is doing, and delete its files."""
@@ -243,37 +241,11 @@ class Sessions:
 
     async def _start(self, thread_id: str, spare: Spare | None) -> Session:
         home = ThreadFolder(self._root, thread_id)
-        try:
-            known, adopted = await _stored(asyncio.to_thread(_laid_out, home, spare), _NO_FOLDER)
-            if spare is not None and adopted:
-                kernel = await self._moved(home, spare)
-            else:
-                kernel = await self._cold(home, spare)
-        except BaseException:
-            if spare is not None:
-                await self.pool.discard(spare)
-            raise
+        kernel, known = await self._starter.start(home, spare)
         now = self._clock.now()
         session = Session(thread_id, home, kernel, now, now, news=_NEWS if known else "")
         self._live[thread_id] = session
         return session
-
-    async def _moved(self, home: ThreadFolder, spare: Spare) -> Kernel:
-        """The spare's kernel, told that its folder is the thread's now."""
-        await self._runner.moved(spare.data, home.data)
-        spare.kernel.moved(home.data)
-        return spare.kernel
-
-    async def _cold(self, home: ThreadFolder, spare: Spare | None) -> Kernel:
-        """A kernel that its first call starts; a spare that could not be used is ended."""
-        if spare is not None:
-            await self.pool.discard(spare)
-        await _stored(asyncio.to_thread(self._prepare, home), _NO_FOLDER)
-        return Kernel(self._place(home.data))
-
-    def _prepare(self, home: ThreadFolder) -> None:
-        self._runner.prepare(home.data)
-        home.note()
 
     def _place(self, data: Path) -> "Place":
         from ..kernels.provisioner import Place
@@ -318,30 +290,8 @@ async def _finished(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-async def _stored(work: Coroutine[Any, Any, T], problem: str) -> T:
-    try:
-        return await work
-    except OSError as error:
-        raise StorageFault(f"{problem}: {error}") from error
-
-
 def _footprint(inputs: Sequence[ToolFile]) -> Footprint:
     return Footprint(sum(item.file.bytes + _BLOCK for item in inputs), len(inputs))
-
-
-def _laid_out(home: ThreadFolder, spare: Spare | None) -> tuple[bool, bool]:
-    """Make the thread's folder ready: was there a session before, and are its files before the spare's kernel now?"""
-    known = home.prepare()
-    if spare is None:
-        return known, False
-    try:
-        home.adopt(spare.data)
-    except OSError as error:
-        _LOG.warning("%s gets no kernel of the pool, its files cannot move: %s", home, error)
-        home.settle()
-        return known, False
-    home.note()
-    return known, True
 
 
 def _is_usable(home: ThreadFolder) -> bool:
