@@ -74,3 +74,15 @@ def test_a_tier_that_is_none_is_refused(tmp_path: Path) -> None:
     """A slip in the settings must not let less isolation pass."""
     with pytest.raises(InvalidRequest, match="lowest_tier"):
         Settings(tmp_path, tmp_path, lowest_tier="C")
+
+
+def test_the_command_heeds_the_settings_file_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a server would not use, the command does not promise."""
+    file = tmp_path / "settings.toml"
+    file.write_text('[code_interpreter]\nlowest_tier = "A"\n')
+    monkeypatch.setenv("LOCAL_ASSISTANTS_SETTINGS", str(file))
+    run(["sandbox", "status", "--json", "--data", str(tmp_path)])
+    said = json.loads(capsys.readouterr().out)
+    assert ["A"] == [each["tier"] for each in said["tiers"]]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +53,8 @@ def status(
 def code_settings(data: Path | None = None, file: Path | None = None) -> "Settings":
     """The code interpreter's settings as a server with this data folder and settings file has them.
 
+    Without a file, it is the one that the environment names, if any.
+
     Raises:
         InvalidRequest: the file cannot be understood.
     """
@@ -61,9 +64,10 @@ def code_settings(data: Path | None = None, file: Path | None = None) -> "Settin
 
     root = (data or paths.data_root()) / "code_interpreter"
     settings = Settings(environment=paths.interpreter_root(), root=root)
-    if file is None:
+    named = file or os.environ.get("LOCAL_ASSISTANTS_SETTINGS")
+    if not named:
         return settings
-    changes: dict[str, Any] = dict(read_settings_file(file.expanduser()).code_interpreter)
+    changes: dict[str, Any] = dict(read_settings_file(Path(named).expanduser()).code_interpreter)
     return replace(settings, **changes)
 
 
