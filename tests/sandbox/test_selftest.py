@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local_assistants.cli import exit_codes
+from local_assistants.cli import checks, exit_codes
 from local_assistants.cli.app import run
 from local_assistants.engine.errors import InvalidRequest, SandboxUnavailable
 from local_assistants.tools.code_interpreter import selftest
@@ -86,3 +86,13 @@ def test_the_command_heeds_the_settings_file_of_the_environment(
     run(["sandbox", "status", "--json", "--data", str(tmp_path)])
     said = json.loads(capsys.readouterr().out)
     assert ["A"] == [each["tier"] for each in said["tiers"]]
+
+
+def test_doctor_goes_on_after_a_wrong_settings_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is told by a check of its own; this one was not tried."""
+    file = tmp_path / "settings.toml"
+    file.write_text("[code_interpreter]\nlowest_tier = 1\n")
+    monkeypatch.setenv("LOCAL_ASSISTANTS_SETTINGS", str(file))
+    assert "not tried, the settings file is wrong" == checks.sandbox().detail

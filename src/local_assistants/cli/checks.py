@@ -149,7 +149,11 @@ def sandbox() -> Check:
     from local_assistants.cli.sandbox import code_settings
     from local_assistants.tools.code_interpreter import environment, selftest
 
-    settings = code_settings()
+    try:
+        settings = code_settings()
+    except InvalidRequest:
+        mend = "mend the settings file"
+        return Check("sandbox", False, True, "not tried, the settings file is wrong", mend)
     found = environment.find(settings.environment)
     if found is None:
         mend = "local-assistants interpreter install"
