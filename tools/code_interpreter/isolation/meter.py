@@ -120,10 +120,11 @@ class Meter:
         limit = self._limits.memory_bytes
         if self.group is not None and self.group.bounds_memory:
             return None
-        if sum(each.resident_bytes for each in used) <= limit:
+        tables = sum(processes.page_table_bytes(each.pid) for each in used)
+        if sum(each.resident_bytes for each in used) + tables <= limit:
             return None
         # There, a page counts for each process that shares it. The exact sum is slow: only near the limit.
-        if sum(processes.proportional_bytes(each) for each in used) <= limit:
+        if sum(processes.proportional_bytes(each) for each in used) + tables <= limit:
             return None
         return Overrun(f"its processes used more than {limit // MIB} MiB of memory together")
 

@@ -99,6 +99,15 @@ def proportional_bytes(usage: Usage) -> int:
         return usage.resident_bytes
 
 
+def page_table_bytes(pid: int) -> int:
+    """What the process's address space itself takes; no part of its memory, but it can grow as large."""
+    with contextlib.suppress(OSError):
+        for line in (_PROC / str(pid) / "status").read_text().splitlines():
+            if line.startswith("VmPTE:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
 def shared_memory_bytes() -> int:
     """Shared memory and tmpfs of the whole machine."""
     lines = (line.split() for line in (_PROC / "meminfo").read_text().splitlines())
