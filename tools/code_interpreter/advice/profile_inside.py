@@ -249,7 +249,7 @@ def _mend_values(pandas: Any, loaded: Loaded) -> Iterator[str]:
 
 
 def _is_text(values: Any) -> bool:
-    return values.dtype.kind == "O"
+    return bool(values.dtype.kind == "O")
 
 
 def _is_money(texts: Any) -> bool:
