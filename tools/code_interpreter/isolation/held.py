@@ -1,4 +1,4 @@
-"""What processes hold that no folder shows: deleted files that are open or mapped, and memory shared without a file.
+"""What processes hold that no folder shows: deleted files that are open or mapped, shared memory without a file, sockets.
 
 A deleted file takes its room on the disk until the last descriptor and the last mapping of it are gone; shared memory
 stays whole until the last mapping of any part of it is, whatever is resident. Both are read from /proc as the host
@@ -14,6 +14,7 @@ import mmap
 import os
 import platform
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ class Held:
         unknown_files: deleted files that are mapped, and of which no size could be learned.
         shared_bytes: of shared memory without a file; where no size could be learned, what is mapped of it.
         unknown_shared: pieces of it of which no size could be learned.
+        sockets: each with buffers of the system's memory, whose filling cannot be seen.
         closed: processes that cannot be looked into.
     """
 
@@ -49,6 +51,7 @@ class Held:
     unknown_files: int = 0
     shared_bytes: int = 0
     unknown_shared: int = 0
+    sockets: int = 0
     closed: set[int] = field(default_factory=set[int])
 
 
@@ -107,6 +110,7 @@ class _Glance:
         self._device = device
         self._mappings = mappings
         self._files: set[int] = set()
+        self._sockets: set[int] = set()
         self._shared: set[int] = set()
 
     def look_into(self, pid: int) -> None:
@@ -123,6 +127,9 @@ class _Glance:
         if deleted and status.st_ino not in self._files:
             self._files.add(status.st_ino)
             self.held.disk_bytes += status.st_blocks * _BLOCK
+        elif stat.S_ISSOCK(status.st_mode) and status.st_ino not in self._sockets:
+            self._sockets.add(status.st_ino)
+            self.held.sockets += 1
 
     def _add_mapped(self, mapping: "_Mapping") -> None:
         status = None

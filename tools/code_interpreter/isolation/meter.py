@@ -4,6 +4,7 @@ It is asked again and again, so a look is cheap: one file of /proc a process, an
 has computed since the last look. It changes nothing; whoever asks decides what is to be done. Blocking.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,12 @@ from .processes import Usage
 from .spawner import Identity
 
 _LOOKS = 5  # at folders that are moved meanwhile, before that counts as an overrun
+_SOCKET_BYTES = 212_992  # that may wait in one: net.core.wmem_default
+_MEMORY_FOLDERS = (
+    "tmp",
+    "dev/shm",
+    "home/sandbox",
+)  # of tier A, as tmpfs of a size but of any number of files
 _SPARE = 8  # processes: the sandbox's own two, and those on their way out
 
 
@@ -102,6 +109,7 @@ class Meter:
         elif found is None and worked:
             held = self._holdings.look(each.pid for each in used)
             found = self._hidden(held) or self._shared(held) or self._stored(held)
+            found = found or self._scratch(pid)
         return found or self._time()
 
     def _time(self) -> Overrun | None:
@@ -138,9 +146,13 @@ class Meter:
         if self.group is not None and self.group.bounds_memory:
             return None
         unseen = self._disk.more_shared_memory() if held.unknown_shared else 0
-        if max(held.shared_bytes, unseen) <= limit:
-            return None
-        return Overrun(f"its processes shared more than {limit // MIB} MiB of memory")
+        if max(held.shared_bytes, unseen) > limit:
+            return Overrun(f"its processes shared more than {limit // MIB} MiB of memory")
+        if held.sockets * _SOCKET_BYTES > limit:
+            return Overrun(
+                f"its {held.sockets} sockets may hold more than {limit // MIB} MiB of memory"
+            )
+        return None
 
     def _stored(self, held: Held) -> Overrun | None:
         limits, spared, lent = self._limits, self._spared or NOTHING, self._lent
@@ -156,11 +168,13 @@ class Meter:
         most = max(limits.data_bytes + lent.bytes, spared.bytes)
         if taken.bytes + held.disk_bytes + unseen > most:
             return Overrun(f"the files in /mnt/data took more than {limits.data_bytes // MIB} MiB")
-        return self._scratch()
+        return None
 
-    def _scratch(self) -> Overrun | None:
+    def _scratch(self, pid: int) -> Overrun | None:
         scratch, limits = self._folders.scratch, self._limits
         if scratch is None:
+            if _most_files_in_memory(pid) > limits.data_entries:
+                return Overrun("there were too many files in /tmp")
             return None
         taken = _settled(scratch, limits.data_entries)
         if taken is None or taken.entries > limits.data_entries:
@@ -211,6 +225,16 @@ class _Disk:
                 self._room
             )  # the folder was renamed a moment ago, and `watch` tells its new place
         return room.f_bfree * room.f_frsize
+
+
+def _most_files_in_memory(pid: int) -> int:
+    """In one of the folders that a tier A sandbox keeps in memory; 0 where there is none, or no look into it."""
+    found = [0]
+    for folder in _MEMORY_FOLDERS:
+        with contextlib.suppress(OSError):
+            room = os.statvfs(f"/proc/{processes.first_process(pid)}/root/{folder}")
+            found.append(room.f_files - room.f_ffree)
+    return max(found)
 
 
 def _settled(folder: Path, most_entries: int | None) -> Footprint | None:

@@ -45,7 +45,7 @@ def rlimits(limits: Limits, processes: int) -> dict[str, int]:
         "RLIMIT_NPROC": processes,
         "RLIMIT_NOFILE": limits.open_files,
         "RLIMIT_FSIZE": limits.file_bytes,
-        "RLIMIT_CORE": 0,
+        "RLIMIT_CORE": 1,  # as 0, but it also keeps a host's collector of crashes from being started
         "RLIMIT_SIGPENDING": limits.open_files,  # counted over all that the user runs
         "RLIMIT_MSGQUEUE": 0,
     }

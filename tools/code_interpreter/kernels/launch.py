@@ -70,7 +70,10 @@ def _limit(limits: dict[str, int]) -> None:
         ("RLIMIT_NPROC", limits["processes"]),
         ("RLIMIT_NOFILE", limits["open_files"]),
         ("RLIMIT_FSIZE", limits["file_bytes"]),
-        ("RLIMIT_CORE", 0),
+        (
+            "RLIMIT_CORE",
+            1,
+        ),  # as 0, but it also keeps a host's collector of crashes from being started
     ):
         number = getattr(resource, name)
         _, hard = resource.getrlimit(number)
