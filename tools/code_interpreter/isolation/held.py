@@ -1,4 +1,4 @@
-"""What processes hold that no folder shows: deleted files that are open or mapped, shared memory without a file, sockets.
+"""What processes hold that no folder shows: deleted files, open or mapped; shared memory without a file; sockets.
 
 A deleted file takes its room on the disk until the last descriptor and the last mapping of it are gone; shared memory
 stays whole until the last mapping of any part of it is, whatever is resident. Both are read from /proc as the host
