@@ -9,8 +9,6 @@ from pathlib import Path
 from local_assistants.engine.chat import ToolCall
 from local_assistants.engine.objects import CodeOutput, File, LogsOutput
 from local_assistants.engine.ports import ToolFile, ToolResult, ToolSession
-from local_assistants.tools.code_interpreter.isolation.bubblewrap import Sandbox
-from local_assistants.tools.code_interpreter.isolation.job import Job
 from local_assistants.tools.code_interpreter.kernels.kernel import Kernel
 from local_assistants.tools.code_interpreter.kernels.outputs import Failure, Lost, Picture, Text
 from local_assistants.tools.code_interpreter.tool import CodeInterpreter
@@ -46,17 +44,6 @@ async def say(kernel: Kernel, code: str, seconds: float = 60.0) -> Heard:
             heard.failure = output
         else:
             heard.lost = output
-    return heard
-
-
-async def ask(sandbox: Sandbox, code: str) -> Heard:
-    """Run `code` as a program of its own, which is quicker than a kernel."""
-    finished = await sandbox.run(Job(argv=("-c", code)), seconds=30)
-    heard = Heard(text=finished.stdout)
-    if finished.returncode != 0:
-        last = (finished.stderr.strip().splitlines() or [f"ended with {finished.returncode}"])[-1]
-        name, _, message = last.partition(": ")
-        heard.failure = Failure(name, message, finished.stderr)
     return heard
 
 
