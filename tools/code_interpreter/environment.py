@@ -27,11 +27,13 @@ OFFLINE = (
     "On a machine without a network, bring the packages along. Where there is one, with the same version of Python:\n"
     "  local-assistants interpreter requirements > interpreter.txt\n"
     "  pip download --no-deps -d wheels -r interpreter.txt\n"
-    "and here: local-assistants interpreter install --offline wheels (--full for both lists)"
+    "and here: local-assistants interpreter install --offline wheels\n"
+    "For the full set add --full to the first and to the last."
 )
 
 _MARKER = "interpreter.json"
 _FONTS = "share/matplotlib-cache"
+_INSTALLERS = ("pip", "setuptools")
 _ROOM = Path(__file__).parent
 # Package -> the name that code imports (small models write what they read), in the order a model should read
 # them; the rest of the list is what these pull in.
@@ -123,10 +125,15 @@ def install(
     (target / _MARKER).unlink(missing_ok=True)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        _make(target, progress)
+        _make(target, progress, complete=existing is not None)
         _fill(target, kind, wheels, progress)
         _warm(target, progress)
         _mark(target, kind)
+    except MissingDependency as error:
+        if existing is not None and _put_back(existing):
+            kept = f"The {existing.kind} set that was there is still in use."
+            raise MissingDependency(f"{error.message}\n{kept}") from error
+        raise
     except OSError as error:
         raise ServerFault(f"the interpreter cannot be installed in {target}: {error}") from error
     made = find(target)
@@ -138,10 +145,11 @@ def install(
     return made
 
 
-def _make(target: Path, progress: Callable[[str], None]) -> None:
+def _make(target: Path, progress: Callable[[str], None], *, complete: bool) -> None:
     python = target / "bin" / "python"
     if python.exists() and _runs(python):
-        progress("going on with an installation that was interrupted")
+        if not complete:
+            progress("going on with an installation that was interrupted")
         return
     progress("making the interpreter's environment")
     uv = _uv()
@@ -153,16 +161,33 @@ def _make(target: Path, progress: Callable[[str], None]) -> None:
 
 def _fill(target: Path, kind: Kind, wheels: Path | None, progress: Callable[[str], None]) -> None:
     progress(f"installing the {kind} set of packages" + (f" from {wheels}" if wheels else ""))
-    python = str(target / "bin" / "python")
     offline = ["--no-index", "--find-links", str(wheels)] if wheels else []
-    uv = _uv()
-    installer = (
-        [uv, "pip", "install", "--quiet", "--python", python]
-        if uv is not None
-        else [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    )
     # --no-deps: the list is the whole closure but debugpy, which ipykernel names and a sandbox has no use for.
-    _call([*installer, "--no-deps", *offline, "-r", str(requirements(kind))])
+    pinned = ["--no-deps", *offline, "-r", str(requirements(kind))]
+    _call([*_installer(str(target / "bin" / "python")), *pinned])
+
+
+def _installer(python: str) -> list[str]:
+    """uv where there is one; else the environment's pip, which one that uv had made lacks at first."""
+    uv = _uv()
+    if uv is not None:
+        return [uv, "pip", "install", "--quiet", "--python", python]
+    if subprocess.run([python, "-c", "import pip"], capture_output=True, check=False).returncode:
+        _call([python, "-m", "ensurepip", "--default-pip"])
+    return [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+
+
+def _put_back(existing: Environment) -> bool:
+    """Take the environment for what it was, if the installer has changed nothing in it."""
+    found = _look(existing.prefix)
+    packages = [
+        {name: version for name, version in each.items() if name not in _INSTALLERS}
+        for each in (existing.packages, found["packages"])
+    ]
+    if packages[0] != packages[1]:
+        return False
+    _write_marker(existing.prefix, existing.kind, existing.digest, found)
+    return True
 
 
 def _warm(target: Path, progress: Callable[[str], None]) -> None:
@@ -176,16 +201,23 @@ def _warm(target: Path, progress: Callable[[str], None]) -> None:
 
 
 def _mark(target: Path, kind: Kind) -> None:
+    _write_marker(target, kind, digest(kind), _look(target))
+
+
+def _look(target: Path) -> dict[str, Any]:
+    """What the environment says of itself: its base Python and its packages."""
     script = (
         "import sys, json, importlib.metadata as m;"
         "print(json.dumps({'base': sys.base_prefix, 'packages':"
         " {d.metadata['Name'].lower().replace('_', '-'): d.version for d in m.distributions()}}))"
     )
-    found = cast(
-        "dict[str, Any]", json.loads(_call([str(target / "bin" / "python"), "-I", "-c", script]))
-    )
+    said = _call([str(target / "bin" / "python"), "-I", "-c", script])
+    return cast("dict[str, Any]", json.loads(said))
+
+
+def _write_marker(target: Path, kind: Kind, digest: str, found: dict[str, Any]) -> None:
     partial = target / f"{_MARKER}.partial"
-    partial.write_text(json.dumps({**found, "kind": kind, "digest": digest(kind)}, indent=1))
+    partial.write_text(json.dumps({**found, "kind": kind, "digest": digest}, indent=1))
     partial.chmod(0o644)
     os.replace(partial, target / _MARKER)
 

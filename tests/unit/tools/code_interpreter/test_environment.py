@@ -2,6 +2,7 @@
 
 import json
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,18 @@ def test_missing_wheels_are_told_with_the_way_out(tmp_path: Path) -> None:
         environment.install(tmp_path / "env", wheels=wheels, progress=stages.append)
     assert environment.find(tmp_path / "env") is None
     assert len(stages) >= 2
+
+
+def test_a_set_that_works_is_not_lost_to_one_that_cannot_be_had(tmp_path: Path) -> None:
+    """Going from small to full without the wheels, in an environment without pip: the small set stays."""
+    folder, wheels = tmp_path / "env", tmp_path / "wheels"
+    wheels.mkdir()
+    venv.create(folder, with_pip=False)
+    write_marker(folder, {}, "small")
+    stages: list[str] = []
+    with pytest.raises(MissingDependency, match="The small set that was there is still in use"):
+        environment.install(folder, wheels=wheels, small=False, progress=stages.append)
+    found = environment.find(folder)
+    assert found is not None
+    assert ("small", "x") == (found.kind, found.digest)
+    assert not any("interrupted" in stage for stage in stages)
