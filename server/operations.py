@@ -210,6 +210,22 @@ MODEL_STATES = _object(
         },
     }
 )
+RUN_PROMPT = _object(
+    {
+        "object": {"const": "thread.run.prompt"},
+        "thread_id": TEXT,
+        "run_id": TEXT,
+        "model": TEXT,
+        "tools": {
+            "type": "array",
+            "items": _object({"name": TEXT, "description": TEXT, "parameters": {"type": "object"}}),
+        },
+        "messages": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"role": TEXT}, "required": ["role"]},
+        },
+    }
+)
 
 _ASSISTANTS = {
     "list_assistants": Operation(PageOf(objects.Assistant), parameters=PAGE),
@@ -275,6 +291,7 @@ _STORES = {
 _LOCAL = {
     "list_threads": Operation(PageOf(objects.ThreadSummary), parameters=(*PAGE, *THREAD_FILTERS)),
     "export_thread": Operation(BYTES, parameters=(EXPORT_FORMAT,), media_type="application/jsonl"),
+    "get_run_prompt": Operation(RUN_PROMPT),
     "list_model_states": Operation(MODEL_STATES),
 }
 _REST = {
