@@ -57,6 +57,7 @@ def _changes(
     _check_keys(table, name, kinds, groups)
     found: dict[str, Any] = {key: table.get(key, kinds[key]) for key in table if key in kinds}
     _check_bounds(table, of, found)
+    _check_choices(table, of, found)
     for key, group in groups.items():
         if key in content:
             inner = table.get(key, Mapping[str, Any])
@@ -109,6 +110,14 @@ def _check_bounds(table: Table, of: type["DataclassInstance"], found: Mapping[st
                 f"at least {_said(key, least)}" if value < least else f"at most {_said(key, most)}"
             )
             raise table.wrong(key, f"{bound}, and {_said(key, value)} is not")
+
+
+def _check_choices(table: Table, of: type["DataclassInstance"], found: Mapping[str, Any]) -> None:
+    """Refuse words that are none of those that a class names in CHOICES."""
+    choices: Mapping[str, tuple[str, ...]] = getattr(of, "CHOICES", {})
+    for key, words in choices.items():
+        if key in found and found[key] not in words:
+            raise table.wrong(key, f"one of {', '.join(words)}, and {found[key]!r} is not")
 
 
 def _said(key: str, value: float) -> str:

@@ -58,8 +58,11 @@ async def test_both_are_told_of_the_end_of_time(desk: Desk, code: str, said: str
     ("code", "said"),
     [
         ("print('x' * 5000)", "[output ends here: more than 2000 characters]"),
-        ("for n in range(4): open(f'{n}.txt', 'w').write('x')", "Not kept: 2.txt: more than 2 files; 3.txt: more than"),
-        ("open('big', 'wb').write(bytes(2 << 20))", "Not kept: big: larger than 1048576 bytes"),
+        (
+            "for n in range(4): open(f'{n}.txt', 'w').write('x')",
+            "Not stored, only in /mnt/data: 2.txt: more than 2 files; 3.txt: more than",
+        ),
+        ("open('big', 'wb').write(bytes(2 << 20))", "Not stored, only in /mnt/data: big: larger than 1048576 bytes"),
         ("import os\nos.write(os.open('big', 65), bytes(90 << 20))\n" + SPINNING, "/mnt/data took more than 64 MiB"),
         ("import mmap\nm = mmap.mmap(-1, 2 << 30)\nwhile True: m.write(bytes(64 << 20))", "than 1024 MiB of memory"),
         ("x = bytearray(2 << 30)", "MemoryError"),
@@ -79,8 +82,8 @@ async def test_a_session_stores_so_many_files_and_no_more(desk: Desk) -> None:
     await desk.run("for n in '01': open(f'0{n}', 'w').write('x')")
     result = await desk.run("for n in '01': open(f'1{n}', 'w').write('x')")
     assert {"00", "01", "10"} == set(desk.saved)
-    assert "Not kept: 11: more than" in result.output
-    assert "Not kept: 11: more than" in desk.logs
+    assert "Not stored, only in /mnt/data: 11: more than" in result.output
+    assert "Not stored, only in /mnt/data: 11: more than" in desk.logs
 
 
 async def test_an_engine_s_interpreter_obeys_the_settings_file(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ async def test_names_that_cannot_be_shown_are_left_out(desk: Desk) -> None:
     """A line break in a name is reported, not stored."""
     result = await desk.run("open('bad\\nname.txt', 'w').write('x')")
     assert () == result.files
-    assert "Not kept: bad?name.txt" in result.output
+    assert "Not stored, only in /mnt/data: bad?name.txt" in result.output
 
 
 @pytest.mark.parametrize("limits", [Limits(files=2)], ids=["two files"])
@@ -86,7 +86,7 @@ async def test_files_beyond_those_of_one_call_are_named(desk: Desk) -> None:
     """They stay in /mnt/data, where the next call finds them."""
     result = await desk.run("for name in 'abc': open(f'{name}.txt', 'w').write(name)")
     assert ["/mnt/data/a.txt", "/mnt/data/b.txt"] == [made.path for made in result.files]
-    assert "Not kept: c.txt: more than 2 files" in result.output
+    assert "Not stored, only in /mnt/data: c.txt: more than 2 files" in result.output
     assert "c" == (await desk.run("print(open('c.txt').read())")).output
 
 

@@ -207,4 +207,5 @@ def _files_notes(made: Sequence[MadeFile], left_out: Sequence[str]) -> list[str]
 
 def _not_kept(left_out: Sequence[str]) -> str:
     more = len(left_out) - _NAMED
-    return "Not kept: " + "; ".join(left_out[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    rest = f"; and {more} more" if more > 0 else ""
+    return "Not stored, only in /mnt/data: " + "; ".join(left_out[:_NAMED]) + rest

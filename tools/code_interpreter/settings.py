@@ -1,7 +1,9 @@
 """The settings of the code interpreter, as one value. Numbers have their meaning beside them in `isolation.limits`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from ...engine.errors import InvalidRequest
 from .isolation.bubblewrap import Bubblewrap
@@ -22,6 +24,7 @@ class Settings:
         allow_unsandboxed: run code without isolation where there is none. Never a default; logged at each start.
         profiles: describe attached tables to the model.
         hints: say what to write after an error, doubt empty results, make what code takes for granted.
+        CHOICES: the words that a setting may have, for whoever takes them from an operator.
     """
 
     environment: Path
@@ -33,6 +36,8 @@ class Settings:
     allow_unsandboxed: bool = False
     profiles: bool = True
     hints: bool = True
+
+    CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {"lowest_tier": TIERS}
 
     def __post_init__(self) -> None:
         if self.lowest_tier not in TIERS:

@@ -87,6 +87,7 @@ TOP, LIMITS, SESSIONS = (f"[code_interpreter{part}]\n" for part in ("", ".limits
         (TOP, "hints = 1", "hints must be true or false."),
         (LIMITS, "wall_second = 3", "the key 'wall_second' is not known (did you mean 'wall_seconds'?)"),
         (LIMITS, "processes = 1.5", "processes must be a whole number."),
+        (TOP, "lowest_tier = 'D'", "lowest_tier must be one of A, A', B, and 'D' is not."),
         (LIMITS, "processes = 2", "processes must be at least 32, and 2 is not."),
         (LIMITS, "wall_seconds = -1", "wall_seconds must be a number of at least 0."),
         (LIMITS, "wall_seconds = inf", "wall_seconds must be a number of at least 0."),
