@@ -16,7 +16,7 @@ from local_assistants.engine.objects import (
     ToolCallsDetails,
     Usage,
 )
-from local_assistants.engine.ports import Citation, Emit, ToolResult, ToolSession
+from local_assistants.engine.ports import Citation, Emit, MadeFile, ToolResult, ToolSession
 from tests.support.engine import (
     CODE,
     FUNCTION,
@@ -175,18 +175,20 @@ async def test_passages_of_all_searches_keep_their_own_numbers(tmp_path: Path) -
     assert "[31]" in answer  # was given to nobody
 
 
+LINK = "[out](sandbox:/mnt/data/out.csv)"
+
+
+async def make_file(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
+    """Code that leaves the file of `LINK`."""
+    assert session.save_file is not None
+    file = await session.save_file("out.csv", b"a,b")
+    return ToolResult("ok", files=(MadeFile("/mnt/data/out.csv", file.id),))
+
+
 async def test_made_files_become_links_in_the_answer(tmp_path: Path) -> None:
     """The path the model wrote stays and points at the stored file."""
-
-    async def make(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-        from local_assistants.engine.ports import MadeFile
-
-        assert session.save_file is not None
-        file = await session.save_file("out.csv", b"a,b")
-        return ToolResult("ok", files=(MadeFile("/mnt/data/out.csv", file.id),))
-
-    tool = ScriptedTool("code_interpreter", make)
-    turns = [calls("code_interpreter", {}), {"text": "[out](sandbox:/mnt/data/out.csv)"}]
+    tool = ScriptedTool("code_interpreter", make_file)
+    turns = [calls("code_interpreter", {}), {"text": LINK}]
     async with house(tmp_path, turns, tools=[tool]) as home:
         run = await home.finish(await home.ask(tools=[CODE]))
         (part,) = (await home.messages(run))[-1].content
@@ -199,16 +201,8 @@ async def test_made_files_become_links_in_the_answer(tmp_path: Path) -> None:
 
 async def test_a_file_of_an_earlier_run_can_be_linked_again(tmp_path: Path) -> None:
     """Unless it was deleted; then the path stays text."""
-
-    async def make(call: ToolCall, session: ToolSession, emit: Emit) -> ToolResult:
-        from local_assistants.engine.ports import MadeFile
-
-        assert session.save_file is not None
-        file = await session.save_file("out.csv", b"a,b")
-        return ToolResult("ok", files=(MadeFile("/mnt/data/out.csv", file.id),))
-
-    tool = ScriptedTool("code_interpreter", make)
-    turns = [calls("code_interpreter", {}), {"text": "[out](sandbox:/mnt/data/out.csv)"}]
+    tool = ScriptedTool("code_interpreter", make_file)
+    turns = [calls("code_interpreter", {}), {"text": LINK}]
     linked: list[list[str]] = []
     async with house(tmp_path, turns, tools=[tool]) as home:
         run = await home.finish(await home.ask(tools=[CODE]))
