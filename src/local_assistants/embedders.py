@@ -15,8 +15,8 @@ from local_assistants import catalogue, model_store, paths
 from local_assistants.engine.errors import InvalidRequest, ModelNotFound, StorageFault
 
 if TYPE_CHECKING:
-    from local_assistants.tools.file_search.embedding import Embedder
-    from local_assistants.tools.file_search.tokens import Tokenizer
+    from local_assistants.tools.file_search.chunking.tokens import Tokenizer
+    from local_assistants.tools.file_search.embedding.embedder import Embedder
 
 NOTE = "embedder.json"
 """In a data folder: what its files were indexed with."""
@@ -60,7 +60,7 @@ def open_embedder(name: str | None, data: Path) -> "Embedder":
 
 
 def _catalogued() -> "Embedder":
-    from local_assistants.tools.file_search.embedding import SentenceEmbedder
+    from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
 
     weights = catalogue.embedder()
     folder = next(
@@ -73,7 +73,7 @@ def _catalogued() -> "Embedder":
 def _own(path: Path, name: str) -> "tuple[Embedder, _Used]":
     from local_assistants.backends.llama_cpp.embedding import GgufEmbedder
     from local_assistants.backends.llama_cpp.loading.identity import model_identity
-    from local_assistants.tools.file_search.embedding import SentenceEmbedder
+    from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
 
     if path.is_file():
         return GgufEmbedder(path), _Used(model_identity(path), name)

@@ -12,8 +12,8 @@ import pytest
 from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.objects import Message, Run, RunStep
 from local_assistants.engine.ports import Citation
-from local_assistants.tools.file_search.filters import compiled
-from local_assistants.tools.file_search.parsing import ParseLimits, read_document
+from local_assistants.tools.file_search.searching.filters import compiled
+from local_assistants.tools.file_search.parsing.reading import ParseLimits, read_document
 from tests.support.answers import events_of
 from tests.support.clock import START
 from tests.support.engine import (

@@ -27,14 +27,14 @@ from ...engine.ports import (
     Transaction,
     VectorIndex,
 )
-from .chunking import Piece, Sizes, chunk
-from .documents import PAGE_BREAK, Document
-from .embedding import Embedder
-from .parsing import parse
-from .searching import Key, Searcher
+from .chunking.chunking import Piece, Sizes, chunk
+from .chunking.tokens import pieces as cut_pieces
+from .embedding.embedder import Embedder
+from .embedding.vectors import pooled, unpacked
+from .parsing.documents import PAGE_BREAK, Document
+from .parsing.reading import parse
+from .searching.searcher import Key, Searcher
 from .settings import LibrarySettings
-from .tokens import pieces as cut_pieces
-from .vectors import pooled, unpacked
 
 _log = logging.getLogger(__name__)
 

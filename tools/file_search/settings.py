@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .parsing import ParseLimits
+from .parsing.reading import ParseLimits
 
 
 @dataclass(frozen=True, slots=True)

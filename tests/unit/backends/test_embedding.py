@@ -11,7 +11,7 @@ import pytest
 
 from local_assistants.backends.llama_cpp.embedding import GgufEmbedder
 from local_assistants.engine.errors import BackendFault
-from local_assistants.tools.file_search.embedding import Embedder
+from local_assistants.tools.file_search.embedding.embedder import Embedder
 from tests.support.toy_embedder import write_bert, write_pooling_decoder
 from tests.support.toy_gguf import write_random_model
 

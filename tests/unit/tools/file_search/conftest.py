@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from local_assistants import catalogue, paths
-from local_assistants.tools.file_search.embedding import SentenceEmbedder
-from local_assistants.tools.file_search.tokens import FolderTokenizer
+from local_assistants.tools.file_search.chunking.tokens import FolderTokenizer
+from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
 
 CHECKOUT = Path(__file__).parents[4]
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_assistants.tools.file_search.chunking import CHUNK_TOKENS, Piece, Sizes, chunk
-from local_assistants.tools.file_search.documents import Document
-from local_assistants.tools.file_search.tokens import Tokenizer
-from local_assistants.tools.file_search.tokens import pieces as cut_pieces
+from local_assistants.tools.file_search.chunking.chunking import CHUNK_TOKENS, Piece, Sizes, chunk
+from local_assistants.tools.file_search.chunking.tokens import Tokenizer
+from local_assistants.tools.file_search.chunking.tokens import pieces as cut_pieces
+from local_assistants.tools.file_search.parsing.documents import Document
 
 WORDS = [
     "Sales",

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from local_assistants.engine.errors import MissingDependency, ToolFault
-from local_assistants.tools.file_search.embedding import SentenceEmbedder
-from local_assistants.tools.file_search.tokens import Tokenizer
-from local_assistants.tools.file_search.vectors import cosines, pooled, unpacked
+from local_assistants.tools.file_search.chunking.tokens import Tokenizer
+from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
+from local_assistants.tools.file_search.embedding.vectors import cosines, pooled, unpacked
 
 
 async def test_vectors_are_normalised(embedder: SentenceEmbedder) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local_assistants.engine.errors import InvalidRequest
-from local_assistants.tools.file_search.filters import compiled
+from local_assistants.tools.file_search.searching.filters import compiled
 
 FILE: dict[str, str | int | float | bool] = {"year": 2023, "kind": "10-K", "final": True, "1": "1"}
 

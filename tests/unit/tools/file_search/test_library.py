@@ -13,7 +13,7 @@ from local_assistants.engine.ports import Indexed, Passage, SearchQuery, ToolFil
 from local_assistants.engine.states import StoreFileStatus, StoreStatus
 from local_assistants.storage.sqlite import SQLiteStore
 from local_assistants.storage.vectors_chroma import ChromaIndex
-from local_assistants.tools.file_search.embedding import SentenceEmbedder
+from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
 from local_assistants.tools.file_search.library import FileLibrary
 from tests.unit.tools.file_search import pdfs
 

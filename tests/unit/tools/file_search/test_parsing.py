@@ -9,8 +9,8 @@ import pytest
 from pypdf import PdfWriter
 
 from local_assistants.engine.errors import InvalidRequest, UnsupportedFile
-from local_assistants.tools.file_search.documents import Document, PageSpan
-from local_assistants.tools.file_search.parsing import ParseLimits, parse, read_document
+from local_assistants.tools.file_search.parsing.documents import Document, PageSpan
+from local_assistants.tools.file_search.parsing.reading import ParseLimits, parse, read_document
 from tests.unit.tools.file_search import pdfs
 
 LIMITS = ParseLimits()
@@ -130,7 +130,7 @@ def child_processes() -> set[int]:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError, ValueError):
             continue
-        if parent == os.getpid() and b"file_search.worker" in command:
+        if parent == os.getpid() and b"file_search.parsing.child" in command:
             found.add(int(entry.name))
     return found
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_assistants.tools.file_search.pdf import is_scattered, keeps_words, mend, tidy
+from local_assistants.tools.file_search.parsing.pdf import is_scattered, keeps_words, mend, tidy
 
 
 def test_torn_words_are_joined() -> None:

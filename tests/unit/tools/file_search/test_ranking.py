@@ -3,7 +3,7 @@
 import pytest
 
 from local_assistants.engine.ports import Chunk, Passage
-from local_assistants.tools.file_search.ranking import best_of, fused, joined, scaled
+from local_assistants.tools.file_search.searching.ranking import best_of, fused, joined, scaled
 
 TEXT = "".join(f"{number:04d} " for number in range(1000))
 

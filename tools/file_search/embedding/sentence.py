@@ -10,31 +10,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ...engine.errors import MissingDependency, ToolFault
-from .tokens import FolderTokenizer, Tokenizer, missing_model
+from ....engine.errors import MissingDependency, ToolFault
+from ..chunking.tokens import FolderTokenizer, Tokenizer, missing_model
 
 BATCH = 16  # texts embedded between two looks at the queue: a query waits for one batch at most
 SPECIAL_TOKENS = 2  # [CLS] and [SEP]
-
-
-class Embedder(Protocol):
-    """What the library needs of an embedding model."""
-
-    @property
-    def tokenizer(self) -> Tokenizer: ...
-
-    @property
-    def window(self) -> int:
-        """Tokens of a text that count, special ones not included; the rest would be cut off."""
-        ...
-
-    async def encode(self, texts: Sequence[str]) -> list[bytes]:
-        """One vector a text: float32, little endian, L2-normalised."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 class SentenceEmbedder:

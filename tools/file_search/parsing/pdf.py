@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...engine.errors import InvalidRequest
+from ....engine.errors import InvalidRequest
 from .documents import Document
 from .plain_text import clean
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...engine.errors import InvalidRequest, ServerFault, UnsupportedFile
+from ....engine.errors import InvalidRequest, ServerFault, UnsupportedFile
 from .documents import Document, PageSpan
 from .pdf import pdf_document
 from .plain_text import TEXT_EXTENSIONS, decode, html_text
@@ -89,7 +89,7 @@ async def parse(path: Path, filename: str, limits: ParseLimits) -> Document:
     try:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", f"{__package__}.worker"),
+            *("-m", f"{__package__}.child"),
             *(str(path), filename, json.dumps(asdict(limits))),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .documents import Document, PageSpan
+from ..parsing.documents import Document, PageSpan
 from .tokens import Tokenizer, cut
 
 CHUNK_TOKENS = 240  # MiniLM cuts at 256; 240 leave room for the heading line

@@ -1,4 +1,4 @@
-"""The parsing child: `python -m local_assistants.tools.file_search.worker PATH FILENAME LIMITS`.
+"""The parsing child: `python -m local_assistants.tools.file_search.parsing.child PATH FILENAME LIMITS`.
 
 Lowers its own limits, parses one file and writes one JSON object to standard output: the document, or the error as
 {"error": code, "message": text}. Nothing else is ever written there. It is killed when it takes too long, and ends
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ...engine.errors import AssistantsError
-from .parsing import ParseLimits, read_document
+from ....engine.errors import AssistantsError
+from .reading import ParseLimits, read_document
 
 
 def confine(limits: ParseLimits) -> None:

@@ -7,7 +7,7 @@ into each other; order is for numbers only.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from ...engine.errors import InvalidRequest
+from ....engine.errors import InvalidRequest
 
 Attributes = Mapping[str, str | int | float | bool]
 Matches = Callable[[Attributes], bool]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ...engine.ports import Passage
+from ....engine.ports import Passage
 
 Ranking = Sequence[tuple[str, float]]
 """(chunk id, score), best first; scores of different rankings need not be comparable."""

@@ -8,7 +8,7 @@ import codecs
 import re
 from html.parser import HTMLParser
 
-from ...engine.errors import InvalidRequest
+from ....engine.errors import InvalidRequest
 
 TEXT_EXTENSIONS = frozenset(
     {".c", ".cpp", ".cs", ".css", ".go", ".html", ".java", ".js", ".json", ".md", ".php", ".py"}

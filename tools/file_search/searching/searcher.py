@@ -6,13 +6,13 @@ the index is asked for more than is needed. It changes nothing, and trusts that 
 
 from collections.abc import Sequence
 
-from ...engine.objects import File, VectorStoreFile
-from ...engine.ports import PageQuery, Passage, SearchQuery, Store, Transaction, VectorIndex
-from .embedding import Embedder
+from ....engine.objects import File, VectorStoreFile
+from ....engine.ports import PageQuery, Passage, SearchQuery, Store, Transaction, VectorIndex
+from ..embedding.embedder import Embedder
+from ..embedding.vectors import cosines, unpacked
+from ..settings import LibrarySettings
 from .filters import compiled
 from .ranking import Ranking, best_of, fused, joined
-from .settings import LibrarySettings
-from .vectors import cosines, unpacked
 
 _EXACT_FILES = 200  # filters that leave no more files are searched exactly, without the index
 _FILTERED_CANDIDATES = 10_000  # looked at when a filter will drop most of them

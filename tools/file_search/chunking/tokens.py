@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ...engine.errors import MissingDependency
+from ....engine.errors import MissingDependency
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as _Tokenizer
