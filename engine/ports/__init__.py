@@ -6,6 +6,7 @@ Structural: a user's class needs no base class of ours. All coroutines may be ca
 
 from .library import (
     Chunk,
+    HybridWeights,
     Indexed,
     Library,
     Passage,
@@ -45,6 +46,7 @@ __all__ = [
     "Clock",
     "CodeSession",
     "Emit",
+    "HybridWeights",
     "Ids",
     "Indexed",
     "Library",

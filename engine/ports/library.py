@@ -37,14 +37,36 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class HybridWeights:
+    """A client's weights for meaning (vectors) and words (keywords) in reciprocal rank fusion; not both 0."""
+
+    embedding_weight: float
+    text_weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What to look for, in which stores; several queries are answered by one merged list."""
+    """What to look for, in which stores; several queries are answered by one merged list.
+
+    Attributes:
+        vector_store_ids: the stores, each searched once.
+        queries: questions or key words, one or more.
+        max_results: most passages that come back.
+        score_threshold: passages with a lower score are left out.
+        filters: one of the contract's filter objects (1.12), over the files' attributes.
+        ranker: the contract's name for the way of ranking; "none" neither fuses nor joins more than it must.
+        hybrid: weights for fusing by rank; None: the library's own way.
+        rewrite: whether questions may be split and shortened first, see `Library.rewritten`.
+    """
 
     vector_store_ids: tuple[str, ...]
     queries: tuple[str, ...]
     max_results: int = 20
     score_threshold: float = 0.0
-    filters: Mapping[str, Any] | None = None  # the contract's filter objects (1.12)
+    filters: Mapping[str, Any] | None = None
+    ranker: str = "auto"
+    hybrid: HybridWeights | None = None
+    rewrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +95,20 @@ class Library(Protocol):
 
     async def drop(self, vector_store_id: str) -> None: ...
 
-    async def search(self, query: SearchQuery) -> list[Passage]: ...
+    async def search(self, query: SearchQuery) -> list[Passage]:
+        """Best first, with scores of 0..1 that are relative to this search.
+
+        Raises:
+            InvalidRequest: the filters are none (param filters).
+        """
+        ...
+
+    def rewritten(self, queries: Sequence[str]) -> tuple[str, ...]:
+        """What `search` looks for in place of `queries` when the query says `rewrite`.
+
+        Rewriting again changes nothing.
+        """
+        ...
 
     async def text(self, vector_store_id: str, file_id: str) -> str:
         """The parsed text of an indexed file ("" when it has none)."""

@@ -271,6 +271,10 @@ class Shelf:
         ]
         return found[: query.max_results]
 
+    def rewritten(self, queries: Sequence[str]) -> tuple[str, ...]:
+        """In small letters."""
+        return tuple(query.lower() for query in queries)
+
     async def text(self, vector_store_id: str, file_id: str) -> str:
         """A file's text."""
         return self.texts.get((vector_store_id, file_id), "")

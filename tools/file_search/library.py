@@ -33,6 +33,7 @@ from .embedding.embedder import Embedder
 from .embedding.vectors import pooled, unpacked
 from .parsing.documents import PAGE_BREAK, Document
 from .parsing.reading import parse
+from .searching.rewriting import rewritten
 from .searching.searcher import Key, Searcher
 from .settings import LibrarySettings
 
@@ -184,6 +185,10 @@ class FileLibrary:
         ids = dict.fromkeys(query.vector_store_ids)
         stores = tuple([store for store in ids if await self._ready(store)])
         return await self._searcher.search(replace(query, vector_store_ids=stores))
+
+    def rewritten(self, queries: Sequence[str]) -> tuple[str, ...]:
+        """See the port."""
+        return rewritten(queries)
 
     async def text(self, vector_store_id: str, file_id: str) -> str:
         """The parsed text of an indexed file ("" when it has none)."""

@@ -105,6 +105,9 @@ class WordLibrary:
 
         return [Passage(chunk, "a.txt", 0.5) for chunk in await self._store.read(find)]
 
+    def rewritten(self, queries: Sequence[str]) -> tuple[str, ...]:
+        return tuple(query.lower() for query in queries)
+
     async def text(self, vector_store_id: str, file_id: str) -> str:
         chunks = await self._store.read(lambda tx: tx.file_chunks(vector_store_id, file_id))
         return "".join(chunk.text for chunk in chunks)
