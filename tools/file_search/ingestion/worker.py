@@ -40,8 +40,10 @@ class Worker(Protocol):
 
     @property
     def recipe(self) -> str:
-        """Names everything that the chunks and vectors of a text depend on beside text and sizes: parsers' and
-        chunking's version, the embedding model's identity. Equal recipes give equal vectors."""
+        """Names what the chunks and vectors of a file depend on beside its bytes and the sizes.
+
+        That is the version of the parsers and of chunking, and the embedding model. Equal recipes give equal vectors.
+        """
         ...
 
     async def extract(self, path: Path, filename: str, sizes: Sizes) -> Extracted:
