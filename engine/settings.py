@@ -30,6 +30,7 @@ class CoreSettings:
         max_failed_calls: calls of a run whose code may fail; after that no code is run and the model has to answer.
         tool_output_tokens: how much of one tool output the model reads.
         index_wait: how long a new run waits for the thread's vector store.
+        indexed_at_once: files that are made searchable at a time; a vector store leaves two of the places to others.
         nudges: tell the model under a tool's output to answer when it has enough, and not to repeat itself.
         named_citations: citation markers name the file (【4:0†name.txt】), else they say "source" as older ones did.
         closing_marks: cite the best passage and link made files when the model forgot to.
@@ -52,6 +53,7 @@ class CoreSettings:
     max_failed_calls: int = 5
     tool_output_tokens: int = 1200
     index_wait: float = 60.0
+    indexed_at_once: int = 16
     nudges: bool = True
     named_citations: bool = True
     closing_marks: bool = True

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 ROOM = 64  # passages: one batch at the model, and the next ones ready for it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     passages: int
     called: asyncio.Future[None]
@@ -48,10 +48,11 @@ class Turns:
             self._call()
 
     def _leave(self, store_id: str, one: _Waiting) -> None:
-        queue = self._queues[store_id]
-        queue.remove(one)
-        if not queue:
-            del self._queues[store_id]
+        queue = self._queues.get(store_id, deque())
+        if one in queue:  # not if it was passed over after its caller had been cancelled
+            queue.remove(one)
+            if not queue:
+                del self._queues[store_id]
 
     def _call(self) -> None:
         """Let in whoever is next, as long as there is room."""

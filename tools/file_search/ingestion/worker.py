@@ -35,6 +35,21 @@ class Extracted:
     unreadable: tuple[int, ...] = ()
 
 
+class QueryEncoder(Protocol):
+    """Embeds queries; a worker does, and so may something quicker to start."""
+
+    async def encode(self, queries: Sequence[str]) -> list[bytes]:
+        """A vector for each query: float32, little endian, L2-normalised.
+
+        Raises:
+            MissingDependency: the model is not here; names the command that gets it.
+            ToolFault: the model fails.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Worker(Protocol):
     """Reads, cuts and embeds. Queries go before passages, whoever waits."""
 
