@@ -148,28 +148,53 @@ WHERE thread_id = :thread_id ORDER BY started_at, seq;
 
 -- name: put_chunk
 -- A chunk that is put again keeps its place.
-INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page, vector)
-VALUES (:id, :vector_store_id, :file_id, :position, :heading, :text, :start, :end, :page, :vector)
+INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page)
+VALUES (:id, :vector_store_id, :file_id, :position, :heading, :text, :start, :end, :page)
 ON CONFLICT (id) DO UPDATE SET
   vector_store_id = excluded.vector_store_id, file_id = excluded.file_id, position = excluded.position,
   heading = excluded.heading, text = excluded.text, start = excluded.start, "end" = excluded."end",
-  page = excluded.page, vector = excluded.vector;
+  page = excluded.page;
+
+-- name: put_vector
+-- The vector of a chunk that is there.
+INSERT INTO chunk_vectors (chunk, vector) SELECT seq, :vector FROM chunks WHERE id = :id
+ON CONFLICT (chunk) DO UPDATE SET vector = excluded.vector;
+
+-- name: drop_vector
+-- A text that changed is not what its vector says any more.
+DELETE FROM chunk_vectors WHERE chunk = (SELECT seq FROM chunks WHERE id = :id);
 
 -- name: chunks
 -- Chunks by id, in the order asked for.
-SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, c.vector
+SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
 FROM json_each(:ids) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value
+LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
 ORDER BY wanted.key;
 
 -- name: file_chunks
 -- The chunks of a file.
-SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading, vector FROM chunks
-WHERE vector_store_id = :vector_store_id AND file_id = :file_id ORDER BY position;
+SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
+FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
+WHERE c.vector_store_id = :vector_store_id AND c.file_id = :file_id ORDER BY c.position;
 
 -- name: store_chunks
 -- The chunks of a whole vector store.
-SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading, vector FROM chunks
-WHERE vector_store_id = :vector_store_id ORDER BY file_id, position;
+SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
+FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
+WHERE c.vector_store_id = :vector_store_id ORDER BY c.file_id, c.position;
+
+-- name: chunks_to_embed
+-- The next chunks of a file that wait for their vectors.
+SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks AS c
+WHERE vector_store_id = :vector_store_id AND file_id = :file_id
+  AND NOT EXISTS (SELECT 1 FROM chunk_vectors WHERE chunk = c.seq)
+ORDER BY position LIMIT :limit;
+
+-- name: chunk_span
+-- The chunks of a file that overlap a stretch of its text.
+SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks
+WHERE vector_store_id = :vector_store_id AND file_id = :file_id AND start < :end AND "end" > :start
+ORDER BY position;
 
 -- name: delete_file_chunks
 -- Forget a file; the ids go to the vector index.
@@ -179,12 +204,125 @@ DELETE FROM chunks WHERE vector_store_id = :vector_store_id AND file_id = :file_
 -- Forget a whole vector store.
 DELETE FROM chunks WHERE vector_store_id = :vector_store_id RETURNING id;
 
+-- name: delete_file_extracts
+-- What was made of a file.
+DELETE FROM extracts WHERE vector_store_id = :vector_store_id AND file_id = :file_id;
+
+-- name: delete_store_extracts
+-- What was made of the files of a vector store.
+DELETE FROM extracts WHERE vector_store_id = :vector_store_id;
+
+-- name: vectors
+-- Vectors by chunk id.
+SELECT c.id, v.vector FROM json_each(:ids) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value
+CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq;
+
+-- name: store_vectors
+-- The vectors of a vector store; the index chunks_of_file has the rest.
+SELECT c.id, v.vector FROM chunks AS c CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
+WHERE c.vector_store_id = :vector_store_id ORDER BY c.file_id, c.position;
+
+-- name: files_vectors
+-- The vectors of some files of a vector store.
+SELECT c.id, v.vector
+FROM json_each(:file_ids) AS wanted
+CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
+CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
+ORDER BY wanted.value, c.position;
+
+-- name: count_store_vectors
+-- How many of them there are.
+SELECT count(*) FROM chunks AS c CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
+WHERE c.vector_store_id = :vector_store_id;
+
+-- name: count_files_vectors
+-- How many of some files.
+SELECT count(*)
+FROM json_each(:file_ids) AS wanted
+CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
+CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq;
+
 -- name: match_chunks
 -- Keyword search; CROSS JOIN keeps the word index outermost. bm25() is negative, the better the lower.
 SELECT c.id, -bm25(chunk_words) AS relevance
 FROM chunk_words CROSS JOIN chunks AS c ON c.seq = chunk_words.rowid
 WHERE chunk_words MATCH :words AND c.vector_store_id IN (SELECT value FROM json_each(:vector_store_ids))
+  AND (:file_ids IS NULL OR c.file_id IN (SELECT value FROM json_each(:file_ids)))
 ORDER BY relevance DESC, c.seq LIMIT :limit;
+
+-- name: match_files
+-- The same over names and openings of files.
+SELECT e.vector_store_id || '/' || e.file_id, -bm25(file_words) AS relevance
+FROM file_words CROSS JOIN extracts AS e ON e.seq = file_words.rowid
+WHERE file_words MATCH :words AND e.vector_store_id IN (SELECT value FROM json_each(:vector_store_ids))
+  AND (:file_ids IS NULL OR e.file_id IN (SELECT value FROM json_each(:file_ids)))
+ORDER BY relevance DESC, e.seq LIMIT :limit;
+
+-- name: put_extract
+-- What was made of a file; one row for each.
+INSERT INTO extracts (vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete)
+VALUES (:vector_store_id, :file_id, :content, :recipe, :filename, :text_bytes, :chunks, :opening, :complete)
+ON CONFLICT (vector_store_id, file_id) DO UPDATE SET
+  content = excluded.content, recipe = excluded.recipe, filename = excluded.filename,
+  text_bytes = excluded.text_bytes, chunks = excluded.chunks, opening = excluded.opening,
+  complete = excluded.complete;
+
+-- name: extract
+-- What was made of a file.
+SELECT vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete FROM extracts
+WHERE vector_store_id = :vector_store_id AND file_id = :file_id;
+
+-- name: find_extract
+-- The same made before, anywhere (index extracts_by_content).
+SELECT vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete FROM extracts
+WHERE content = :content AND recipe = :recipe AND complete ORDER BY seq LIMIT 1;
+
+-- name: find_extract_of_project
+-- The same in one project.
+SELECT e.vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete
+FROM extracts AS e CROSS JOIN vector_stores AS s ON s.id = e.vector_store_id
+WHERE content = :content AND recipe = :recipe AND complete AND s.project = :project ORDER BY e.seq LIMIT 1;
+
+-- name: copy_chunks
+-- A file's text under another key; a heading that begins with the name of the file takes the other one.
+INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page)
+SELECT
+  :to_store || '/' || :to_file || '/' || position, :to_store, :to_file, position,
+  iif(substr(heading, 1, length(:old_name)) = :old_name, :new_name || substr(heading, length(:old_name) + 1), heading),
+  text, start, "end", page
+FROM chunks WHERE vector_store_id = :from_store AND file_id = :from_file ORDER BY position;
+
+-- name: copy_vectors
+-- Its vectors; copies have equal positions.
+INSERT INTO chunk_vectors (chunk, vector)
+SELECT made.seq, v.vector
+FROM chunks AS made
+CROSS JOIN chunks AS old
+  ON old.vector_store_id = :from_store AND old.file_id = :from_file AND old.position = made.position
+CROSS JOIN chunk_vectors AS v ON v.chunk = old.seq
+WHERE made.vector_store_id = :to_store AND made.file_id = :to_file;
+
+-- name: end_storage
+-- What a store took until now, if that changes.
+UPDATE storage_periods SET until = :at
+WHERE vector_store_id = :vector_store_id AND until IS NULL AND usage_bytes <> :usage_bytes;
+
+-- name: begin_storage
+-- What it takes from now on, unless that is known or it is gone.
+INSERT INTO storage_periods (project, vector_store_id, usage_bytes, since)
+SELECT project, id, :usage_bytes, :at FROM vector_stores
+WHERE id = :vector_store_id AND :usage_bytes > 0
+  AND NOT EXISTS (SELECT 1 FROM storage_periods WHERE vector_store_id = :vector_store_id AND until IS NULL);
+
+-- name: storage_since
+-- The periods that reach into a stretch of time: those that ended in it, and those that go on.
+SELECT project, vector_store_id, usage_bytes, since, until FROM storage_periods
+WHERE (until > :since OR until IS NULL) AND since < :until ORDER BY since, seq;
+
+-- name: storage_of_project_since
+-- The same of one project.
+SELECT project, vector_store_id, usage_bytes, since, until FROM storage_periods
+WHERE project = :project AND (until > :since OR until IS NULL) AND since < :until ORDER BY since, seq;
 
 -- name: count_store_files
 -- How many files of a vector store stand where, and their bytes.

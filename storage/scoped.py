@@ -7,14 +7,15 @@ for.
 What it does not know: who may use which project. It cannot claim runs: the queue is the whole store's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..engine.errors import StorageFault
 from ..engine.events import Event, EventName
 from ..engine.objects import Assistant, FileBatch, FileCounts, Run, Thread, Wire
-from ..engine.ports import Chunk, CodeSession, TranscriptEntry
+from ..engine.ports import CodeSession, TranscriptEntry
 from . import rows
+from .scoped_texts import ScopedTexts
 from .transaction import SQLiteTransaction, misplaced
 
 if TYPE_CHECKING:
@@ -53,14 +54,13 @@ class ScopedStore:
         """Nothing: the file is the whole store's."""
 
 
-class ScopedTransaction(SQLiteTransaction):
+class ScopedTransaction(ScopedTexts):
     """`whole`, narrowed to `project`."""
 
     def __init__(self, whole: SQLiteTransaction, project: str) -> None:
-        super().__init__(whole.connection)
+        super().__init__(whole, project)
         self._tables = rows.SCOPED
         self._scope = {"project": project}
-        self._project = project
 
     def _owns_thread(self, thread_id: str) -> bool:
         return super().project_of(thread_id) == self._project
@@ -68,13 +68,6 @@ class ScopedTransaction(SQLiteTransaction):
     def _owns_run(self, run_id: str) -> bool:
         row = self._named("project_of_run", run_id=run_id).fetchone()
         return row is not None and row[0] == self._project
-
-    def _owned_stores(self, store_ids: Iterable[str]) -> set[str]:
-        ids = rows.encode(list(store_ids))
-        return {row[0] for row in self._named("stores_of_project", ids=ids, project=self._project)}
-
-    def _owns_store(self, vector_store_id: str) -> bool:
-        return bool(self._owned_stores([vector_store_id]))
 
     def project_of(self, thread_id: str) -> str | None:
         """This project, or None."""
@@ -176,42 +169,7 @@ class ScopedTransaction(SQLiteTransaction):
         found = super().code_sessions_of_thread(thread_id)
         return [session for session in found if session.project == self._project]
 
-    # --- chunks and files --------------------------------------------------------------------------
-
-    def put_chunks(self, chunks: Iterable[Chunk]) -> None:
-        """Only into vector stores of the project.
-
-        Raises:
-            StorageFault: there is no such store.
-        """
-        new = list(chunks)
-        wanted = {chunk.vector_store_id for chunk in new}
-        replaced = {chunk.vector_store_id for chunk in super().chunks([chunk.id for chunk in new])}
-        if self._owned_stores(wanted | replaced) != wanted | replaced:
-            raise misplaced()
-        super().put_chunks(new)
-
-    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
-        """Those of the project's vector stores."""
-        found = super().chunks(ids)
-        owned = self._owned_stores({chunk.vector_store_id for chunk in found})
-        return [chunk for chunk in found if chunk.vector_store_id in owned]
-
-    def file_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[Chunk]:
-        """None of another project's vector store."""
-        owned = self._owns_store(vector_store_id)
-        return super().file_chunks(vector_store_id, file_id) if owned else []
-
-    def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
-        """None of another project's vector store."""
-        owned = self._owns_store(vector_store_id)
-        return super().delete_chunks(vector_store_id, file_id) if owned else []
-
-    def match_chunks(
-        self, vector_store_ids: Sequence[str], text: str, limit: int
-    ) -> list[tuple[str, float]]:
-        """Within the project's vector stores."""
-        return super().match_chunks(sorted(self._owned_stores(vector_store_ids)), text, limit)
+    # --- vector stores -----------------------------------------------------------------------------
 
     def count_store_files(self, vector_store_id: str) -> tuple[FileCounts, int]:
         """Nothing in another project's vector store."""

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
 from ..engine.objects import Assistant, FileCounts, Run, Thread, Wire
-from ..engine.ports import Chunk, CodeSession, PageQuery, TranscriptEntry
-from . import keywords, records, rows, statements
+from ..engine.ports import CodeSession, PageQuery, TranscriptEntry
+from . import records, rows
+from .texts import SQLiteTexts
 
 ObjectT = TypeVar("ObjectT", bound=Wire)
 
@@ -20,21 +21,13 @@ ObjectT = TypeVar("ObjectT", bound=Wire)
 _NAMES = {name.value: name for name in EventName}
 
 
-class SQLiteTransaction:
+class SQLiteTransaction(SQLiteTexts):
     """See the port for what each method promises. It sees everything; `scoped` narrows it to one project."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self._statements = statements.named()
+        super().__init__(connection)
         self._tables = rows.WHOLE
         self._scope: dict[str, str] = {}
-
-    def _named(self, statement: str, /, **values: Any) -> sqlite3.Cursor:
-        clean = {
-            key: rows.clean(value) if isinstance(value, str) else value
-            for key, value in values.items()
-        }
-        return self.connection.execute(self._statements[statement], clean)
 
     # --- objects -----------------------------------------------------------------------------------
 
@@ -241,42 +234,7 @@ class SQLiteTransaction:
         found = self._named("code_sessions_of_thread", thread_id=thread_id)
         return [CodeSession(*row) for row in found]
 
-    # --- chunks and files -----------------------------------------------------------------------------------
-
-    def put_chunks(self, chunks: Iterable[Chunk]) -> None:
-        """Insert or replace by id; their words are searchable in the same transaction."""
-        statement = self._statements["put_chunk"]
-        self.connection.executemany(statement, (records.chunk_row(chunk) for chunk in chunks))
-
-    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
-        """The chunks with these ids, in the order asked for; unknown ids are left out."""
-        return [Chunk(*row) for row in self._named("chunks", ids=rows.encode(list(ids)))]
-
-    def file_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[Chunk]:
-        """In order of file and index; of the whole store when file_id is None."""
-        return [Chunk(*row) for row in self._of_file("{}_chunks", vector_store_id, file_id)]
-
-    def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
-        """Ids of the chunks deleted; of the whole store when file_id is None."""
-        return [
-            row[0] for row in self._of_file("delete_{}_chunks", vector_store_id, file_id).fetchall()
-        ]
-
-    def _of_file(self, name: str, vector_store_id: str, file_id: str | None) -> sqlite3.Cursor:
-        if file_id is None:
-            return self._named(name.format("store"), vector_store_id=vector_store_id)
-        return self._named(name.format("file"), vector_store_id=vector_store_id, file_id=file_id)
-
-    def match_chunks(
-        self, vector_store_ids: Sequence[str], text: str, limit: int
-    ) -> list[tuple[str, float]]:
-        """Keyword search over heading and text: (chunk id, relevance > 0), best first."""
-        words = keywords.match_expression(rows.clean_search_text(text))
-        if words is None:
-            return []
-        stores = rows.encode(list(vector_store_ids))
-        found = self._named("match_chunks", words=words, vector_store_ids=stores, limit=limit)
-        return [(chunk_id, relevance) for chunk_id, relevance in found]
+    # --- vector stores ------------------------------------------------------------------------------
 
     def count_store_files(self, vector_store_id: str) -> tuple[FileCounts, int]:
         """Counts by status and the sum of usage_bytes."""

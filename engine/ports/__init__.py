@@ -21,6 +21,7 @@ from .storage import (
     Transaction,
     TranscriptEntry,
 )
+from .texts import Extract, StoragePeriod, Texts
 from .work import (
     Backend,
     Citation,
@@ -46,6 +47,7 @@ __all__ = [
     "Clock",
     "CodeSession",
     "Emit",
+    "Extract",
     "HybridWeights",
     "Ids",
     "Indexed",
@@ -58,7 +60,9 @@ __all__ = [
     "SaveFile",
     "SearchQuery",
     "SessionStarted",
+    "StoragePeriod",
     "Store",
+    "Texts",
     "Tool",
     "ToolFile",
     "ToolResult",

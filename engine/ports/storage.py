@@ -3,7 +3,6 @@
 from collections.abc import (
     AsyncIterator,
     Callable,
-    Iterable,
     Mapping,
     Sequence,
 )
@@ -14,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from ..chat import ChatMessage
 from ..events import Event, EventName
 from ..objects import Assistant, FileCounts, Run, Thread, Wire
-from .library import Chunk
+from .texts import Texts
 from .work import Citation, MadeFile
 
 T = TypeVar("T")
@@ -72,7 +71,7 @@ class CodeSession:
     started_at: int
 
 
-class Transaction(Protocol):
+class Transaction(Texts, Protocol):
     """Synchronous, on the store's own thread; all or nothing.
 
     Objects are keyed by their id, vector store files by "<vector_store_id>/<file_id>".
@@ -182,25 +181,7 @@ class Transaction(Protocol):
         """Oldest first; also those of a thread that was deleted."""
         ...
 
-    # library
-    def put_chunks(self, chunks: Iterable[Chunk]) -> None: ...
-
-    def chunks(self, ids: Sequence[str]) -> list[Chunk]: ...
-
-    def file_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[Chunk]:
-        """In order of file and index; of the whole store when file_id is None."""
-        ...
-
-    def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
-        """Ids of the chunks deleted; of the whole store when file_id is None."""
-        ...
-
-    def match_chunks(
-        self, vector_store_ids: Sequence[str], text: str, limit: int
-    ) -> list[tuple[str, float]]:
-        """Keyword search: (chunk id, relevance > 0), best first. `text` is any user text, never query syntax."""
-        ...
-
+    # vector stores
     def count_store_files(self, vector_store_id: str) -> tuple[FileCounts, int]:
         """Counts by status and the sum of usage_bytes."""
         ...

@@ -47,6 +47,11 @@ def m0005_code_sessions(db: "Database") -> None:
     run_script(db.conn, "m0005_code_sessions")
 
 
+def m0006_library(db: "Database") -> None:
+    """Vectors apart from text, extracts, attributes as rows, the ledger of vector storage."""
+    run_script(db.conn, "m0006_library")
+
+
 Step = Callable[["Database"], None]
 
 STEPS: tuple[Step, ...] = (
@@ -55,6 +60,7 @@ STEPS: tuple[Step, ...] = (
     m0003_uploads,
     m0004_fair,
     m0005_code_sessions,
+    m0006_library,
 )
 """All steps up to this version, oldest first."""
 

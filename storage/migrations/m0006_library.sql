@@ -1,0 +1,129 @@
+-- Vectors apart from their text, so that either is read without the other and a vector may come later; what was made of
+-- each file; attributes as rows, so that filters find an index; the ledger of what vector stores take.
+
+CREATE TABLE chunk_vectors (
+  chunk INTEGER PRIMARY KEY, -- chunks.seq
+  vector BLOB NOT NULL
+) STRICT;
+
+INSERT INTO chunk_vectors (chunk, vector) SELECT seq, vector FROM chunks WHERE vector IS NOT NULL ORDER BY seq;
+
+ALTER TABLE chunks DROP COLUMN vector;
+
+DROP INDEX chunks_of_file;
+
+-- Ends in id, so that ids are listed without reading text.
+CREATE INDEX chunks_of_file ON chunks (vector_store_id, file_id, position, id);
+
+CREATE TRIGGER chunks_drop_vector AFTER DELETE ON chunks BEGIN
+  DELETE FROM chunk_vectors WHERE chunk = old.seq;
+END;
+
+-- What was made of a file in a vector store. No reference to vector_store_files, as with chunks.
+CREATE TABLE extracts (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  vector_store_id TEXT NOT NULL,
+  file_id TEXT NOT NULL,
+  content TEXT NOT NULL,
+  recipe TEXT NOT NULL,
+  filename TEXT NOT NULL,
+  text_bytes INTEGER NOT NULL,
+  chunks INTEGER NOT NULL,
+  opening TEXT NOT NULL,
+  complete INTEGER NOT NULL,
+  UNIQUE (vector_store_id, file_id)
+) STRICT;
+
+CREATE INDEX extracts_by_content ON extracts (content, recipe) WHERE complete;
+
+CREATE VIRTUAL TABLE file_words USING fts5 (
+  filename, opening, content = 'extracts', content_rowid = 'seq', tokenize = 'porter unicode61'
+);
+
+CREATE TRIGGER extracts_add_words AFTER INSERT ON extracts BEGIN
+  INSERT INTO file_words (rowid, filename, opening) VALUES (new.seq, new.filename, new.opening);
+END;
+
+CREATE TRIGGER extracts_drop_words AFTER DELETE ON extracts BEGIN
+  INSERT INTO file_words (file_words, rowid, filename, opening)
+    VALUES ('delete', old.seq, old.filename, old.opening);
+END;
+
+CREATE TRIGGER extracts_change_words AFTER UPDATE OF filename, opening ON extracts
+  WHEN new.filename IS NOT old.filename OR new.opening IS NOT old.opening
+BEGIN
+  INSERT INTO file_words (file_words, rowid, filename, opening)
+    VALUES ('delete', old.seq, old.filename, old.opening);
+  INSERT INTO file_words (rowid, filename, opening) VALUES (new.seq, new.filename, new.opening);
+END;
+
+-- Attributes of the files of vector stores, turned round; the triggers keep it in step with the bodies. Both kinds of
+-- numbers are one kind, as in filters.
+CREATE TABLE file_attributes (
+  vector_store_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL, -- text, number, boolean
+  value ANY NOT NULL,
+  store_file INTEGER NOT NULL, -- vector_store_files.seq
+  PRIMARY KEY (vector_store_id, name, kind, value, store_file)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX file_attributes_of_file ON file_attributes (store_file);
+
+CREATE TRIGGER store_files_list_attributes AFTER INSERT ON vector_store_files
+  WHEN json_valid(new.body) -- a number that is none has no JSON form
+BEGIN
+  INSERT INTO file_attributes (vector_store_id, name, kind, value, store_file)
+    SELECT new.vector_store_id, key, replace(replace(replace(replace(type, 'true', 'boolean'), 'false', 'boolean'),
+      'integer', 'number'), 'real', 'number'), value, new.seq
+    FROM json_each(new.body, '$.attributes');
+END;
+
+CREATE TRIGGER store_files_change_attributes AFTER UPDATE OF body ON vector_store_files
+  WHEN NOT json_valid(old.body) OR NOT json_valid(new.body)
+    OR json_extract(new.body, '$.attributes') IS NOT json_extract(old.body, '$.attributes')
+BEGIN
+  DELETE FROM file_attributes WHERE store_file = old.seq;
+  INSERT INTO file_attributes (vector_store_id, name, kind, value, store_file)
+    SELECT new.vector_store_id, key, replace(replace(replace(replace(type, 'true', 'boolean'), 'false', 'boolean'),
+      'integer', 'number'), 'real', 'number'), value, new.seq
+    FROM json_each(iif(json_valid(new.body), new.body, '{}'), '$.attributes');
+END;
+
+CREATE TRIGGER store_files_leave_attributes AFTER DELETE ON vector_store_files BEGIN
+  DELETE FROM file_attributes WHERE store_file = old.seq;
+END;
+
+INSERT INTO file_attributes (vector_store_id, name, kind, value, store_file)
+  SELECT f.vector_store_id, a.key, replace(replace(replace(replace(a.type, 'true', 'boolean'), 'false', 'boolean'),
+    'integer', 'number'), 'real', 'number'), a.value, f.seq
+  FROM vector_store_files AS f CROSS JOIN json_each(f.body, '$.attributes') AS a WHERE json_valid(f.body);
+
+-- The files that were indexed before. Their content is not known, so none of them stands in for another one; what has no
+-- chunks was not indexed or had no text.
+INSERT INTO extracts (vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete)
+  SELECT
+    c.vector_store_id, c.file_id, '', '',
+    coalesce((SELECT json_extract(body, '$.filename') FROM files WHERE id = c.file_id), ''),
+    sum(length(CAST(c.text AS BLOB))), count(*),
+    (SELECT text FROM chunks WHERE vector_store_id = c.vector_store_id AND file_id = c.file_id ORDER BY position LIMIT 1),
+    count(v.chunk) = count(*)
+  FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
+  GROUP BY c.vector_store_id, c.file_id;
+
+-- What each vector store takes, from when until when (Unix seconds; no end: still). No reference to vector_stores: what
+-- was used stays used when one is deleted. What was used before this table is not known.
+CREATE TABLE storage_periods (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  project TEXT NOT NULL,
+  vector_store_id TEXT NOT NULL,
+  usage_bytes INTEGER NOT NULL,
+  since INTEGER NOT NULL,
+  until INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX storage_periods_open ON storage_periods (vector_store_id) WHERE until IS NULL;
+
+CREATE INDEX storage_periods_by_end ON storage_periods (until);
+
+CREATE INDEX storage_periods_of_project ON storage_periods (project, until);

@@ -1,0 +1,205 @@
+"""The library's part of a transaction: the `Texts` port over a connection.
+
+Text and vectors lie in tables of their own, so that either is read without the other; words and the lists of attributes
+follow by triggers, whatever changes a row.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from ..engine.ports import Chunk, Extract, StoragePeriod
+from . import keywords, records, rows, statements
+from .filters import condition
+
+
+class SQLiteTexts:
+    """See the port for what each method promises."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._statements = statements.named()
+
+    def _named(self, statement: str, /, **values: Any) -> sqlite3.Cursor:
+        clean = {
+            key: rows.clean(value) if isinstance(value, str) else value
+            for key, value in values.items()
+        }
+        return self.connection.execute(self._statements[statement], clean)
+
+    # --- chunks and vectors ------------------------------------------------------------------------
+
+    def put_chunks(self, chunks: Iterable[Chunk]) -> None:
+        """Insert or replace by id; their words are searchable in the same transaction."""
+        new = [records.chunk_row(chunk) for chunk in chunks]
+        self.connection.executemany(self._statements["put_chunk"], new)
+        for name, wanted in (("put_vector", True), ("drop_vector", False)):
+            some = [row for row in new if (row["vector"] is not None) is wanted]
+            self.connection.executemany(self._statements[name], some)
+
+    def put_vectors(self, vectors: Iterable[tuple[str, bytes]]) -> None:
+        """Give chunks their vectors; ids of chunks that are gone are ignored."""
+        found = ({"id": rows.clean(id_), "vector": vector} for id_, vector in vectors)
+        self.connection.executemany(self._statements["put_vector"], found)
+
+    def chunks_to_embed(self, vector_store_id: str, file_id: str, limit: int) -> list[Chunk]:
+        """The first chunks of a file that have no vector, in order."""
+        key = {"vector_store_id": vector_store_id, "file_id": file_id}
+        return [Chunk(*row) for row in self._named("chunks_to_embed", limit=limit, **key)]
+
+    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
+        """The chunks with these ids, in the order asked for; unknown ids are left out."""
+        return [Chunk(*row) for row in self._named("chunks", ids=rows.encode(list(ids)))]
+
+    def file_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[Chunk]:
+        """In order of file and index; of the whole store when file_id is None."""
+        return [Chunk(*row) for row in self._of_file("{}_chunks", vector_store_id, file_id)]
+
+    def chunk_span(self, vector_store_id: str, file_id: str, start: int, end: int) -> list[Chunk]:
+        """The chunks that overlap a stretch of a file's text, in order, without vectors."""
+        key = {"vector_store_id": vector_store_id, "file_id": file_id}
+        return [Chunk(*row) for row in self._named("chunk_span", start=start, end=end, **key)]
+
+    def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
+        """Ids of the chunks deleted; of the whole store when file_id is None."""
+        deleted = self._of_file("delete_{}_chunks", vector_store_id, file_id).fetchall()
+        self._of_file("delete_{}_extracts", vector_store_id, file_id)
+        return [row[0] for row in deleted]
+
+    def _of_file(self, name: str, vector_store_id: str, file_id: str | None) -> sqlite3.Cursor:
+        if file_id is None:
+            return self._named(name.format("store"), vector_store_id=vector_store_id)
+        return self._named(name.format("file"), vector_store_id=vector_store_id, file_id=file_id)
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Vectors by chunk id; chunks without one are left out."""
+        return dict(self._named("vectors", ids=rows.encode(list(ids))).fetchall())
+
+    def store_vectors(
+        self, vector_store_id: str, file_ids: Collection[str] | None = None
+    ) -> list[tuple[str, bytes]]:
+        """(chunk id, vector) in order of file and index; reads no text."""
+        return self._of_files("{}_vectors", vector_store_id, file_ids).fetchall()
+
+    def count_vectors(self, vector_store_id: str, file_ids: Collection[str] | None = None) -> int:
+        """How many `store_vectors` returns."""
+        return int(self._of_files("count_{}_vectors", vector_store_id, file_ids).fetchone()[0])
+
+    def _of_files(
+        self, name: str, vector_store_id: str, file_ids: Collection[str] | None
+    ) -> sqlite3.Cursor:
+        if file_ids is None:
+            return self._named(name.format("store"), vector_store_id=vector_store_id)
+        wanted = rows.encode(sorted(set(file_ids)))
+        return self._named(name.format("files"), vector_store_id=vector_store_id, file_ids=wanted)
+
+    # --- search ------------------------------------------------------------------------------------
+
+    def match_chunks(
+        self,
+        vector_store_ids: Sequence[str],
+        text: str,
+        limit: int,
+        file_ids: Collection[str] | None = None,
+    ) -> list[tuple[str, float]]:
+        """Keyword search over heading and text: (chunk id, relevance > 0), best first."""
+        return self._match("match_chunks", vector_store_ids, text, limit, file_ids)
+
+    def match_files(
+        self,
+        vector_store_ids: Sequence[str],
+        text: str,
+        limit: int,
+        file_ids: Collection[str] | None = None,
+    ) -> list[tuple[str, float]]:
+        """Keyword search over names and openings: ("store/file", relevance > 0), best first."""
+        return self._match("match_files", vector_store_ids, text, limit, file_ids)
+
+    def _match(
+        self,
+        statement: str,
+        vector_store_ids: Sequence[str],
+        text: str,
+        limit: int,
+        file_ids: Collection[str] | None,
+    ) -> list[tuple[str, float]]:
+        words = keywords.match_expression(rows.clean_search_text(text))
+        if words is None:
+            return []
+        files = None if file_ids is None else rows.encode(list(file_ids))
+        stores = rows.encode(list(vector_store_ids))
+        return self._named(
+            statement, words=words, vector_store_ids=stores, limit=limit, file_ids=files
+        ).fetchall()
+
+    def matching_files(
+        self, vector_store_ids: Sequence[str], filters: Mapping[str, Any]
+    ) -> set[tuple[str, str]]:
+        """The files whose attributes pass a filter.
+
+        Raises:
+            StorageFault: it is no filter.
+        """
+        passes, values = condition(filters)
+        values["stores"] = rows.encode(list(vector_store_ids))
+        found = self.connection.execute(
+            "SELECT f.vector_store_id, f.file_id FROM vector_store_files AS f "
+            f"WHERE f.vector_store_id IN (SELECT value FROM json_each(:stores)) AND {passes}",
+            values,
+        )
+        return set(found.fetchall())
+
+    # --- extracts ----------------------------------------------------------------------------------
+
+    def put_extract(self, extract: Extract) -> None:
+        """Insert or replace; the words of name and opening are searchable in the same transaction."""
+        texts = {"filename": extract.filename, "opening": extract.opening}
+        cleaned = {name: rows.clean_search_text(text) for name, text in texts.items()}
+        self._named("put_extract", **asdict(extract) | cleaned)
+
+    def extract(self, vector_store_id: str, file_id: str) -> Extract | None:
+        """What was made of a file; None when it is not indexed."""
+        return extract_of(self._named("extract", vector_store_id=vector_store_id, file_id=file_id))
+
+    def find_extract(self, content: str, recipe: str) -> Extract | None:
+        """The oldest complete one of the same content and recipe; None when there is none."""
+        return extract_of(self._named("find_extract", content=content, recipe=recipe))
+
+    def copy_chunks(self, source: Extract, target: Extract) -> int:
+        """Give `target`'s file the text and vectors of `source`'s, in place of what it had; how many chunks."""
+        self._named(
+            "delete_file_chunks", vector_store_id=target.vector_store_id, file_id=target.file_id
+        ).fetchall()
+        keys = {
+            "from_store": source.vector_store_id,
+            "from_file": source.file_id,
+            "to_store": target.vector_store_id,
+            "to_file": target.file_id,
+        }
+        names = {
+            "old_name": rows.clean_search_text(source.filename),
+            "new_name": rows.clean_search_text(target.filename),
+        }
+        copied = self._named("copy_chunks", **keys, **names).rowcount
+        self._named("copy_vectors", **keys)
+        return copied
+
+    # --- ledger ------------------------------------------------------------------------------------
+
+    def add_storage(self, vector_store_id: str, usage_bytes: int, at: int) -> None:
+        """Note what a store takes from `at` on, 0 when it is gone; nothing when that has not changed."""
+        values = {"vector_store_id": vector_store_id, "usage_bytes": usage_bytes, "at": at}
+        self._named("end_storage", **values)
+        self._named("begin_storage", **values)
+
+    def storage_since(self, since: int, until: int) -> list[StoragePeriod]:
+        """The periods that overlap the time from `since` up to `until`, oldest first."""
+        found = self._named("storage_since", since=since, until=until)
+        return [StoragePeriod(*row) for row in found]
+
+
+def extract_of(found: sqlite3.Cursor) -> Extract | None:
+    """The extract in the row found, if there is one."""
+    row = found.fetchone()
+    return None if row is None else replace(Extract(*row), complete=bool(row[-1]))
