@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.objects import Message, Run, RunStep
 from local_assistants.engine.ports import Citation
-from local_assistants.tools.file_search.searching.filters import compiled
 from local_assistants.tools.file_search.parsing.reading import ParseLimits, read_document
+from local_assistants.tools.file_search.searching.filters import compiled
 from tests.support.answers import events_of
 from tests.support.clock import START
 from tests.support.engine import (
@@ -183,10 +184,12 @@ def test_choice_a08_a_file_holds_five_million_tokens(tmp_path: Path) -> None:
     assert 4 * 5_000_000 == limits.characters
     path = tmp_path / "long.txt"
     path.write_text("a" * limits.characters)
-    assert limits.characters == len(read_document(path, path.name, limits).text)
+    assert limits.characters == len(
+        read_document(BytesIO(path.read_bytes()), path.name, limits).text
+    )
     path.write_text("a" * (limits.characters + 1))
     with pytest.raises(InvalidRequest, match="too large"):
-        read_document(path, path.name, limits)
+        read_document(BytesIO(path.read_bytes()), path.name, limits)
 
 
 async def test_choice_a09_a_batch_holds_two_thousand_files(web: Web) -> None:

@@ -1,67 +1,127 @@
-"""The parsing child: `python -m local_assistants.tools.file_search.parsing.child PATH FILENAME LIMITS`.
+"""The parsing child: `python -m local_assistants.tools.file_search.parsing.child SOCKET LIMITS`.
 
-Lowers its own limits, parses one file and writes one JSON object to standard output: the document, or the error as
-{"error": code, "message": text}. Nothing else is ever written there. It is killed when it takes too long, and ends
-itself by alarm should its parent have died before that.
+It lives long, for imports take longer than most files. It serves one order after another: a packet with the file's
+name, and with it two open descriptors, the file and a pipe for the answer. A short text file, for which no library is
+needed, it reads itself; any other one a fork of it reads, which then ends. So no file meets what another one left in
+memory, none can end more than its own reading, and what a parser leaks is given back.
+
+After each answer it says with which status the reading ended. It ends when its supervisor does.
 """
 
+import contextlib
+import gc
 import json
 import os
 import resource
+import select
 import signal
+import socket
 import sys
-from pathlib import Path
-from typing import Any
+from typing import BinaryIO, NoReturn
 
 from ....engine.errors import AssistantsError
-from .reading import ParseLimits, read_document
+from . import answers, reading, refusals
+from .confinement import bound, confine
+from .limits import ParseLimits
+
+READY = b"ready"
+LONGEST_ORDER = 1 << 16  # bytes
+_READ_HERE = 4 << 20  # bytes of a text file; for longer ones a fork costs little
 
 
-def confine(limits: ParseLimits) -> None:
-    """Bind this process to the limits, for good."""
-    seconds = int(limits.seconds) + 1
-    for kind, value in (
-        (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 0),  # a parser has nothing to write but its pipe
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
-    signal.alarm(seconds)
+def serve(link: socket.socket, limits: ParseLimits) -> None:
+    """Take orders until the other end of `link` is closed."""
+    link.send(READY)
+    while True:
+        name, descriptors, _, _ = socket.recv_fds(link, LONGEST_ORDER, 2)
+        if not name:
+            return
+        file, answer = descriptors
+        try:
+            status = _fulfil(link, name.decode(), (file, answer), limits)
+        finally:
+            for descriptor in descriptors:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        link.send(str(status).encode())
 
 
-def answer(path: Path, filename: str, limits: ParseLimits) -> dict[str, Any]:
-    """The document or the error, ready for JSON."""
+def _fulfil(
+    link: socket.socket, filename: str, descriptors: tuple[int, int], limits: ParseLimits
+) -> int:
+    """Read a file here or in a fork; the status with which that ended, 0 here."""
+    file, answer = descriptors
+    if reading.is_plain(filename) and os.fstat(file).st_size <= _READ_HERE:
+        _write(answer, _answer(file, filename, limits))
+        return 0
+    if reading.get_ready(filename):  # a fork that had to import would do so for each file
+        gc.collect()
+        gc.freeze()  # else the first collection in a fork would copy every page
+    mine, of_fork = os.pipe()  # `mine` hangs up when the fork ends
+    fork = os.fork()
+    if fork == 0:
+        _read_and_end(descriptors, filename, limits)
+    os.close(of_fork)
+    os.close(answer)
+    _wait_for(mine, link, fork)
+    os.close(mine)
+    return os.waitpid(fork, 0)[1]
+
+
+def _wait_for(fork_pipe: int, link: socket.socket, fork: int) -> None:
+    """Until the fork has ended; kill it when the supervisor has."""
+    poller = select.poll()
+    poller.register(fork_pipe, 0)
+    poller.register(link, select.POLLRDHUP)
+    if fork_pipe not in dict(poller.poll()):
+        os.kill(fork, signal.SIGKILL)
+
+
+def _read_and_end(descriptors: tuple[int, int], filename: str, limits: ParseLimits) -> NoReturn:
+    """The fork's whole life. The clock is a second line: the supervisor's is stricter."""
+    code = 1
     try:
-        document = read_document(path, filename, limits)
+        seconds = int(limits.seconds) + 1
+        bound(resource.RLIMIT_CPU, seconds)
+        signal.alarm(seconds)
+        file, answer = descriptors
+        _write(answer, _answer(file, filename, limits))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _answer(file: int, filename: str, limits: ParseLimits) -> bytes:
+    try:
+        with open(file, "rb", closefd=False) as stream:
+            return answers.of_document(_read(stream, filename, limits))
     except AssistantsError as error:
-        return {"error": error.code or "invalid_file", "message": error.message}
+        return answers.of_error(error)
     except MemoryError:
-        reason = f"it takes more than {limits.memory >> 20} MB of memory"
+        return answers.of_error(refusals.too_hungry(limits.memory))
+
+
+def _read(stream: BinaryIO, filename: str, limits: ParseLimits) -> "reading.Document":
+    try:
+        return reading.read_document(stream, filename, limits)
     except RecursionError:
-        reason = "it is nested too deeply"
+        raise refusals.invalid("it is nested too deeply") from None
     except OSError as error:
-        reason = f"it cannot be read ({error.strerror})"
-    else:
-        return {
-            "text": document.text,
-            "pages": [[page.number, page.start, page.end] for page in document.pages],
-            "unreadable": document.unreadable,
-        }
-    return {"error": "invalid_file", "message": f"The file could not be parsed: {reason}."}
+        raise refusals.invalid(f"it cannot be read ({error.strerror})") from None
+
+
+def _write(pipe: int, answer: bytes) -> None:
+    with open(pipe, "wb", closefd=False) as stream:
+        stream.write(answer)
 
 
 def main() -> None:
-    """Parse what the command line names."""
-    path, filename, limits = sys.argv[1:]
-    pipe = os.dup(1)
-    os.dup2(2, 1)  # a parser that prints must not spoil the answer
+    """Serve the socket that the command line names."""
+    descriptor, limits = sys.argv[1:]
     settings = ParseLimits(**json.loads(limits))
-    confine(settings)
-    with os.fdopen(pipe, "wb") as stream:
-        stream.write(json.dumps(answer(Path(path), filename, settings)).encode())
+    confine(settings.memory)
+    with socket.socket(fileno=int(descriptor)) as link:
+        serve(link, settings)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ It runs inside the parsing child (`worker`); time and memory are limited there, 
 
 import re
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ....engine.errors import InvalidRequest
-from .documents import Document
+from .documents import Document, Page
 from .plain_text import clean
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ _WORD = re.compile(r"\w+")
 _TORN = re.compile(r"\b(\w+) {1,2}(?=(\w+)\b)")
 
 
-def pdf_document(path: Path, max_pages: int) -> Document:
-    """Read the PDF at `path`.
+def pdf_document(file: BinaryIO, max_pages: int) -> Document:
+    """Read a PDF.
 
     Raises:
         InvalidRequest: encrypted, damaged, too many pages, or without any text; the message says which.
@@ -38,7 +37,7 @@ def pdf_document(path: Path, max_pages: int) -> Document:
     from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
     try:
-        reader = _open(path)
+        reader = _open(file)
         if len(reader.pages) > max_pages:
             raise _invalid(f"it has {len(reader.pages)} pages, more than the {max_pages} allowed")
         pages, unreadable = _read_pages(reader)
@@ -52,7 +51,7 @@ def pdf_document(path: Path, max_pages: int) -> Document:
         raise _invalid(f"the PDF is damaged or empty ({type(error).__name__})") from None
     except Exception as error:  # pypdf meets hostile input with whatever Python raises
         raise _invalid(f"the PDF is damaged ({type(error).__name__})") from None
-    if unreadable and not any(text.strip() for _, text in pages):
+    if unreadable and not any(page.text.strip() for page in pages):
         raise _invalid("none of the PDF's pages can be read; it is damaged")
     document = Document.of_pages(pages, tuple(unreadable))
     if not document.text:
@@ -68,22 +67,22 @@ def _encrypted() -> InvalidRequest:
     return _invalid("the PDF is encrypted; remove its password and upload it again")
 
 
-def _open(path: Path) -> "PdfReader":
+def _open(file: BinaryIO) -> "PdfReader":
     from pypdf import PdfReader
 
-    reader = PdfReader(path)
+    reader = PdfReader(file)
     # An owner's password alone does not lock the text.
     if reader.is_encrypted and not reader.decrypt(""):
         raise _encrypted()
     return reader
 
 
-def _read_pages(reader: "PdfReader") -> tuple[list[tuple[int | None, str]], list[int]]:
-    pages: list[tuple[int | None, str]] = []
+def _read_pages(reader: "PdfReader") -> tuple[list[Page], list[int]]:
+    pages: list[Page] = []
     unreadable: list[int] = []
     for number, page in enumerate(reader.pages, start=1):
         try:
-            pages.append((number, page_text(page)))
+            pages.append(Page(number, page_text(page)))
         except MemoryError:
             raise
         except Exception:  # one odd page must not cost the report its other 200

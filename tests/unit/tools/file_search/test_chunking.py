@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from local_assistants.tools.file_search.chunking.chunking import CHUNK_TOKENS, Piece, Sizes, chunk
 from local_assistants.tools.file_search.chunking.tokens import Tokenizer
 from local_assistants.tools.file_search.chunking.tokens import pieces as cut_pieces
-from local_assistants.tools.file_search.parsing.documents import Document
+from local_assistants.tools.file_search.parsing.documents import Document, Page
 
 WORDS = [
     "Sales",
@@ -43,7 +43,7 @@ sizes = st.builds(sizes_of, st.integers(8, 300), st.floats(0, 0.5))
 )
 def test_chunks_cover_each_page(pages: list[str], sizes: Sizes, tokenizer: Tokenizer) -> None:
     """Whatever the text, chunks go forward, stay inside a page, leave out nothing and are not too long."""
-    document = Document.of_pages(list(enumerate(pages, start=1)))
+    document = Document.of_pages(Page(number, text) for number, text in enumerate(pages, start=1))
     pieces = chunk(document, "a.txt", tokenizer, sizes)
 
     for page in document.pages:
@@ -60,7 +60,7 @@ def test_chunks_cover_each_page(pages: list[str], sizes: Sizes, tokenizer: Token
 
 def chunked(text: str, tokenizer: Tokenizer, name: str = "a.md") -> list[Piece]:
     """The automatic chunks of an unpaged text."""
-    return chunk(Document.of_pages([(None, text)]), name, tokenizer, Sizes())
+    return chunk(Document.of_pages([Page(None, text)]), name, tokenizer, Sizes())
 
 
 def test_a_short_text_is_one_chunk(tokenizer: Tokenizer) -> None:
@@ -147,7 +147,7 @@ def test_long_texts_are_cut_in_linear_time(tokenizer: Tokenizer) -> None:
 def test_static_sizes_are_kept(tokenizer: Tokenizer) -> None:
     """A client's own sizes bound its chunks."""
     text = " ".join(f"This is sentence number {number} of the text." for number in range(400))
-    document = Document.of_pages([(None, text)])
+    document = Document.of_pages([Page(None, text)])
     pieces = chunk(document, "a.txt", tokenizer, Sizes(800, 0))
     counts = [tokenizer.count(text[piece.start : piece.end]) for piece in pieces]
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -137,9 +138,7 @@ def child_processes() -> set[int]:
 
 def read(folder: Path, name: str, data: bytes) -> Document:
     """As `parsed`, in this process."""
-    path = folder / "file-abc"
-    path.write_bytes(data)
-    return read_document(path, name, LIMITS)
+    return read_document(BytesIO(data), name, LIMITS)
 
 
 @pytest.mark.parametrize(
