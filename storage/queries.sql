@@ -273,15 +273,12 @@ SELECT vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, 
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id;
 
 -- name: find_extract
--- The same made before, anywhere (index extracts_by_content).
-SELECT vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete FROM extracts
-WHERE content = :content AND recipe = :recipe AND complete ORDER BY seq LIMIT 1;
-
--- name: find_extract_of_project
--- The same in one project.
+-- The same made before in the project of a vector store (index extracts_by_content).
 SELECT e.vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete
 FROM extracts AS e CROSS JOIN vector_stores AS s ON s.id = e.vector_store_id
-WHERE content = :content AND recipe = :recipe AND complete AND s.project = :project ORDER BY e.seq LIMIT 1;
+WHERE content = :content AND recipe = :recipe AND complete
+  AND s.project = (SELECT project FROM vector_stores WHERE id = :vector_store_id)
+ORDER BY e.seq LIMIT 1;
 
 -- name: copy_chunks
 -- A file's text under another key; a heading that begins with the name of the file takes the other one.
@@ -323,6 +320,16 @@ WHERE (until > :since OR until IS NULL) AND since < :until ORDER BY since, seq;
 -- The same of one project.
 SELECT project, vector_store_id, usage_bytes, since, until FROM storage_periods
 WHERE project = :project AND (until > :since OR until IS NULL) AND since < :until ORDER BY since, seq;
+
+-- name: waiting_store_files
+-- The oldest file that each vector store waits for, those in :beside left out (index vector_store_files_by_status).
+SELECT s.project, f.body
+FROM vector_stores AS s CROSS JOIN vector_store_files AS f ON f.seq = (
+  SELECT min(w.seq) FROM vector_store_files AS w
+  WHERE w.vector_store_id = s.id AND w.status = 'in_progress'
+    AND w.id NOT IN (SELECT value FROM json_each(:beside))
+)
+WHERE s.status = 'in_progress' ORDER BY f.seq LIMIT :limit;
 
 -- name: count_store_files
 -- How many files of a vector store stand where, and their bytes.

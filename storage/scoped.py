@@ -7,12 +7,20 @@ for.
 What it does not know: who may use which project. It cannot claim runs: the queue is the whole store's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..engine.errors import StorageFault
 from ..engine.events import Event, EventName
-from ..engine.objects import Assistant, FileBatch, FileCounts, Run, Thread, Wire
+from ..engine.objects import (
+    Assistant,
+    FileBatch,
+    FileCounts,
+    Run,
+    Thread,
+    VectorStoreFile,
+    Wire,
+)
 from ..engine.ports import CodeSession, TranscriptEntry
 from . import rows
 from .scoped_texts import ScopedTexts
@@ -206,6 +214,12 @@ class ScopedTransaction(ScopedTexts):
         """The project's assistants or threads."""
         return [id_ for id_ in super().owners_of_file(kind, file_id) if self.get(kind, id_)]
 
+    def waiting_store_files(
+        self, beside: Collection[str], limit: int
+    ) -> list[tuple[str, VectorStoreFile]]:
+        """Refused."""
+        raise _no_queue()
+
     # --- housekeeping ------------------------------------------------------------------------------
 
     def due(self, kind: type[ObjectT], now: float, limit: int = 100) -> list[ObjectT]:
@@ -225,9 +239,7 @@ class ScopedTransaction(ScopedTexts):
 
 
 def _no_queue() -> StorageFault:
-    return StorageFault(
-        "Only the whole store knows the queue of runs; a view of one project does not."
-    )
+    return StorageFault("Only the whole store knows its queues; a view of one project does not.")
 
 
 def _no_housekeeping() -> StorageFault:

@@ -5,7 +5,6 @@ from typing import Any
 
 from ..engine.ports import Chunk, Extract, StoragePeriod
 from . import rows
-from .texts import extract_of
 from .transaction import SQLiteTransaction, misplaced
 
 
@@ -141,10 +140,10 @@ class ScopedTexts(SQLiteTransaction):
         owned = self._owns_store(vector_store_id)
         return super().extract(vector_store_id, file_id) if owned else None
 
-    def find_extract(self, content: str, recipe: str) -> Extract | None:
-        """Made in the project."""
-        values = {"content": content, "recipe": recipe, "project": self._project}
-        return extract_of(self._named("find_extract_of_project", **values))
+    def find_extract(self, content: str, recipe: str, vector_store_id: str) -> Extract | None:
+        """None for another project's vector store."""
+        owned = self._owns_store(vector_store_id)
+        return super().find_extract(content, recipe, vector_store_id) if owned else None
 
     def copy_chunks(self, source: Extract, target: Extract) -> int:
         """Only between vector stores of the project.

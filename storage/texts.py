@@ -162,9 +162,13 @@ class SQLiteTexts:
         """What was made of a file; None when it is not indexed."""
         return extract_of(self._named("extract", vector_store_id=vector_store_id, file_id=file_id))
 
-    def find_extract(self, content: str, recipe: str) -> Extract | None:
-        """The oldest complete one of the same content and recipe; None when there is none."""
-        return extract_of(self._named("find_extract", content=content, recipe=recipe))
+    def find_extract(self, content: str, recipe: str, vector_store_id: str) -> Extract | None:
+        """The oldest complete one of the same content and recipe in a store of the same project."""
+        return extract_of(
+            self._named(
+                "find_extract", content=content, recipe=recipe, vector_store_id=vector_store_id
+            )
+        )
 
     def copy_chunks(self, source: Extract, target: Extract) -> int:
         """Give `target`'s file the text and vectors of `source`'s, in place of what it had; how many chunks."""

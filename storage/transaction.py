@@ -5,12 +5,12 @@ Lives on the thread that runs it and only as long as it. It neither begins nor e
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
-from ..engine.objects import Assistant, FileCounts, Run, Thread, Wire
+from ..engine.objects import Assistant, FileCounts, Run, Thread, VectorStoreFile, Wire
 from ..engine.ports import CodeSession, PageQuery, TranscriptEntry
 from . import records, rows
 from .texts import SQLiteTexts
@@ -265,6 +265,13 @@ class SQLiteTransaction(SQLiteTexts):
         """Ids of the assistants or threads whose code interpreter lists the file."""
         table = self._table(kind).name
         return [row[0] for row in self._named("owners_of_file", file_id=file_id, kind=table)]
+
+    def waiting_store_files(
+        self, beside: Collection[str], limit: int
+    ) -> list[tuple[str, VectorStoreFile]]:
+        """(project, the oldest file in progress) of each vector store, those with a key in `beside` left out."""
+        found = self._named("waiting_store_files", beside=rows.encode(list(beside)), limit=limit)
+        return [(project, rows.decode_model(VectorStoreFile, body)) for project, body in found]
 
     # --- housekeeping ------------------------------------------------------------------------------
 

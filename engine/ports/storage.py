@@ -3,6 +3,7 @@
 from collections.abc import (
     AsyncIterator,
     Callable,
+    Collection,
     Mapping,
     Sequence,
 )
@@ -12,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from ..chat import ChatMessage
 from ..events import Event, EventName
-from ..objects import Assistant, FileCounts, Run, Thread, Wire
+from ..objects import Assistant, FileCounts, Run, Thread, VectorStoreFile, Wire
 from .texts import Texts
 from .work import Citation, MadeFile
 
@@ -202,6 +203,15 @@ class Transaction(Texts, Protocol):
 
     def owners_of_file(self, kind: type[Assistant] | type[Thread], file_id: str) -> list[str]:
         """Ids of the assistants or threads whose code interpreter lists the file."""
+        ...
+
+    def waiting_store_files(
+        self, beside: Collection[str], limit: int
+    ) -> list[tuple[str, VectorStoreFile]]:
+        """(project, file): the oldest file in progress of each vector store in progress, oldest first.
+
+        Those with keys in `beside` are left out. It is the whole store's queue: a scoped one refuses.
+        """
         ...
 
     # housekeeping, of the whole store: a scoped store refuses it

@@ -145,8 +145,11 @@ class Texts(Protocol):
 
     def extract(self, vector_store_id: str, file_id: str) -> Extract | None: ...
 
-    def find_extract(self, content: str, recipe: str) -> Extract | None:
-        """A complete one of the same content and recipe, in any store; None when there is none."""
+    def find_extract(self, content: str, recipe: str, vector_store_id: str) -> Extract | None:
+        """A complete one of this content and recipe in a vector store of the same project; None when there is none.
+
+        Not in another project's: how long indexing takes would tell what others have.
+        """
         ...
 
     def copy_chunks(self, source: Extract, target: Extract) -> int:

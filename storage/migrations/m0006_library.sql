@@ -111,6 +111,13 @@ INSERT INTO extracts (vector_store_id, file_id, content, recipe, filename, text_
   FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
   GROUP BY c.vector_store_id, c.file_id;
 
+-- A file that is taken out takes its text with it, in one transaction: a crash in between would leave for ever what
+-- somebody wanted to be gone. The other way round text may come before its file.
+CREATE TRIGGER store_files_leave_text AFTER DELETE ON vector_store_files BEGIN
+  DELETE FROM chunks WHERE vector_store_id = old.vector_store_id AND file_id = old.file_id;
+  DELETE FROM extracts WHERE vector_store_id = old.vector_store_id AND file_id = old.file_id;
+END;
+
 -- What each vector store takes, from when until when (Unix seconds; no end: still). No reference to vector_stores: what
 -- was used stays used when one is deleted. What was used before this table is not known.
 CREATE TABLE storage_periods (
