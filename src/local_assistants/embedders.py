@@ -121,3 +121,10 @@ class _Noted:
 
     async def close(self) -> None:
         await self._embedder.close()
+
+
+def sentence(folder: str, sha256: str | None = None, threads: int = 1) -> "Embedder":
+    """The model in a folder, for the worker process: its factory by name."""
+    from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
+
+    return SentenceEmbedder(Path(folder), sha256=sha256, threads=threads)

@@ -49,6 +49,7 @@ class Batches:
         self._waiting: list[_Waiting] = []
         self._arrivals = itertools.count()
         self._work: asyncio.Task[None] | None = None
+        self.done = 0  # batches that the model has read
 
     async def vectors(
         self, texts: Sequence[str], lengths: Sequence[int], priority: Priority
@@ -84,6 +85,7 @@ class Batches:
                     if not one.vector.done():
                         one.vector.set_exception(error)
                 continue
+            self.done += 1
             for one, vector in zip(batch, vectors, strict=True):
                 if not one.vector.done():
                     one.vector.set_result(vector)

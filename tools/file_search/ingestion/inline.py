@@ -39,6 +39,12 @@ class InlineWorker:
         self._recipe = recipe
         self._limits = limits or ParseLimits()
         self._batches = Batches(embedder.encode, batch)
+        self._files = 0
+
+    @property
+    def steps(self) -> int:
+        """Files parsed and batches embedded so far: a sign of life."""
+        return self._files + self._batches.done
 
     @property
     def recipe(self) -> str:
@@ -47,6 +53,7 @@ class InlineWorker:
     async def extract(self, path: Path, filename: str, sizes: Sizes) -> Extracted:
         """Parse the file in a child process and cut it on a thread."""
         document = await parse(path, filename, self._limits)
+        self._files += 1
         return await asyncio.to_thread(self._extracted, document, filename, sizes)
 
     async def embed(self, passages: Sequence[Passage]) -> list[bytes]:
