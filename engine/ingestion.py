@@ -1,11 +1,14 @@
-"""Makes the files of vector stores searchable, one after another, and moves their status.
+"""Makes the files of vector stores searchable, several at a time, and moves their status.
 
-The queue is the store itself: files in status in_progress. So a restart goes on where it stopped. A file that cannot
-be read ends as failed with the API's last_error; ingestion itself goes on.
+The queue is the store itself: files in status in_progress. So a restart goes on where it stopped. Projects and vector
+stores take turns, and none of them ever has all places. A file that cannot be read ends as failed with the API's
+last_error; ingestion itself goes on.
 """
 
 import asyncio
 import logging
+from collections import Counter
+from functools import partial
 from time import perf_counter
 
 from .background import Background
@@ -20,27 +23,69 @@ from .tally import Change, account, recount
 _log = logging.getLogger("local_assistants.ingestion")
 _RETRY_AFTER = 1.0
 _LOOK_EVERY = 1.0  # seconds; a long file may be removed meanwhile, and others wait behind it
+_STORES_SEEN = 1000  # vector stores looked at for the next file
+
+Waiting = tuple[str, VectorStoreFile]
+"""(project, a file of one of its vector stores)."""
 
 
 class Ingestion(Background):
-    """The one task that indexes. `wake` it when files were added; a file cut short by `stop` is indexed again."""
+    """The task that hands out places. `wake` it when files were added; a file cut short by `stop` is indexed again."""
 
     def __init__(self, core: Core) -> None:
         super().__init__()
         self._core = core
         self._counted = False
+        self._at_work: dict[str, tuple[Waiting, asyncio.Task[None]]] = {}
+
+    async def stop(self) -> None:
+        """Stop; what is left is done after the next start."""
+        await super().stop()
+        tasks = [task for _, task in self._at_work.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _once(self) -> None:
         try:
             if not self._counted:
                 await self._core.store.write(_recount_unfinished)
                 self._counted = True
-            while (waiting := await self._core.store.read(_next_waiting)) is not None:
-                await self._index(waiting)
+            while (waiting := await self._next()) is not None:
+                self._begin(waiting)
         except AssistantsError:
             _log.exception("ingestion stopped for a moment")
             await self._core.clock.sleep(_RETRY_AFTER)
             self.wake()
+
+    async def _next(self) -> Waiting | None:
+        """The file whose turn it is; None when there is none, or no place for it."""
+        if len(self._at_work) >= self._core.settings.indexed_at_once:
+            return None
+        beside = list(self._at_work)
+        found = await self._core.store.read(lambda tx: tx.waiting_store_files(beside, _STORES_SEEN))
+        at_work = [waiting for waiting, _ in self._at_work.values()]
+        return chosen(found, at_work, self._core.settings.indexed_at_once)
+
+    def _begin(self, waiting: Waiting) -> None:
+        item = waiting[1]
+        key = f"{item.vector_store_id}/{item.id}"
+        task = asyncio.create_task(self._take(item))
+        self._at_work[key] = waiting, task
+        task.add_done_callback(partial(self._end, key))
+
+    def _end(self, key: str, task: asyncio.Task[None]) -> None:
+        del task
+        del self._at_work[key]
+        self.wake()
+
+    async def _take(self, item: VectorStoreFile) -> None:
+        """Index a file; what the store refuses to record is done again a little later."""
+        try:
+            await self._index(item)
+        except AssistantsError:
+            _log.exception("the outcome for file %s could not be recorded", item.id)
+            await self._core.clock.sleep(_RETRY_AFTER)
 
     async def _index(self, item: VectorStoreFile) -> None:
         indexed, error, began = Indexed(0, 0), None, perf_counter()
@@ -65,7 +110,7 @@ class Ingestion(Background):
         for observer in self._core.feed.observers:
             outcome = StoreFileStatus.FAILED if error else StoreFileStatus.COMPLETED
             observer.indexed(outcome, perf_counter() - began)
-        if not kept:  # removed or cancelled while it was indexed
+        if not kept:  # failed, or removed or cancelled while it was indexed
             await self._core.library.remove(item.vector_store_id, item.id)
 
     async def _add(self, item: VectorStoreFile, source: ToolFile) -> Indexed:
@@ -87,18 +132,36 @@ class Ingestion(Background):
             await asyncio.gather(adding, return_exceptions=True)
 
 
+def chosen(waiting: list[Waiting], at_work: list[Waiting], places: int) -> Waiting | None:
+    """Whose turn it is: a file of the project, then of the store, that has fewest at work, and of those the oldest.
+
+    A store leaves two places to other stores, a project one to other projects: so whoever comes new with a small file
+    need not wait for the large files of another.
+
+    Args:
+        waiting: the oldest file of each store, oldest first.
+        at_work: files that are being indexed.
+        places: how many may be.
+    """
+    of_project = Counter(project for project, _ in at_work)
+    of_store = Counter(item.vector_store_id for _, item in at_work)
+
+    def load(one: Waiting) -> tuple[int, int]:
+        return of_project[one[0]], of_store[one[1].vector_store_id]
+
+    free = [
+        one
+        for one in waiting
+        if load(one)[0] < max(1, places - 1) and load(one)[1] < max(1, places - 2)
+    ]
+    return min(free, key=load, default=None)
+
+
 def _wanted(tx: Transaction, item: VectorStoreFile) -> bool:
     current = tx.get(VectorStoreFile, f"{item.vector_store_id}/{item.id}")
     if current is None or current.status is not StoreFileStatus.IN_PROGRESS:
         return False
     return current.chunking_strategy == item.chunking_strategy  # else it was attached anew
-
-
-def _next_waiting(tx: Transaction) -> VectorStoreFile | None:
-    found, _ = tx.page(
-        VectorStoreFile, PageQuery({"status": StoreFileStatus.IN_PROGRESS}, 1, "asc")
-    )
-    return found[0] if found else None
 
 
 def _static(item: VectorStoreFile) -> StaticChunking | None:

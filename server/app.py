@@ -27,6 +27,7 @@ from .routes import (
     files,
     local,
     local_models,
+    local_stores,
     messages,
     models,
     runs,
@@ -82,6 +83,7 @@ ROUTERS = (
     models.router,
     local.router,
     local_models.router,
+    local_stores.router,
 )
 
 

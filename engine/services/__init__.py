@@ -14,6 +14,7 @@ from .busy import BusyThreads, Patience
 from .export import Export, ExportFormat
 from .files import Files
 from .health import Health
+from .indexing import Indexing
 from .keys import Keys
 from .models import ModelList
 from .overview import Overview
@@ -32,6 +33,7 @@ __all__ = [
     "Export",
     "ExportFormat",
     "Files",
+    "Indexing",
     "Keys",
     "Messages",
     "ModelList",
@@ -72,6 +74,7 @@ class Services:
         self.files = Files(core)
         self.uploads = Uploads(core)
         self.vector_stores = VectorStores(core, self.ingestion)
+        self.indexing = Indexing(core)
         self.models = ModelList(core)
         self.health: Health = root.health if root else Health(core)
         self.overview = Overview(core.store)

@@ -228,11 +228,15 @@ def answering(output: str, **fields: Any) -> Behaviour:
 class Shelf:
     """The `Library` port: a file's bytes are its text; what a file says can make indexing it fail.
 
-    A text that begins with "unsupported" or "broken" is refused; `gate`, when set, holds indexing up.
+    A text that begins with "unsupported" or "broken" is refused; `gate`, when set, holds indexing up, and a text that
+    begins with `held` is never done. How many are indexed now, and were at most, is counted.
     """
 
     def __init__(self) -> None:
         self.gate: asyncio.Event | None = None
+        self.held: str | None = None
+        self.at_work = 0
+        self.most_at_work = 0
         self.texts: dict[tuple[str, str], str] = {}
         self.removed: list[tuple[str, str]] = []
         self.queries: list[SearchQuery] = []
@@ -241,9 +245,19 @@ class Shelf:
         self, vector_store_id: str, source: ToolFile, chunking: StaticChunking | None
     ) -> Indexed:
         """Keep the text."""
+        self.at_work += 1
+        self.most_at_work = max(self.at_work, self.most_at_work)
+        try:
+            return await self._add(vector_store_id, source)
+        finally:
+            self.at_work -= 1
+
+    async def _add(self, vector_store_id: str, source: ToolFile) -> Indexed:
         if self.gate is not None:
             await self.gate.wait()
         text = source.path.read_text()
+        if self.held is not None and text.startswith(self.held):
+            await asyncio.Event().wait()
         if text.startswith("unsupported"):
             raise UnsupportedFile("The file type is not supported.")
         if text.startswith("broken"):
