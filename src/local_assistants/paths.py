@@ -15,10 +15,10 @@ def cache_root() -> Path:
     """
     own = os.environ.get("LOCAL_ASSISTANTS_CACHE")
     if own:
-        return Path(own).expanduser().absolute()
+        return Path(own).expanduser().resolve()
     xdg = os.environ.get("XDG_CACHE_HOME")
     base = Path(xdg) if xdg else Path.home() / ".cache"
-    return base.absolute() / "local-assistants"
+    return base.resolve() / "local-assistants"
 
 
 def data_root() -> Path:
@@ -28,10 +28,10 @@ def data_root() -> Path:
     """
     own = os.environ.get("LOCAL_ASSISTANTS_DATA")
     if own:
-        return Path(own).expanduser().absolute()
+        return Path(own).expanduser().resolve()
     xdg = os.environ.get("XDG_DATA_HOME")
     base = Path(xdg) if xdg else Path.home() / ".local" / "share"
-    return base.absolute() / "local-assistants"
+    return base.resolve() / "local-assistants"
 
 
 def interpreter_root() -> Path:

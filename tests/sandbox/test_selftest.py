@@ -76,23 +76,46 @@ def test_a_tier_that_is_none_is_refused(tmp_path: Path) -> None:
         Settings(tmp_path, tmp_path, lowest_tier="C")
 
 
-def test_the_command_heeds_the_settings_file_of_the_environment(
+def test_a_tier_that_the_settings_exclude_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a server would not use, the command does not promise."""
+    """What a server would not use, the command does not promise; nor does it say that the host has nothing."""
     file = tmp_path / "settings.toml"
     file.write_text('[code_interpreter]\nlowest_tier = "A"\n')
     monkeypatch.setenv("LOCAL_ASSISTANTS_SETTINGS", str(file))
     run(["sandbox", "status", "--json", "--data", str(tmp_path)])
     said = json.loads(capsys.readouterr().out)
-    assert ["A"] == [each["tier"] for each in said["tiers"]]
+    assert {"A": False, "A'": True, "B": True} == {
+        each["tier"]: each["excluded"] for each in said["tiers"]
+    }
 
 
-def test_doctor_goes_on_after_a_wrong_settings_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_the_folder_for_sessions_is_tried_where_the_server_makes_it(
+    environment: Environment, tmp_path: Path
 ) -> None:
-    """The file is told by a check of its own; this one was not tried."""
+    """Also before there is one; nothing of the trial is left."""
+    root = tmp_path / "not" / "yet" / "there"
+    report = await selftest.survey(Settings(environment.prefix, root), environment)
+    assert report.tier is not None
+    assert [] == list(tmp_path.iterdir())
+
+
+async def test_a_folder_that_cannot_be_made_is_no_sandbox(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """The server would refuse, so whoever looks beforehand is told."""
+    (tmp_path / "file").write_text("in the way")
+    settings = Settings(environment.prefix, tmp_path / "file" / "root")
+    report = await selftest.survey(settings, environment)
+    assert report.tier is None
+    assert "the folder for sessions cannot be made" in report.text
+    assert "--data FOLDER" in report.mend
+
+
+def test_doctor_goes_on_after_a_wrong_settings_file(tmp_path: Path) -> None:
+    """The file is told by a check of its own; this one was not tried, and says why."""
     file = tmp_path / "settings.toml"
     file.write_text("[code_interpreter]\nlowest_tier = 1\n")
-    monkeypatch.setenv("LOCAL_ASSISTANTS_SETTINGS", str(file))
-    assert "not tried, the settings file is wrong" == checks.sandbox().detail
+    detail = checks.sandbox(tmp_path, file).detail
+    assert detail.startswith("not tried, the settings file is wrong: ")
+    assert "lowest_tier must be" in detail

@@ -16,8 +16,8 @@ from . import environment
 from .environment import Environment
 from .isolation import probe
 from .isolation.bait import Bait, Check
-from .isolation.probe import Attempt, Report
 from .isolation.refusal import REPORT
+from .isolation.report import Attempt, Report
 from .isolation.runner import Runner, Unsandboxed
 from .kernels.kernel import Kernel
 from .kernels.outputs import Failure, Lost, Text

@@ -20,6 +20,7 @@ from local_assistants.cli import (
     serve,
     threads,
 )
+from local_assistants.cli.program import runnable
 from local_assistants.engine.errors import AssistantsError
 
 app = typer.Typer(
@@ -115,5 +116,5 @@ def _unexpected(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"local-assistants: {message}", err=True)
+    typer.echo(f"local-assistants: {runnable(message)}", err=True)
     return code

@@ -5,7 +5,6 @@ probe writes and removes.
 """
 
 import asyncio
-import os
 import platform
 import shutil
 import subprocess
@@ -56,8 +55,13 @@ class Check:
     mend: str = ""
 
 
-def every_check() -> Iterator[Check]:
-    """All checks, in the order in which one would mend them; a later one may depend on an earlier."""
+def every_check(data: Path, settings_file: Path | None) -> Iterator[Check]:
+    """All checks, in the order in which one would mend them; a later one may depend on an earlier.
+
+    Args:
+        data: the server's data folder.
+        settings_file: the server's settings file, if it has one.
+    """
     yield python()
     llama = llama_cpp()
     yield llama
@@ -65,12 +69,12 @@ def every_check() -> Iterator[Check]:
     yield from packages()
     yield bubblewrap()
     yield interpreter()
-    yield sandbox()
-    yield from settings()
+    yield from settings(settings_file)
+    yield sandbox(data, settings_file)
     yield from models()
     yield gpu()
     yield room("cache", paths.cache_root(), ROOM_WANTED)
-    yield writable(paths.data_root())
+    yield writable(data)
     yield memory()
 
 
@@ -144,16 +148,16 @@ def interpreter() -> Check:
     return Check("interpreter", True, True, seen)
 
 
-def sandbox() -> Check:
+def sandbox(data: Path, settings_file: Path | None) -> Check:
     """Whether code can be isolated here, tried: a program and a kernel inside say what they could reach."""
     from local_assistants.cli.sandbox import code_settings
     from local_assistants.tools.code_interpreter import environment, selftest
 
     try:
-        settings = code_settings()
-    except InvalidRequest:
-        mend = "mend the settings file"
-        return Check("sandbox", False, True, "not tried, the settings file is wrong", mend)
+        settings = code_settings(data, settings_file)
+    except InvalidRequest as error:
+        detail = f"not tried, the settings file is wrong: {error.message}"
+        return Check("sandbox", False, True, detail, "mend the settings file")
     found = environment.find(settings.environment)
     if found is None:
         mend = "local-assistants interpreter install"
@@ -162,18 +166,17 @@ def sandbox() -> Check:
     return Check("sandbox", report.sandbox is not None, True, report.text, report.mend)
 
 
-def settings() -> Iterator[Check]:
-    """The settings file that the environment names for `serve`, where it names one."""
-    path = os.environ.get("LOCAL_ASSISTANTS_SETTINGS")
-    if not path:
+def settings(file: Path | None) -> Iterator[Check]:
+    """The settings file, where the server has one."""
+    if file is None:
         return
     try:
-        read_settings_file(Path(path).expanduser())
+        read_settings_file(file.expanduser())
     except InvalidRequest as error:
         mend = "docs/settings-file.md explains every key"
         yield Check("settings file", False, True, error.message, mend)
     else:
-        yield Check("settings file", True, True, path)
+        yield Check("settings file", True, True, str(file))
 
 
 def models() -> Iterator[Check]:

@@ -17,7 +17,7 @@ Data = Annotated[
 
 def named(data: Path | None) -> Path:
     """The folder, whether there is one or not."""
-    return (data or paths.data_root()).expanduser().absolute()
+    return (data or paths.data_root()).expanduser().resolve()
 
 
 def existing(data: Path | None) -> Path:

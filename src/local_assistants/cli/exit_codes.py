@@ -1,7 +1,7 @@
 """Exit codes of the command line: stable, and documented here only.
 
 0    done
-1    a check found something wrong: doctor, models verify, a part of the demo
+1    a check found something wrong: doctor, sandbox status, models verify, a part of the demo
 2    the command line or a setting is wrong; nothing was done
 3    what was named is not here: a model, a file, a key
 4    something this machine lacks or cannot do: a package, the sandbox, room on the disk, an index

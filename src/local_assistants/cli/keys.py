@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from local_assistants.cli.data_folder import Data, existing, named
+from local_assistants.cli.program import runnable
 
 if TYPE_CHECKING:
     from local_assistants.engine.objects import ApiKey
@@ -47,6 +48,7 @@ def create(
     )
 
 
+@app.command("list", hidden=True)  # what other tools call it
 @app.command()
 def ls(as_json: _AsJson = False, data: Data = None) -> None:
     """List the keys, revoked ones too; never the keys themselves."""
@@ -55,7 +57,7 @@ def ls(as_json: _AsJson = False, data: Data = None) -> None:
     if as_json:
         typer.echo(json.dumps([key.to_wire() for key in found], indent=2))
     elif not found:
-        typer.echo(f"No keys in {folder}. Make one: local-assistants keys create")
+        typer.echo(runnable(f"No keys in {folder}. Make one: local-assistants keys create"))
     else:
         _show(found)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from local_assistants.cli import exit_codes
+from local_assistants.cli.data_folder import Data, named
+from local_assistants.cli.program import runnable
 
 if TYPE_CHECKING:
-    from local_assistants.tools.code_interpreter.isolation.probe import Report
+    from local_assistants.tools.code_interpreter.isolation.report import Attempt, Report
     from local_assistants.tools.code_interpreter.settings import Settings
 
 app = typer.Typer(help="How model-written code is isolated.", no_args_is_help=True)
@@ -24,17 +25,25 @@ def _sandbox() -> None:
     pass
 
 
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="The server's settings file.", dir_okay=False, envvar="LOCAL_ASSISTANTS_SETTINGS"
+    ),
+]
+"""The option."""
+
+
 @app.command()
 def status(
-    data: Annotated[
-        Path | None, typer.Option(help="The data folder that the server uses.", file_okay=False)
-    ] = None,
-    settings: Annotated[
-        Path | None, typer.Option(help="The server's settings file.", dir_okay=False)
-    ] = None,
+    data: Data = None,
+    settings: SettingsFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Try every kind of sandbox here; exit code 1 when code cannot be isolated."""
+    """Try every kind of sandbox here.
+
+    Exit code 0 when code can be isolated, 1 when it cannot, 4 when there is no interpreter to try it with.
+    """
     from local_assistants.tools.code_interpreter import environment, selftest
 
     wanted = code_settings(data, settings)
@@ -53,8 +62,6 @@ def status(
 def code_settings(data: Path | None = None, file: Path | None = None) -> "Settings":
     """The code interpreter's settings as a server with this data folder and settings file has them.
 
-    Without a file, it is the one that the environment names, if any.
-
     Raises:
         InvalidRequest: the file cannot be understood.
     """
@@ -62,12 +69,10 @@ def code_settings(data: Path | None = None, file: Path | None = None) -> "Settin
     from local_assistants.settings_file import read_settings_file
     from local_assistants.tools.code_interpreter.settings import Settings
 
-    root = (data or paths.data_root()) / "code_interpreter"
-    settings = Settings(environment=paths.interpreter_root(), root=root)
-    named = file or os.environ.get("LOCAL_ASSISTANTS_SETTINGS")
-    if not named:
+    settings = Settings(environment=paths.interpreter_root(), root=named(data) / "code_interpreter")
+    if file is None:
         return settings
-    changes: dict[str, Any] = dict(read_settings_file(Path(named).expanduser()).code_interpreter)
+    changes: dict[str, Any] = dict(read_settings_file(file.expanduser()).code_interpreter)
     return replace(settings, **changes)
 
 
@@ -85,12 +90,14 @@ def _told(report: "Report", settings: "Settings") -> dict[str, Any]:
         "tier": report.tier,
         "text": report.text,
         "mend": report.mend,
+        "bounds": report.bounds,
         "lowest_tier": settings.lowest_tier,
         "allow_unsandboxed": settings.allow_unsandboxed,
         "tiers": [
             {
                 "tier": each.tier,
                 "passed": each.passed,
+                "excluded": each.excluded,
                 "covers": each.covers,
                 "loses": each.loses,
                 "reason": each.reason,
@@ -109,13 +116,23 @@ def _show(report: "Report", settings: "Settings") -> None:
     from local_assistants.cli.output import stdout
 
     console = stdout()
-    console.print(report.text, markup=False)
+    console.print(report.verdict, markup=False)
+    for about, text in report.details.items():
+        console.print(runnable(f"{about}: {text}"), markup=False)
     table = Table("tier", "", "checks", box=None, pad_edge=False)
     table.add_column("what it covers, or why it cannot be used", overflow="fold")
     for each in report.attempts:
-        used = "in use" if each.tier == report.tier else "would do" if each.passed else "no"
         held = f"{sum(check.passed for check in each.checks)}/{len(each.checks)}"
-        table.add_row(each.tier, used, held, escape(each.covers if each.passed else each.reason))
+        told = escape(each.covers if each.passed else each.reason)
+        table.add_row(each.tier, _use(each, report), held, told)
     console.print(table)
     if settings.allow_unsandboxed:
         console.print("allow_unsandboxed is set: without a sandbox, code runs all the same.")
+
+
+def _use(attempt: "Attempt", report: "Report") -> str:
+    if attempt.excluded:
+        return "excluded by setting"
+    if attempt.tier == report.tier:
+        return "in use"
+    return "would do" if attempt.passed else "no"

@@ -187,7 +187,7 @@ def serve(
         load_at_start=load_at_start,
         model_aliases=tuple(model_alias or ()),
         embedder=embedder,
-        data=(data or paths.data_root()).expanduser().absolute(),
+        data=(data or paths.data_root()).expanduser().resolve(),
         host=host,
         port=port,
         no_auth=no_auth,

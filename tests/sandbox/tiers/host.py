@@ -18,6 +18,7 @@ from typing import Any
 
 from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.tools.code_interpreter import environment as environments
+from local_assistants.tools.code_interpreter import selftest
 from local_assistants.tools.code_interpreter.isolation import probe, processes
 from local_assistants.tools.code_interpreter.isolation.bubblewrap import Bubblewrap
 from local_assistants.tools.code_interpreter.isolation.job import Job
@@ -66,6 +67,13 @@ class Host:
             "interpreter": str(self._environment.prefix),
         }
         return {"tier": self._runner.tier, "uid": os.geteuid(), "facts": facts}
+
+    async def told(self, data: str) -> dict[str, Any]:
+        """What a server with this data folder, and whoever looks at it beforehand, would say of isolation."""
+        root = Path(data) / "code_interpreter"
+        settings = Settings(self._environment.prefix, root, bubblewrap=self._bubblewrap)
+        report = await selftest.survey(settings, self._environment)
+        return {"tier": report.tier, "text": report.text}
 
     async def start(self, code: str, session: str) -> dict[str, Any]:
         """A program that is left running once it has said "up"; its pids on the host."""

@@ -179,3 +179,23 @@ def test_a_server_that_cannot_start_says_why(
     said = capsys.readouterr().err
     assert said.startswith("local-assistants: " + expected.format(file=script))
     assert 1 == len(said.splitlines())
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_advised_commands_can_be_run_as_they_stand(tmp_path: Path, inside: bool) -> None:
+    """In a checkout the program is not on the PATH, so its bare name would be no use."""
+    program = Path(sys.executable).with_name("local-assistants")
+    ended = subprocess.run(
+        [program, "sandbox", "status"],
+        cwd=program.parents[1] if inside else tmp_path,
+        env={"PATH": "/usr/bin:/bin", "LOCAL_ASSISTANTS_CACHE": f"{tmp_path}/a/../cache"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    shown = program.relative_to(program.parents[1]) if inside else program.resolve()
+    expected = (
+        f"local-assistants: there is no interpreter in {tmp_path}/cache/interpreter; install the interpreter: "
+        f"{shown} interpreter install\n"
+    )
+    assert (exit_codes.CANNOT, expected) == (ended.returncode, ended.stderr)

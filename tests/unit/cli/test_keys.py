@@ -112,6 +112,14 @@ def test_mistakes_are_named(
     assert [None] == [key["revoked_at"] for key in listed(capsys)]
 
 
+def test_list_is_another_name_of_ls(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other tools call it so."""
+    made(capsys, "--name", "Ann")
+    assert exit_codes.DONE == run(["keys", "list", "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert listed(capsys) == shown
+
+
 @pytest.mark.parametrize("arguments", [["ls"], ["revoke", "key_1"]])
 def test_a_misspelt_folder_has_no_keys_and_is_not_made(
     data: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]

@@ -132,17 +132,14 @@ def test_serve_refuses_a_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert 1 == len(said.err.splitlines())
 
 
-def test_doctor_looks_at_the_file_that_the_environment_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the words of its reader; where none is named, it says nothing of one."""
-    assert [] == list(checks.settings())
+def test_doctor_looks_at_the_settings_file(tmp_path: Path) -> None:
+    """In the words of its reader; where the server has none, it says nothing of one."""
+    assert [] == list(checks.settings(None))
     file = tmp_path / "settings.toml"
     file.write_text("[code_interpreter]\nhints = true")
-    monkeypatch.setenv("LOCAL_ASSISTANTS_SETTINGS", str(file))
-    assert [(True, str(file))] == [(each.ok, each.detail) for each in checks.settings()]
+    assert [(True, str(file))] == [(each.ok, each.detail) for each in checks.settings(file)]
     file.write_text("[code_interpreter]\nhint = true")
-    (wrong,) = checks.settings()
+    (wrong,) = checks.settings(file)
     assert not wrong.ok
     assert wrong.needed
     assert "did you mean 'hints'?" in wrong.detail

@@ -7,110 +7,32 @@ to say how code is isolated here, or why not, says it in the report's words.
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ....engine.errors import SandboxUnavailable
 from ..environment import Environment
+from . import cgroups
 from .bait import Bait, Check
 from .bubblewrap import INSTALL_BUBBLEWRAP, Bubblewrap, Sandbox, find_bubblewrap
 from .folders import remove_tree
 from .job import Finished, Job
-from .landlock import LOST, Landlocked
+from .landlock import Landlocked
 from .limits import Limits
-from .refusal import REPORT, Refusal, refused
+from .passage import explained
+from .refusal import ANOTHER_FOLDER, REPORT, Refusal, refused
+from .report import Attempt, Report
 from .runner import TIERS, Runner
 
-__all__ = ["Attempt", "Check", "Report", "checks", "find_sandbox", "folder", "program", "survey"]
-
-COVERS = {
-    "A": "bubblewrap: own files, network, processes, users; system calls filtered; nothing outlives it",
-    "A'": "bubblewrap without /proc: own files, network, processes, users; system calls filtered; nothing outlives it",
-    "B": "Landlock: host files unreadable, no network, signals confined; system calls strictly filtered; a guard ends "
-    "what code leaves behind",
-}
-"""What each tier keeps code from, in words."""
-LOSES = {"A": "", "A'": "programs that read /proc (ps, top, free)", "B": LOST}
-"""What code cannot do there that it can in tier A, or can see."""
-
+_BY_LOOKING = "memory and processes by looking at them four times a second: no cgroups can be made"
 _LOG = logging.getLogger(__name__)
 _MASKED = "mount proc"  # what bwrap says where a container's runtime hides parts of /proc
 _PATIENCE = 20.0  # seconds for a program that takes 0.2
 _CHECKS = Path(__file__).parent / "probe_inside.py"
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One tier that was tried.
-
-    Attributes:
-        tier: A, A' or B.
-        reason: why it cannot be used; "" when it can.
-        mend: a command or step that mends that.
-        checks: what the self-test found; empty when it could not even be run.
-    """
-
-    tier: str
-    reason: str = ""
-    mend: str = ""
-    checks: tuple[Check, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether code can be isolated so."""
-        return not self.reason
-
-    @property
-    def covers(self) -> str:
-        """What this tier keeps code from."""
-        return COVERS[self.tier]
-
-    @property
-    def loses(self) -> str:
-        """What code cannot do here, or can see, other than in tier A; "" for nothing."""
-        return LOSES[self.tier]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was tried, best tier first, and the sandbox that is to be used, if any."""
-
-    attempts: tuple[Attempt, ...]
-    sandbox: Runner | None = None
-
-    @property
-    def tier(self) -> str | None:
-        """The tier in use, None when code cannot be isolated here."""
-        return None if self.sandbox is None else self.sandbox.tier
-
-    @property
-    def problem(self) -> str:
-        """Why there is no sandbox; of a lower tier in use, why there is no better one; else ""."""
-        return "; ".join(f"tier {each.tier}: {each.reason}" for each in self._better())
-
-    @property
-    def mend(self) -> str:
-        """What mends the best tier that failed, "" when the best of all is in use."""
-        return next((each.mend for each in self._better()), "")
-
-    @property
-    def text(self) -> str:
-        """The whole in one or two sentences, for logs, errors and people."""
-        if self.tier is None:
-            return f"no sandbox on this host: {self.problem}. To mend it: {self.mend}"
-        text = f"sandbox tier {self.tier} ({COVERS[self.tier]}); every check of the self-test held"
-        if self.problem:
-            text += f". Not available: {LOSES[self.tier]}. For a better tier ({self.problem}): {self.mend}"
-        return text
-
-    def _better(self) -> Iterator[Attempt]:
-        """Attempts that failed before one held."""
-        return itertools.takewhile(lambda each: not each.passed, self.attempts)
 
 
 async def survey(
@@ -132,7 +54,8 @@ async def survey(
         lowest: the last tier that will do.
         every: go on after a tier that holds, to tell about all of them.
     """
-    trial = _Trial(root)
+    trial = _Trial(environment, root)
+    allowed = TIERS[: TIERS.index(lowest) + 1]
 
     def bubblewrapped(*, proc: bool) -> Runner:
         return _bubblewrapped(environment, limits, bubblewrap, proc=proc)
@@ -142,11 +65,12 @@ async def survey(
         "A'": lambda: bubblewrapped(proc=False),
         "B": lambda: Landlocked(environment, limits, root),
     }
-    for tier in TIERS[: TIERS.index(lowest) + 1]:
+    for tier in TIERS:
         needed = trial.chosen is None and (tier != "A'" or _MASKED in trial.attempts[0].reason)
         if needed or every:
-            await trial.of(tier, makers[tier])
-    return Report(tuple(trial.attempts), trial.chosen)
+            await trial.of(tier, makers[tier], excluded=tier not in allowed)
+    bounds = await asyncio.to_thread(_bounds, limits)
+    return Report(tuple(trial.attempts), trial.chosen, bounds)
 
 
 async def find_sandbox(
@@ -200,29 +124,37 @@ def program() -> bytes:
 
 
 class _Trial:
-    """What was tried so far, and the first sandbox that held."""
+    """What was tried so far, and the first sandbox that held and may be used."""
 
-    def __init__(self, root: Path | None) -> None:
+    def __init__(self, environment: Environment, root: Path | None) -> None:
+        self._environment = environment
         self._root = root
         self.attempts: list[Attempt] = []
         self.chosen: Runner | None = None
 
-    async def of(self, tier: str, make: Callable[[], Runner]) -> None:
-        """Try one more."""
+    async def of(self, tier: str, make: Callable[[], Runner], *, excluded: bool = False) -> None:
+        """Try one more; one that is excluded is tried to tell about it, never to be used."""
         try:
             runner = await asyncio.to_thread(make)
             found = tuple(await checks(runner, self._root))
         except Refusal as refusal:
-            self.attempts.append(Attempt(tier, refusal.reason, refusal.mend))
+            own = os.geteuid() != 0
+            told = refusal if own else explained(refusal, self._environment, self._root)
+            self.attempts.append(Attempt(tier, told.reason, told.mend, excluded=excluded))
             return
         except (SandboxUnavailable, OSError) as error:
-            self.attempts.append(Attempt(tier, str(error), REPORT))
+            self.attempts.append(Attempt(tier, str(error), REPORT, excluded=excluded))
             return
         broken = ", ".join(each.name for each in found if not each.passed)
         reason = f"code inside could {broken}" if broken else ""
-        self.attempts.append(Attempt(tier, reason, REPORT if broken else "", found))
-        if not broken:
+        self.attempts.append(Attempt(tier, reason, REPORT if broken else "", found, excluded))
+        if not broken and not excluded:
             self.chosen = self.chosen or runner
+
+
+def _bounds(limits: Limits) -> str:
+    place = cgroups.found() if limits.cgroups else None
+    return _BY_LOOKING if place is None else f"{place.text}, exactly"
 
 
 def _bubblewrapped(
@@ -236,13 +168,29 @@ def _bubblewrapped(
 
 @contextlib.contextmanager
 def folder(root: Path | None) -> Iterator[Path]:
-    """A folder where sessions' folders lie, so that what they need is tried: that they can be reached."""
-    place = root if root is not None and root.is_dir() else None
-    made = Path(tempfile.mkdtemp(prefix="probe-", dir=place))
+    """A folder where sessions' folders lie, so that what they need is tried: that they can be reached.
+
+    Args:
+        root: the engine's folder for sessions. Where it is missing it is made as the engine would make it, for the
+            time of the trial. None: anywhere.
+
+    Raises:
+        Refusal: it cannot be made.
+    """
+    missing = [] if root is None else [each for each in (root, *root.parents) if not each.exists()]
+    try:
+        if root is not None:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix="probe-", dir=root))
+    except OSError as error:
+        raise Refusal(f"the folder for sessions cannot be made: {error}", ANOTHER_FOLDER) from error
     try:
         yield made
     finally:
         remove_tree(made)
+        with contextlib.suppress(OSError):  # somebody put something there meanwhile
+            for each in missing:
+                each.rmdir()
 
 
 def _read(finished: Finished) -> dict[str, object]:

@@ -16,6 +16,7 @@ REACHABLE = (
     "give the engine folders that other users can pass to: LOCAL_ASSISTANTS_CACHE=/var/cache/local-assistants "
     f"local-assistants serve --data /var/lib/local-assistants; or {ORDINARY_USER}"
 )
+ANOTHER_FOLDER = "give it one that it may write: local-assistants serve --data FOLDER, or run it as the folder's owner"
 REPORT = "please report it, with the output of: local-assistants sandbox status --json"
 _MENDING = (
     # what the system says -> what to do

@@ -1,7 +1,9 @@
 """The self-test's report and its bait: what is said of which outcome, and that a breach would be seen."""
 
 import os
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from local_assistants.engine.errors import SandboxUnavailable
 from local_assistants.tools.code_interpreter.environment import Environment
 from local_assistants.tools.code_interpreter.isolation.bait import Bait
 from local_assistants.tools.code_interpreter.isolation.limits import Limits
-from local_assistants.tools.code_interpreter.isolation.probe import Attempt, Report
+from local_assistants.tools.code_interpreter.isolation.passage import explained
 from local_assistants.tools.code_interpreter.isolation.refusal import Refusal, refused
+from local_assistants.tools.code_interpreter.isolation.report import Attempt, Report
 from local_assistants.tools.code_interpreter.isolation.runner import Runner, Unsandboxed
 
 NOT_INSTALLED = Attempt("A", "bubblewrap is not installed", "apt-get install bubblewrap")
@@ -32,16 +35,40 @@ def bait(tmp_path: Path, nothing: Runner) -> Iterator[Bait]:
         yield laid
 
 
-def test_without_a_sandbox_every_tier_is_told_and_the_best_is_mended() -> None:
-    """Why not, for each; and the one command that leads to the best."""
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A folder that everybody can pass to, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_without_a_sandbox_every_tier_and_every_way_out_is_told() -> None:
+    """Why not, for each; the best tier's mending may be out of the operator's hands, and a lower one's at hand."""
     report = Report((NOT_INSTALLED, OLD_KERNEL))
     assert report.tier is None
-    assert "apt-get install bubblewrap" == report.mend
+    assert "apt-get install bubblewrap; or: use Linux 5.13" == report.mend
     expected = (
         "no sandbox on this host: tier A: bubblewrap is not installed; tier B: this kernel offers no Landlock. "
-        "To mend it: apt-get install bubblewrap"
+        "To mend it: apt-get install bubblewrap; or: use Linux 5.13"
     )
     assert expected == report.text
+
+
+def test_one_reason_of_two_tiers_is_told_once() -> None:
+    """A and A' mostly fail alike, in long words."""
+    report = Report((NOT_INSTALLED, replace(NOT_INSTALLED, tier="A'")))
+    assert "tier A and A': bubblewrap is not installed" == report.problem
+    assert "apt-get install bubblewrap" == report.mend
+
+
+def test_an_excluded_tier_that_would_do_is_told() -> None:
+    """Else the operator looks for what is wrong with the host."""
+    report = Report((NOT_INSTALLED, Attempt("B", excluded=True)))
+    assert "tier B: it would do, but lowest_tier in the settings file excludes it" in report.text
+    assert 'set lowest_tier = "B"' in report.mend
+    useless = Report((NOT_INSTALLED, replace(OLD_KERNEL, excluded=True)))
+    assert "tier A: bubblewrap is not installed" == useless.problem
 
 
 def test_a_lower_tier_says_what_is_lost_and_why(nothing: Runner) -> None:
@@ -65,8 +92,8 @@ def test_the_best_tier_has_nothing_to_mend(nothing: Runner) -> None:
 
     report = Report((Attempt("A"), OLD_KERNEL), BestTier(nothing.environment, nothing.limits))
     assert ("", "") == (report.problem, report.mend)
-    assert report.text.startswith("sandbox tier A (")
-    assert report.text.endswith("every check of the self-test held")
+    assert report.text.startswith("sandbox tier A: every check")
+    assert report.text.endswith("nothing outlives it")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +114,31 @@ def test_complaints_of_the_system_have_their_mending(said: str, mend: str) -> No
     refusal = refused(f"warning\n{said}\n", 1)
     assert said == refusal.reason
     assert mend in refusal.mend
+
+
+@pytest.mark.parametrize("missing", ["interpreter", "interpreter's Python", "sessions' folder"])
+def test_a_folder_that_others_cannot_pass_is_named(passable: Path, missing: str) -> None:
+    """A root engine's sandboxes are other users; the system only says that something is not permitted."""
+    for name, mode in (("open", 0o755), ("locked", 0o700)):
+        (passable / name).mkdir()
+        (passable / name).chmod(mode)
+    prefix, base, root = (
+        passable / ("locked" if missing == each else "open") / "folder"
+        for each in ("interpreter", "interpreter's Python", "sessions' folder")
+    )
+    environment = Environment(prefix, base, "small", "", {})
+    said = refused("could not be put in force: [Errno 13] Permission denied: '/x'", 125)
+    told = explained(said, environment, root / "code_interpreter")
+    assert f"cannot pass {passable}/locked on the way to the {missing} " in told.reason
+    assert f"chmod o+x {passable}/locked" in told.mend
+
+
+def test_what_is_no_matter_of_rights_is_not_explained_by_them(tmp_path: Path) -> None:
+    """A folder that is closed to others explains no missing namespace."""
+    tmp_path.chmod(0o700)
+    environment = Environment(tmp_path, tmp_path, "small", "", {})
+    said = refused("bwrap: No permissions to create new namespace", 1)
+    assert said is explained(said, environment, tmp_path)
 
 
 def test_a_sandbox_that_ends_without_a_word_is_told_by_its_code() -> None:
