@@ -226,6 +226,28 @@ RUN_PROMPT = _object(
         },
     }
 )
+COUNT: Json = {"type": "integer", "minimum": 0}
+PROGRESS = _object(
+    {
+        "object": {"const": "vector_store.progress"},
+        "vector_store_id": TEXT,
+        "status": {"enum": ["in_progress", "completed", "expired"]},
+        "file_counts": {"$ref": "#/components/schemas/FileCounts"},
+        "files": {
+            "type": "array",
+            "items": _object(
+                {
+                    "file_id": TEXT,
+                    "filename": {"type": ["string", "null"]},
+                    "stage": {"enum": ["reading", "embedding"]},
+                    "chunks": {"type": ["integer", "null"], "minimum": 0},
+                    "chunks_embedded": COUNT,
+                }
+            ),
+        },
+        "has_more": {"type": "boolean"},
+    }
+)
 
 _ASSISTANTS = {
     "list_assistants": Operation(PageOf(objects.Assistant), parameters=PAGE),
@@ -293,6 +315,7 @@ _LOCAL = {
     "export_thread": Operation(BYTES, parameters=(EXPORT_FORMAT,), media_type="application/jsonl"),
     "get_run_prompt": Operation(RUN_PROMPT),
     "list_model_states": Operation(MODEL_STATES),
+    "get_indexing_progress": Operation(PROGRESS),
 }
 _REST = {
     "list_models": Operation(MODELS),
