@@ -226,7 +226,7 @@ RUN_PROMPT = _object(
         },
     }
 )
-COUNT: Json = {"type": "integer", "minimum": 0}
+COUNT = {"type": "integer", "minimum": 0}
 PROGRESS = _object(
     {
         "object": {"const": "vector_store.progress"},
