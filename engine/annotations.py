@@ -1,6 +1,6 @@
 """Turns what a model writes into what the API shows: citation marks and file links become annotations.
 
-A model cites as [3] the passages it was given by number, and links files as sandbox:/mnt/data/NAME. `Annotator`
+A model cites the passages it was given as [3], or more sloppily, and links files as sandbox:/mnt/data/NAME. `Annotator`
 takes the text in fragments of any size and gives it back in pieces, each either plain text or exactly one marker with
 its annotation; text that may still become a marker is held back. The pieces do not depend on how the text was cut.
 
@@ -11,15 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .citation_marks import CitationMarks
 from .file_links import FileLinks
 from .objects import Annotation, FileCitation, FilePath
 from .ports import Citation, MadeFile
+from .sentences import proof, quoted, sentences
 
-_CITATION = r"(?<!\w)\[(?P<bracket>\d{1,3})\](?!\()|【(?P<lens>\d{1,3})(?:[:†][^】\n]{0,60})?】"
-# What may still grow into a mark when more text comes. A closed [3] waits for one more character: [3](url) is a link.
-_OPEN_CITATION = re.compile(r"(?:\[\d{0,3}\]?|【[^】\n]{0,64})$")
 _FIGURE = re.compile(r"\d[\d.,]*")
 _WORD = re.compile(r"[\w.%$€£]+")
+_CLAIM_CHARACTERS = 1200  # before a marker; what it stands for is not farther away
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class Annotator:
         self._files = {made.path: made.file_id for made in files}
         known = {made.path: made.file_id for made in earlier} | self._files
         self._links = FileLinks(known)
-        self._mark = re.compile(f"{_CITATION}|(?P<link>{self._links.pattern})")
+        self._marks = CitationMarks(citations)
+        self._mark = re.compile(f"{self._marks.pattern}|(?P<link>{self._links.pattern})")
         self._plain_text = not self._citations and not known
         self._step = step
         self._held = ""
@@ -71,9 +72,7 @@ class Annotator:
         self._held += text
         if self._plain_text:
             return self._release(len(self._held))
-        tail = _OPEN_CITATION.search(self._held)
-        citation = tail.start() if tail else len(self._held)
-        return self._release(min(citation, self._links.open_at(self._held)))
+        return self._release(min(self._marks.open_at(self._held), self._links.open_at(self._held)))
 
     def close(self) -> list[Piece]:
         """The end of the text: return what was held back."""
@@ -124,23 +123,25 @@ class Annotator:
         for mark in self._mark.finditer(context, back):
             if mark.end() > back + end:
                 break
-            target = self._target(mark)
-            if target is None:
-                continue
             pieces += self._plain(context[done : mark.start()])
-            pieces.append(self._annotate(*target))
+            pieces += self._replaced(mark, context[mark.end() :])
             done = mark.end()
         pieces += self._plain(context[done : back + end])
         self._held = self._held[end:]
         return pieces
 
-    def _target(self, mark: re.Match[str]) -> tuple[str, Citation | str] | None:
-        """(marker, what it stands for) of a mark that means something here, else None."""
-        link = mark["link"]
+    def _replaced(self, mark: re.Match[str], after: str) -> list[Piece]:
+        """What is shown in a mark's place; the mark itself when it means nothing here."""
+        link, written = mark["link"], mark.group()
         if link:
-            return link, self._links.target(link)
-        citation = self._citations.get(int(mark["bracket"] or mark["lens"]))
-        return None if citation is None else (self._citation_text(citation), citation)
+            return [self._annotate(link, self._links.target(link))]
+        line = self.value[self.value.rfind("\n") + 1 :]
+        in_code = self.value.count("```") % 2 == 1
+        if in_code or not self._marks.stands(mark, line, after):
+            return self._plain(written)
+        cited = self._marks.targets(written, claim_of(self.value)[1].split())
+        kept = self._plain(f"{written} ") if cited and mark["heading"] else []
+        return kept + [self._cite(one) for one in cited] or self._plain(written)
 
     def _citation_text(self, citation: Citation) -> str:
         source = citation.filename if self._named else "source"
@@ -156,7 +157,8 @@ class Annotator:
         start = len(self.value)
         self.value += text
         if isinstance(target, Citation):
-            cited = FileCitation(file_id=target.file_id, quote=target.quote, page=target.page)
+            quote = quote_of(target, self.value[:start])
+            cited = FileCitation(file_id=target.file_id, quote=quote, page=target.page)
             annotation = Annotation(
                 type="file_citation",
                 text=text,
@@ -178,6 +180,28 @@ class Annotator:
     def _plain(self, text: str) -> list[Piece]:
         self.value += text
         return [Piece(text)] if text else []
+
+
+def claim_of(value: str) -> tuple[str, str]:
+    """(what was said before, the sentence that a marker at the end of `value` stands for), without other markers."""
+    said = re.sub("【[^】]*】", "", value[-_CLAIM_CHARACTERS:]).rstrip()
+    spans = sentences(said)
+    if not spans:
+        return "", ""
+    start, end = spans[-1]
+    return said[:start], said[start:end]
+
+
+def cited_span(citation: Citation, value: str) -> tuple[int, int] | None:
+    """Which stretch of a passage's text bears out what `value` says at its end; None when none does."""
+    before, claim = claim_of(value)
+    return proof(citation.text, claim, before)
+
+
+def quote_of(citation: Citation, value: str) -> str:
+    """The sentence that a marker at the end of `value` cites; else the one that the passage was found for."""
+    span = cited_span(citation, value)
+    return citation.quote if span is None else quoted(citation.text[span[0] : span[1]])
 
 
 def _figures(text: str) -> set[str]:

@@ -164,13 +164,24 @@ class ToolSession:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A passage that the model was given under `number` and may cite as [number]."""
+    """A passage that the model was given under `number` and may cite as [number].
+
+    Attributes:
+        quote: the sentence that it was found for.
+        page: 1-based; None when the file has no pages.
+        source: the vector store, or whatever a retriever names, that the passage can be opened in.
+        start: where `text` begins in the file's text, in code points.
+        text: what the model was shown of it.
+    """
 
     number: int
     file_id: str
     filename: str
     quote: str
     page: int | None = None
+    source: str = ""
+    start: int = 0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
