@@ -37,6 +37,23 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """Where a passage stands. Offsets count code points of the file's text; `text` begins at `text_start`.
+
+    Attributes:
+        text: the page that holds the passage, or what is around it in a file without pages.
+        start: where the passage begins, and `end` where it ends.
+        page: 1-based; None when the file has no pages.
+    """
+
+    text: str
+    text_start: int
+    start: int
+    end: int
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HybridWeights:
     """A client's weights for meaning (vectors) and words (keywords) in reciprocal rank fusion; not both 0."""
 
@@ -78,7 +95,10 @@ class Indexed:
 
 
 class Library(Protocol):
-    """Files made searchable. Holds no status: the core moves those."""
+    """Files made searchable. Holds no status: the core moves those. It is a `Retriever` as well."""
+
+    @property
+    def name(self) -> str: ...
 
     async def add(
         self, vector_store_id: str, source: ToolFile, chunking: StaticChunking | None
@@ -114,26 +134,36 @@ class Library(Protocol):
         """The parsed text of an indexed file ("" when it has none)."""
         ...
 
+    async def open(self, source: str, file_id: str, start: int, end: int) -> Opened | None:
+        """See `Retriever.open`; `source` is a vector store."""
+        ...
+
     async def close(self) -> None: ...
 
 
 class VectorIndex(Protocol):
     """Nearest neighbours. Keeps ids and vectors only; the text's truth is the Store."""
 
-    async def upsert(
-        self, collection: str, ids: Sequence[str], vectors: Sequence[Sequence[float]], file_id: str
-    ) -> None: ...
+    async def upsert(self, collection: str, vectors: Sequence[tuple[str, bytes]]) -> None:
+        """Insert or replace (id, vector); vectors as in `Chunk.vector`, all of one length."""
+        ...
 
     async def query(
-        self, collection: str, vector: Sequence[float], limit: int
-    ) -> list[tuple[str, float]]:
-        """(id, cosine similarity -1..1), best first; an unknown collection is empty."""
+        self, collection: str, vectors: Sequence[bytes], limit: int
+    ) -> list[list[tuple[str, float]]]:
+        """For each vector (id, cosine similarity -1..1), best first; an unknown collection is empty."""
         ...
 
     async def delete(self, collection: str, ids: Sequence[str]) -> None: ...
 
-    async def drop(self, collection: str) -> None: ...
+    async def drop(self, collection: str) -> None:
+        """Remove a collection and erase its vectors."""
+        ...
 
     async def count(self, collection: str) -> int: ...
+
+    async def names(self) -> list[str]:
+        """Names of all collections."""
+        ...
 
     async def close(self) -> None: ...

@@ -213,11 +213,11 @@ def _models(settings: Settings, feed: EventFeed, clock: Clock) -> "LocalModels":
 
 
 def _library(settings: Settings, store: Store) -> "FileLibrary":
-    from local_assistants.storage.vectors_chroma import ChromaIndex
+    from local_assistants.storage.vectors.index import open_index
     from local_assistants.tools.file_search.library import FileLibrary
 
     embedder = open_embedder(settings.embedder, settings.data)
-    return FileLibrary(store, ChromaIndex(settings.data / "vectors"), embedder)
+    return FileLibrary(store, open_index(settings.data / "vectors"), embedder)
 
 
 def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str, Tool]:

@@ -13,13 +13,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 
 from ...engine.errors import StorageFault
 from ...engine.objects import StaticChunking
 from ...engine.ports import (
     Chunk,
     Indexed,
+    Opened,
     Passage,
     SearchQuery,
     Store,
@@ -30,7 +30,8 @@ from ...engine.ports import (
 from .chunking.chunking import Piece, Sizes, chunk
 from .chunking.tokens import pieces as cut_pieces
 from .embedding.embedder import Embedder
-from .embedding.vectors import pooled, unpacked
+from .embedding.vectors import pooled
+from .opening import opened
 from .parsing.documents import PAGE_BREAK, Document
 from .parsing.reading import parse
 from .searching.rewriting import rewritten
@@ -61,6 +62,11 @@ class FileLibrary:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._checked: set[str] = set()  # stores whose index was compared with the truth
 
+    @property
+    def name(self) -> str:
+        """See the port."""
+        return "files"
+
     # --- filling -----------------------------------------------------------------------------------
 
     async def add(
@@ -82,7 +88,7 @@ class FileLibrary:
             document = await parse(source.path, name, self._settings.limits)
             if document.unreadable:
                 _log.warning("%s: unreadable pages: %s", source.file.id, document.unreadable)
-            pieces = await asyncio.to_thread(chunk, document, name, tokenizer, sizes)
+            pieces = await asyncio.to_thread(chunk, document, tokenizer, sizes)
             vectors = await self._embedded(document, pieces)
             key = (vector_store_id, source.file.id)
             chunks = [
@@ -169,10 +175,12 @@ class FileLibrary:
             return bool(chunks)
 
     async def _fill(self, store_id: str, chunks: list[Chunk]) -> None:
-        for file_id, group in groupby(chunks, key=lambda one: one.file_id):
-            stored = [(one.id, unpacked(one.vector)) for one in group if one.vector is not None]
-            ids, vectors = [id_ for id_, _ in stored], [vector for _, vector in stored]
-            await self._index.upsert(store_id, ids, vectors, file_id)
+        stored = [(one.id, one.vector) for one in chunks if one.vector is not None]
+        await self._index.upsert(store_id, stored)
+
+    async def open(self, source: str, file_id: str, start: int, end: int) -> Opened | None:
+        """See the port."""
+        return await self._store.read(lambda tx: opened(tx, source, file_id, start, end))
 
     # --- reading -----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ....engine.objects import File, VectorStoreFile
 from ....engine.ports import PageQuery, Passage, SearchQuery, Store, Transaction, VectorIndex
 from ..embedding.embedder import Embedder
-from ..embedding.vectors import cosines, unpacked
+from ..embedding.vectors import cosines
 from ..settings import LibrarySettings
 from .filters import compiled
 from .ranking import Ranking, best_of, fused, joined
@@ -71,7 +71,7 @@ class Searcher:
         limit = most if allowed is None else most * 10
         found: list[tuple[str, float]] = []
         for store in stores:
-            found += await self._index.query(store, unpacked(vector), limit)
+            found += (await self._index.query(store, [vector], limit))[0]
         return _best(found, allowed, most)
 
     async def _exact(self, vector: bytes, allowed: set[Key]) -> Ranking:

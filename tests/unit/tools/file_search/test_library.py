@@ -12,7 +12,8 @@ from local_assistants.engine.objects import File, StaticChunking, VectorStore, V
 from local_assistants.engine.ports import Indexed, Passage, SearchQuery, ToolFile, Transaction
 from local_assistants.engine.states import StoreFileStatus, StoreStatus
 from local_assistants.storage.sqlite import SQLiteStore
-from local_assistants.storage.vectors_chroma import ChromaIndex
+from local_assistants.storage.vectors.chroma import ChromaIndex
+from local_assistants.storage.vectors.index import open_index
 from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
 from local_assistants.tools.file_search.library import FileLibrary
 from tests.unit.tools.file_search import pdfs
@@ -85,7 +86,7 @@ class Room:
 
 def room_in(folder: Path, embedder: SentenceEmbedder) -> Room:
     """A library over what lies in `folder`."""
-    store, index = SQLiteStore.open(folder / "store.db"), ChromaIndex(folder / "vectors")
+    store, index = SQLiteStore.open(folder / "store.db"), open_index(folder / "vectors")
     return Room(folder, store, index, FileLibrary(store, index, embedder))
 
 
