@@ -120,3 +120,9 @@ def quoted(text: str) -> str:
     if len(line) <= QUOTE_CHARACTERS:
         return line
     return line[: QUOTE_CHARACTERS - 1].rsplit(" ", 1)[0] + "…"
+
+
+def quote(text: str, queries: Sequence[str]) -> str:
+    """The best sentence for the queries, as `quoted`."""
+    start, end = best_sentence(text, queries)
+    return quoted(text[start:end])

@@ -10,7 +10,7 @@ from .base import Sparse, Wire
 class RankingOptions(Wire):
     ranker: str = "default_2024_08_21"
     score_threshold: float = 0.0
-    hybrid_search: dict[str, Any] | None = None
+    hybrid_search: dict[str, float] | None = None
 
 
 class FileSearchSettings(Sparse):

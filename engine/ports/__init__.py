@@ -9,10 +9,12 @@ from .library import (
     HybridWeights,
     Indexed,
     Library,
+    Opened,
     Passage,
     SearchQuery,
     VectorIndex,
 )
+from .retrieval import Retriever
 from .storage import (
     BlobStore,
     CodeSession,
@@ -55,8 +57,10 @@ __all__ = [
     "MadeFile",
     "ModelStatus",
     "Models",
+    "Opened",
     "PageQuery",
     "Passage",
+    "Retriever",
     "SaveFile",
     "SearchQuery",
     "SessionStarted",

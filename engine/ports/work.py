@@ -156,7 +156,8 @@ class ToolSession:
     ] = ()  # for the code interpreter: assistant's, thread's (its messages' among them); in mounting order
     vector_store_ids: tuple[str, ...] = ()  # assistant's, then thread's
     search: FileSearchSettings = field(default_factory=FileSearchSettings)
-    output_tokens: int = 2000  # how much text the model can afford to read back from one call
+    output_tokens: int = 2000  # how much text the model reads back from one call in good time
+    most_tokens: int = 2000  # how much there is room for, if the client wants that
     first_citation: int = 1  # number of the first passage a search of this call may give
     save_file: SaveFile | None = None
     session_started: SessionStarted | None = None

@@ -5,12 +5,14 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
+from ..ports import HybridWeights
 from .base import (
     Attributes,
     Body,
     Flag,
     Integer,
     Metadata,
+    Number,
     Unit,
     as_array,
     choose,
@@ -169,11 +171,33 @@ def search_filter(value: Any) -> dict[str, Any]:
     return choose(value, _FILTERS).model_dump(mode="json")
 
 
+class HybridBody(Body):
+    """Weights of meaning and words in reciprocal rank fusion."""
+
+    embedding_weight: Annotated[Number, Field(ge=0)]
+    text_weight: Annotated[Number, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _one_counts(self) -> "HybridBody":
+        if not self.embedding_weight and not self.text_weight:
+            message = "One of 'embedding_weight' and 'text_weight' has to be greater than 0."
+            raise problem(rule(message), ("text_weight",), self.text_weight)
+        return self
+
+    def weights(self) -> HybridWeights:
+        """As the library takes them."""
+        return HybridWeights(self.embedding_weight, self.text_weight)
+
+
+Ranker = Literal["none", "auto", "default-2024-11-15", "default_2024_08_21"]
+
+
 class RankingBody(Body):
     """`score_threshold` cuts off worse results; scores are 0..1."""
 
-    ranker: Literal["none", "auto", "default-2024-11-15"] = "auto"
+    ranker: Ranker = "auto"
     score_threshold: Unit = 0.0
+    hybrid_search: HybridBody | None = None
 
 
 MOST_QUERIES = 100

@@ -25,7 +25,7 @@ from .base import (
     wrong_type,
 )
 from .chunking import ChunkingBody
-from .stores import CreateStoreFile, store_files
+from .stores import CreateStoreFile, HybridBody, store_files
 
 # --- tools -----------------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ class _CodeInterpreter(Body):
 class _Ranking(Body):
     ranker: Literal["auto", "default_2024_08_21"] = "auto"
     score_threshold: Unit
-    hybrid_search: JsonObject | None = None
+    hybrid_search: HybridBody | None = None
 
 
 class _SearchSettings(Body):
@@ -49,9 +49,10 @@ class _SearchSettings(Body):
 
     def stored(self) -> objects.FileSearchSettings:
         ranking = self.ranking_options
+        hybrid = ranking.hybrid_search if ranking else None
         options = objects.RankingOptions(
             score_threshold=ranking.score_threshold if ranking else 0.0,
-            hybrid_search=ranking.hybrid_search if ranking else None,
+            hybrid_search=hybrid.model_dump() if hybrid else None,
         )
         return objects.FileSearchSettings(
             max_num_results=self.max_num_results, ranking_options=options

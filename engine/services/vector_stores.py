@@ -105,6 +105,10 @@ class VectorStores:
         await self._core.store.write(drop)
         await self._core.library.drop(store_id)
 
+    def looked_for(self, body: SearchStore) -> tuple[str, ...]:
+        """The queries that `search` answers: as they came, or rewritten if the client wants that."""
+        return self._core.library.rewritten(body.queries) if body.rewrite_query else body.queries
+
     async def search(self, store_id: str, body: SearchStore) -> Sequence[Passage]:
         """Passages for one or several queries, best first.
 
@@ -112,13 +116,17 @@ class VectorStores:
             InvalidRequest: the store has expired.
         """
         await self._live(store_id)
+        ranking = body.ranking_options
         return await self._core.library.search(
             SearchQuery(
                 vector_store_ids=(store_id,),
                 queries=body.queries,
                 max_results=body.max_num_results,
-                score_threshold=body.ranking_options.score_threshold,
+                score_threshold=ranking.score_threshold,
                 filters=body.filters,
+                ranker=ranking.ranker,
+                hybrid=ranking.hybrid_search.weights() if ranking.hybrid_search else None,
+                rewrite=body.rewrite_query,
             )
         )
 

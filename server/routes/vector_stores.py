@@ -54,7 +54,7 @@ async def search_vector_store(vector_store_id: str, request: Request, api: Api) 
     return reply_json(
         {
             "object": "vector_store.search_results.page",
-            "search_query": list(body.queries),
+            "search_query": list(api.vector_stores.looked_for(body)),
             "data": [_result(passage) for passage in passages],
             "has_more": False,
             "next_page": None,
@@ -63,10 +63,15 @@ async def search_vector_store(vector_store_id: str, request: Request, api: Api) 
 
 
 def _result(passage: Passage) -> dict[str, Any]:
+    """As the API has it, and where the text stands in its file."""
+    chunk = passage.chunk
     return {
-        "file_id": passage.chunk.file_id,
+        "file_id": chunk.file_id,
         "filename": passage.filename,
         "score": passage.score,
         "attributes": dict(passage.attributes),
-        "content": [{"type": "text", "text": passage.chunk.text}],
+        "content": [{"type": "text", "text": chunk.text}],
+        "start": chunk.start,
+        "end": chunk.end,
+        **({"page": chunk.page} if chunk.page is not None else {}),
     }

@@ -43,6 +43,7 @@ from local_assistants.engine.ports import (
     Indexed,
     Models,
     ModelStatus,
+    Opened,
     PageQuery,
     Passage,
     SearchQuery,
@@ -292,6 +293,16 @@ class Shelf:
     async def text(self, vector_store_id: str, file_id: str) -> str:
         """A file's text."""
         return self.texts.get((vector_store_id, file_id), "")
+
+    @property
+    def name(self) -> str:
+        """Of this double."""
+        return "shelf"
+
+    async def open(self, source: str, file_id: str, start: int, end: int) -> Opened | None:
+        """The stretch in a file's whole text."""
+        text = self.texts.get((source, file_id), "")
+        return Opened(text, 0, start, end) if end <= len(text) else None
 
     async def close(self) -> None:
         """Nothing to let go of."""

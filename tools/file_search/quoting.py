@@ -15,14 +15,17 @@ def estimated_tokens(text: str) -> int:
     return letters // 4 + len(text) - letters
 
 
-def excerpt(text: str, queries: Sequence[str], tokens: int) -> str:
-    """`text`, or as many whole sentences around the best one as fit into `tokens`; at least its beginning."""
-    text = text.strip()
-    if estimated_tokens(text) <= tokens:
-        return text
+def excerpt(text: str, queries: Sequence[str], tokens: int) -> tuple[int, int]:
+    """(start, end) of `text` without blanks around it, or of as many whole sentences around the best as fit.
+
+    At least the beginning of the best sentence, whatever `tokens` is.
+    """
+    start = len(text) - len(text.lstrip())
+    end = max(start, len(text.rstrip()))
+    if estimated_tokens(text[start:end]) <= tokens:
+        return start, end
     spans = sentences(text)
-    best = spans.index(best_sentence(text, queries))
-    first, last = best, best
+    first = last = spans.index(best_sentence(text, queries))
     while True:
         after = last + 1 < len(spans) and _fits(text, spans[first][0], spans[last + 1][1], tokens)
         last += after
@@ -30,10 +33,17 @@ def excerpt(text: str, queries: Sequence[str], tokens: int) -> str:
         first -= before
         if not after and not before:
             break
-    found = text[spans[first][0] : spans[last][1]].strip()
-    while estimated_tokens(found) > tokens:
-        found = found[: len(found) * 9 // 10].rstrip()
-    return found
+    return _shortened(text, spans[first][0], spans[last][1], tokens)
+
+
+def _shortened(text: str, start: int, end: int, tokens: int) -> tuple[int, int]:
+    found = text[start:end]
+    start += len(found) - len(found.lstrip())
+    end -= len(found) - len(found.rstrip())
+    while estimated_tokens(text[start:end]) > tokens and end - start > 1:
+        shorter = text[start : start + (end - start) * 9 // 10]
+        end = start + len(shorter.rstrip())
+    return start, end
 
 
 def _fits(text: str, start: int, end: int, tokens: int) -> bool:

@@ -22,6 +22,7 @@ from local_assistants.engine.ports import (
     Chunk,
     Clock,
     Indexed,
+    Opened,
     ModelStatus,
     Passage,
     SearchQuery,
@@ -111,6 +112,14 @@ class WordLibrary:
     async def text(self, vector_store_id: str, file_id: str) -> str:
         chunks = await self._store.read(lambda tx: tx.file_chunks(vector_store_id, file_id))
         return "".join(chunk.text for chunk in chunks)
+
+    @property
+    def name(self) -> str:
+        return "words"
+
+    async def open(self, source: str, file_id: str, start: int, end: int) -> Opened | None:
+        text = await self.text(source, file_id)
+        return Opened(text, 0, start, end) if end <= len(text) else None
 
     async def close(self) -> None:
         return None

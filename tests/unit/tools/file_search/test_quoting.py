@@ -2,13 +2,8 @@
 
 import pytest
 
-from local_assistants.tools.file_search.quoting import (
-    best_sentence,
-    estimated_tokens,
-    excerpt,
-    quote,
-    sentences,
-)
+from local_assistants.engine.sentences import best_sentence, proof, quote, sentences
+from local_assistants.tools.file_search.quoting import estimated_tokens, excerpt
 
 REPORT = (
     "Net sales rose 5% to $3.2 billion in 2023.\nThe company, Ulta Inc. (NASDAQ: ULTA), repurchased\n"
@@ -69,24 +64,53 @@ def test_an_excerpt_holds_the_answer() -> None:
     """A text too long for the budget is cut around the sentence that answers."""
     filler = "Some other sentence that says nothing. " * 30
     text = f"{filler}The dividend was 17 cents. {filler}"
-    found = excerpt(text, ["What was the dividend?"], 100)
+    start, end = excerpt(text, ["What was the dividend?"], 100)
+    found = text[start:end]
 
     assert "The dividend was 17 cents." in found
-    assert found in text
+    assert found == found.strip()
     assert 60 < estimated_tokens(found) <= 100
 
 
 def test_a_text_that_fits_stays_whole() -> None:
     """Nothing is cut from what can be read."""
-    assert excerpt(f"  {REPORT}\n", ["shares"], 500) == REPORT
+    assert (2, 2 + len(REPORT)) == excerpt(f"  {REPORT}\n", ["shares"], 500)
 
 
 def test_an_endless_sentence_is_cut() -> None:
     """Even a sentence beyond the budget keeps it."""
-    assert 0 < estimated_tokens(excerpt("word" * 1000, ["x"], 50)) <= 50
+    start, end = excerpt("word" * 1000, ["x"], 50)
+
+    assert 0 == start
+    assert 0 < estimated_tokens("word" * 1000) * end / 4000 <= 50
 
 
 def test_figures_cost_more_than_words() -> None:
     """Language models read figures digit by digit."""
     assert estimated_tokens("1,234,567") == 9
     assert estimated_tokens("Ordinary prose of some words") == 7
+
+
+@pytest.mark.parametrize(
+    ("claim", "before", "expected"),
+    [
+        ("It bought back 722457 shares", "", "722,457 shares"),
+        ("Sales went up 5%", "", "Net sales rose 5%"),
+        ("New stores opened", "", "Stores were opened in Texas."),
+        ("It was a good year", "In fiscal 2023 all went well.", "Fiscal 2023 was good."),
+    ],
+)
+def test_a_claim_is_borne_out_by_the_sentence_with_its_figures(
+    claim: str, before: str, expected: str
+) -> None:
+    """However the figure is written; what was said before helps where the claim itself says little."""
+    found = proof(REPORT, claim, before)
+
+    assert found is not None
+    assert expected in REPORT[slice(*found)]
+
+
+def test_a_claim_that_nothing_bears_out_has_no_proof() -> None:
+    """Better none than a sentence met by chance."""
+    assert proof(REPORT, "Unicorns graze on the moon") is None
+    assert proof("", "anything") is None
