@@ -40,6 +40,7 @@ class CatalogueEntry:
     router: bool = False
     folder: str | None = None
     files: dict[str, str] = field(default_factory=dict[str, str])
+    extras: "tuple[CatalogueEntry, ...]" = ()
 
     @property
     def target(self) -> str:
@@ -67,7 +68,15 @@ def entries() -> tuple[CatalogueEntry, ...]:
 
 def _entry(table: dict[str, Any]) -> CatalogueEntry:
     values: dict[str, Any] = {**table, "aliases": tuple(table["aliases"])}
-    return CatalogueEntry(**values)
+    extras = tuple(_extra(values, more) for more in values.pop("extras", ()))
+    return CatalogueEntry(**values, extras=extras)
+
+
+def _extra(of: dict[str, Any], table: dict[str, Any]) -> CatalogueEntry:
+    """A further file of a folder: an entry of its own for whoever fetches it, but no model that has a name."""
+    values = {**of, "aliases": (), "files": {}, "parts": 1, **table}
+    values |= {"key": f"{of['key']}-{table['key']}", "file": f"{of['folder']}/{table['file']}"}
+    return CatalogueEntry(**{**values, "folder": None})
 
 
 def find(name: str) -> CatalogueEntry | None:

@@ -172,7 +172,9 @@ def _expected(weights: Weights) -> dict[Path, str]:
     if entry is not None:
         root = weights.path if entry.folder else weights.path.parent
         files = {entry.file: entry.sha256, **entry.files}
-        return {root / name: expected for name, expected in files.items()}
+        extras = {root.parent / extra.file: extra.sha256 for extra in entry.extras}
+        there = {path: expected for path, expected in extras.items() if path.is_file()}
+        return {root / name: expected for name, expected in files.items()} | there
     origin = origin_of(weights.path)
     return dict(zip(weights.files, origin.sha256, strict=False)) if origin else {}
 

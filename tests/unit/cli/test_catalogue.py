@@ -19,6 +19,20 @@ def test_every_entry_is_pinned(entry: CatalogueEntry) -> None:
     assert re.fullmatch(r"[a-z0-9-]+==[0-9.]+", entry.requirement(entry.parts))
 
 
+def test_further_files_are_pinned_and_told() -> None:
+    """What comes with a model from another package has an exact version, a hash, and a place in models/README.md."""
+    extras = [extra for entry in ENTRIES for extra in entry.extras]
+    page = README.read_text(encoding="utf-8")
+    told = [
+        all(str(fact) in page for fact in (extra.requirement(1), extra.sha256, extra.bytes))
+        for extra in extras
+    ]
+
+    assert ["all-MiniLM-L6-v2/onnx/model.onnx"] == [extra.file for extra in extras]
+    assert [True] == told
+    assert all(re.fullmatch(r"[0-9a-f]{64}", extra.sha256) for extra in extras)
+
+
 def test_no_two_entries_answer_to_one_name() -> None:
     """Keys, aliases and files are unique over the whole catalogue."""
     names = [name for entry in ENTRIES for name in (entry.key, *entry.aliases, entry.target)]

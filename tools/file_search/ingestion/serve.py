@@ -22,7 +22,8 @@ from typing import Any
 from ....engine.errors import AssistantsError, ToolFault
 from ..chunking.chunking import Sizes
 from ..embedding.embedder import Embedder
-from ..parsing.reading import ParseLimits
+from ..embedding.folder import Prompts
+from ..parsing.limits import ParseLimits
 from .frames import FrameError, Message, chunks_written, fault_written, frame, read_frame
 from .inline import InlineWorker
 from .worker import ExtractedChunk
@@ -78,9 +79,11 @@ async def _serve(line: socket.socket) -> None:
 
 def _worker(message: Message) -> InlineWorker:
     os.nice(int(message["nice"]))
-    limits = ParseLimits(**message["limits"])
     return InlineWorker(
-        made(message["factory"], message["options"]), limits=limits, batch=int(message["batch"])
+        made(message["factory"], message["options"]),
+        limits=ParseLimits(**message["limits"]),
+        batch=int(message["batch"]),
+        prompts=Prompts(**message["prompts"]),
     )
 
 

@@ -22,9 +22,9 @@ from local_assistants.tools.file_search.ingestion.inline import InlineWorker
 from local_assistants.tools.file_search.ingestion.process_worker import (
     Model,
     ProcessWorker,
-    WorkerSettings,
 )
-from local_assistants.tools.file_search.parsing.reading import ParseLimits
+from local_assistants.tools.file_search.parsing.limits import ParseLimits
+from local_assistants.tools.file_search.settings import WorkerSettings
 from tests.support.small_embedder import FACTORY, SIZE, SmallEmbedder
 
 ROOT = Path(__file__).parents[4]
@@ -167,8 +167,8 @@ async def test_a_process_that_does_not_start_says_why(tmp_path: Path) -> None:
 
 async def test_a_hanging_process_is_killed(tmp_path: Path) -> None:
     """It is blamed like one that dies."""
-    settings = WorkerSettings(patience=0.5, limits=ParseLimits(seconds=0.25))
-    worker = _worker(tmp_path, settings)
+    model = Model(FACTORY, {"folder": str(tmp_path)}, "words-1")
+    worker = ProcessWorker(model, WorkerSettings(patience=2), ParseLimits(seconds=1))
 
     with pytest.raises(ToolFault, match="twice"):
         await _soon(worker.embed([("", "HANG")]))
