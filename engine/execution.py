@@ -1,5 +1,6 @@
 """What is remembered of a run while it is executed; everything else of it is in the store."""
 
+from .chat import Capabilities
 from .choice import Called
 from .nudges import GIVE_UP, NOT_RUN, Circles
 from .objects import CodeInterpreterTool, Run, Usage
@@ -23,6 +24,7 @@ class Execution:
         self.budget = Budget.of(run)
         self.turn: Turn | None = None
         self.called = Called()
+        self.capabilities = Capabilities(context_window=0)  # of the model, before each turn
         self.reminders = 0
         self.circles = Circles()
         self.carried = Usage.of(0, 0)

@@ -36,6 +36,7 @@ from .ports import TranscriptEntry
 from .prompt import PromptBuilder, ThreadView, function_names, read_thread
 from .pump import batches
 from .readiness import wait_for_thread_store
+from .reading import Reading, reading
 from .recall import recall
 from .states import RUN, On, RunStatus
 from .tool_runner import ToolOutcome, run_tools
@@ -147,6 +148,7 @@ class RunLoop:
             if view is None:
                 return  # the thread was deleted, and the run with it
             execution.called.in_circles = execution.circles.found and self._core.settings.nudges
+            execution.capabilities = backend.capabilities  # its speed is measured in use
             prompt = await builder.build(view, execution.budget, execution.called, backend)
             reason = execution.budget.exhausted(prompt.tokens)
             if reason is not None:
@@ -201,7 +203,8 @@ class RunLoop:
         execution.carried = turn.usage if stepless else Usage.of(0, 0)
         outcome = ToolOutcome()
         if turn.tool_step is not None:
-            session = builder.session(view, first_citation=execution.next_number)
+            readable = self._readable(execution, turn, len(turn.tool_step.calls))
+            session = builder.session(view, execution.next_number, readable)
             outcome = await run_tools(
                 self._core,
                 turn.tool_step,
@@ -215,6 +218,16 @@ class RunLoop:
             execution.images += outcome.images
             execution.called.failed_calls += outcome.failed_code
         return await self._commit_calls(execution, turn, outcome)
+
+    def _readable(self, execution: Execution, turn: Turn, calls: int) -> Reading:
+        """How much the calls of a turn may give back."""
+        return reading(
+            self._core.settings,
+            execution.capabilities,
+            turn.spent,
+            calls=calls,
+            prompt_budget=execution.budget.prompt,
+        )
 
     def _count(self, execution: Execution, turn: Turn) -> None:
         """Count a turn that called something.

@@ -40,6 +40,7 @@ from .ports import (
     Transaction,
     TranscriptEntry,
 )
+from .reading import Reading
 
 _log = logging.getLogger("local_assistants.run")
 _PAGE = 100
@@ -198,8 +199,12 @@ class PromptBuilder:
             if name in self._core.tools
         }
 
-    def session(self, view: ThreadView, first_citation: int = 1) -> ToolSession:
-        """What tools may know of this run."""
+    def session(
+        self, view: ThreadView, first_citation: int = 1, reading: Reading | None = None
+    ) -> ToolSession:
+        """What tools may know of this run; `reading`: what a call that is about to run may give back."""
+        usual = self._core.settings.tool_output_tokens
+        reading = reading or Reading(usual, usual)
         code_files = [*self._run.tool_resources.file_ids, *view.thread.tool_resources.file_ids]
         return ToolSession(
             thread_id=self._run.thread_id,
@@ -207,7 +212,8 @@ class PromptBuilder:
             files=self._tool_files(view, code_files),
             vector_store_ids=tuple(store.id for store in view.stores),
             search=_search_settings(self._run.tools),
-            output_tokens=self._core.settings.tool_output_tokens,
+            output_tokens=reading.usual,
+            most_tokens=reading.most,
             first_citation=first_citation,
         )
 

@@ -28,7 +28,8 @@ class CoreSettings:
         max_queued_runs: runs of one project that may wait in the queue; one more is refused with 429.
         max_tool_turns: turns of a run that may call engine-side tools; after that the model has to answer.
         max_failed_calls: calls of a run whose code may fail; after that no code is run and the model has to answer.
-        tool_output_tokens: how much of one tool output the model reads.
+        tool_output_tokens: how much of one tool output a slow model reads, or one whose speed is not known.
+        reading_seconds: a faster model gets as much as it reads in about this time, see `reading`.
         index_wait: how long a new run waits for the thread's vector store.
         indexed_at_once: files that are made searchable at a time; a vector store leaves two of the places to others.
         nudges: tell the model under a tool's output to answer when it has enough, and not to repeat itself.
@@ -52,6 +53,7 @@ class CoreSettings:
     max_tool_turns: int = 8
     max_failed_calls: int = 5
     tool_output_tokens: int = 1200
+    reading_seconds: float = 20.0
     index_wait: float = 60.0
     indexed_at_once: int = 16
     nudges: bool = True
