@@ -1,0 +1,189 @@
+"""Keeps the vector index in step with the vectors in the store: behind the writers, and again after any mishap.
+
+A vector store has a collection from a number of vectors on. What was committed is added to it; after any removal the
+collection is dropped, which erases the bytes, and filled again a little later. At the first use after a start every
+collection is compared with the store. The index's failures are logged and end here: nobody's file or search fails by
+them, and a later call tries again.
+
+It does not search, embeds nothing, and promises only what `in_step` says. It trusts that no other process changes
+the vectors of the stores it knows.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ....engine.errors import MissingDependency, StorageFault
+from ....engine.ports import Store, VectorIndex
+
+_log = logging.getLogger(__name__)
+
+_SLICE = 500  # vectors added at once; what comes in between waits for so many
+_RETRY_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class _Copy:
+    """What is known of one store's collection. `added` and `removed` count commits, to notice one in between."""
+
+    in_step: bool = False
+    added: int = 0
+    removed: int = 0
+    retry_at: float = 0.0
+    filling: asyncio.Task[None] | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Mirror:
+    """The collections of all vector stores.
+
+    Args:
+        store: has the truth.
+        index: is filled from it; closed by `close`.
+        least: number of vectors from which a vector store has a collection.
+        quiet: seconds without a removal before a collection is filled again.
+    """
+
+    def __init__(self, store: Store, index: VectorIndex, least: int, quiet: float) -> None:
+        self._store = store
+        self._index = index
+        self._least = max(1, least)
+        self._quiet = quiet
+        self._copies: defaultdict[str, _Copy] = defaultdict(_Copy)
+        self._sweeping = asyncio.Lock()
+        self._swept = False
+        self._sweep_at = 0.0
+        self._closed = False
+
+    def in_step(self, store_id: str) -> bool:
+        """Whether the collection holds what the store does; if not, it is brought there in the background."""
+        if self._copies[store_id].in_step:
+            return True
+        self._begin_filling(store_id)
+        return False
+
+    async def added(self, store_id: str, vectors: Sequence[tuple[str, bytes]]) -> None:
+        """These vectors were committed."""
+        copy = self._copies[store_id]
+        copy.added += 1
+        async with copy.lock:
+            if copy.in_step:
+                await self._try(copy, self._index.upsert(store_id, vectors))
+        if not copy.in_step and await self._count(store_id) >= self._least:
+            self._begin_filling(store_id)
+
+    async def removed(self, store_id: str) -> None:
+        """Vectors were taken out or replaced: erase the collection; it is filled again later."""
+        copy = self._copies[store_id]
+        copy.removed += 1
+        copy.in_step = False
+        if await self._sweep():
+            async with copy.lock:
+                await self._try(copy, self._index.drop(store_id))
+            if await self._count(store_id) >= self._least:
+                self._begin_filling(store_id)
+
+    async def dropped(self, store_id: str) -> None:
+        """The store is gone."""
+        await self.removed(store_id)
+        if self._copies[store_id].filling is None:
+            del self._copies[store_id]
+
+    def failed(self, store_id: str) -> None:
+        """A search in the collection failed: it is filled again."""
+        self._out_of_step(self._copies[store_id])
+
+    async def close(self) -> None:
+        """End what is under way and close the index."""
+        self._closed = True
+        tasks = [copy.filling for copy in self._copies.values() if copy.filling is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._index.close()
+
+    # --- the collections that a start finds ---------------------------------------------------------
+
+    async def _sweep(self) -> bool:
+        """Compare every collection with the store, once; whether that is done."""
+        async with self._sweeping:
+            if self._swept or self._closed or time.monotonic() < self._sweep_at:
+                return self._swept
+            try:
+                for name in await self._index.names():
+                    await self._compare(name)
+                self._swept = True
+            except (StorageFault, MissingDependency) as error:
+                _log.warning("Searching without the vector index: %s", error)
+                self._sweep_at = time.monotonic() + _RETRY_SECONDS
+            return self._swept
+
+    async def _compare(self, store_id: str) -> None:
+        copy = self._copies[store_id]
+        untouched = copy.added == copy.removed == 0
+        count = await self._count(store_id)
+        if untouched and count == await self._index.count(store_id) and count >= self._least:
+            copy.in_step = copy.added == copy.removed == 0
+        if not copy.in_step:
+            await self._index.drop(store_id)
+
+    # --- filling ------------------------------------------------------------------------------------
+
+    def _begin_filling(self, store_id: str) -> None:
+        copy = self._copies[store_id]
+        if copy.filling is None and not self._closed and time.monotonic() >= copy.retry_at:
+            copy.filling = asyncio.create_task(self._fill(store_id, copy))
+
+    async def _fill(self, store_id: str, copy: _Copy) -> None:
+        try:
+            if await self._sweep():
+                while not copy.in_step and await self._filled(store_id, copy):
+                    pass
+        except (StorageFault, MissingDependency) as error:
+            _log.warning("The vector index of %s cannot be filled: %s", store_id, error)
+            self._out_of_step(copy)
+        finally:
+            copy.filling = None
+
+    async def _filled(self, store_id: str, copy: _Copy) -> bool:
+        """Fill a collection from nothing; whether it has to be done again, since vectors were removed meanwhile."""
+        removed = copy.removed
+        async with copy.lock:
+            await self._index.drop(store_id)
+        if removed:
+            await asyncio.sleep(self._quiet)
+        there: set[str] = set()
+        while copy.removed == removed:
+            added = copy.added
+            stored = await self._store.read(lambda tx: tx.store_vectors(store_id))
+            if len(stored) < self._least:
+                return False
+            missing = [each for each in stored if each[0] not in there]
+            if not missing and (copy.added, copy.removed) == (added, removed):
+                copy.in_step = True
+                return False
+            for start in range(0, len(missing), _SLICE):
+                async with copy.lock:
+                    if copy.removed != removed:
+                        return True
+                    await self._index.upsert(store_id, missing[start : start + _SLICE])
+            there.update(id_ for id_, _ in missing)
+        return True
+
+    async def _count(self, store_id: str) -> int:
+        return await self._store.read(lambda tx: tx.count_vectors(store_id))
+
+    async def _try(self, copy: _Copy, change: Coroutine[Any, Any, None]) -> None:
+        try:
+            await change
+        except (StorageFault, MissingDependency) as error:
+            _log.warning("The vector index did not take a change: %s", error)
+            self._out_of_step(copy)
+
+    def _out_of_step(self, copy: _Copy) -> None:
+        copy.in_step = False
+        copy.retry_at = time.monotonic() + _RETRY_SECONDS
