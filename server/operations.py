@@ -116,12 +116,25 @@ THREAD_FILTERS = (
     _query("created_before", "Only before this second.", type="integer", minimum=0),
 )
 EXPORT_FORMAT = _query("format", "How it is laid out.", type="string", enum=list(ExportFormat))
+STRETCH = tuple(
+    Parameter(
+        {
+            "name": name,
+            "in": "query",
+            "required": True,
+            "description": f"Where the stretch {verb}, in characters of the file's text.",
+            "schema": {"type": "integer", "minimum": 0},
+        }
+    )
+    for name, verb in (("start", "begins"), ("end", "ends"))
+)
 PATIENCE = (
     _header(POLICY_HEADER, "What to do at a busy thread.", type="string", enum=list(BusyPolicy)),
     _header(WAIT_HEADER, "Seconds to wait at most.", type="number", minimum=0),
 )
 
 TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 BYTES: Schema = {"type": "string", "format": "binary"}
 EXPIRES_AFTER: Schema = {
@@ -227,6 +240,33 @@ RUN_PROMPT = _object(
     }
 )
 COUNT = {"type": "integer", "minimum": 0}
+PASSAGE = _object(
+    {
+        "object": {"const": "vector_store.file.passage"},
+        "vector_store_id": TEXT,
+        "file_id": TEXT,
+        "filename": {"type": ["string", "null"]},
+        "page": {"type": ["integer", "null"], "minimum": 1},
+        "text": TEXT,
+        **dict.fromkeys(("text_start", "start", "end"), COUNT),
+        "quote": TEXT,
+    }
+)
+CITATIONS = _object(
+    {
+        "object": {"const": "list"},
+        "data": {
+            "type": "array",
+            "items": _object(
+                {
+                    **dict.fromkeys(("index", "start_index", "end_index"), COUNT),
+                    "text": TEXT,
+                    "passage": {"anyOf": [PASSAGE, {"type": "null"}]},
+                }
+            ),
+        },
+    }
+)
 PROGRESS = _object(
     {
         "object": {"const": "vector_store.progress"},
@@ -316,6 +356,8 @@ _LOCAL = {
     "get_run_prompt": Operation(RUN_PROMPT),
     "list_model_states": Operation(MODEL_STATES),
     "get_indexing_progress": Operation(PROGRESS),
+    "get_passage": Operation(PASSAGE, parameters=STRETCH),
+    "list_citations": Operation(CITATIONS),
 }
 _REST = {
     "list_models": Operation(MODELS),

@@ -223,6 +223,26 @@ def read_include(request: Request) -> bool:
     return any(values)
 
 
+def read_stretch(request: Request) -> tuple[int, int]:
+    """`start` and `end`, characters of a text.
+
+    Raises:
+        InvalidRequest: one is missing or no whole number.
+    """
+
+    def number(name: str) -> int:
+        given = request.query_params.get(name)
+        if not given:
+            message = f"Missing required parameter: '{name}'."
+            raise InvalidRequest(message, code="missing_required_parameter", param=name)
+        if not re.fullmatch(r"[0-9]{1,18}", given):
+            message, code = wrong_type(name, "an integer", given)
+            raise InvalidRequest(message, code=code, param=name)
+        return int(given)
+
+    return number("start"), number("end")
+
+
 def read_until(request: Request) -> Until:
     """How far a subscriber follows a run.
 

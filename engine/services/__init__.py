@@ -11,6 +11,7 @@ from ..settings import BusyPolicy
 from ..worker import Worker
 from .assistants import Assistants
 from .busy import BusyThreads, Patience
+from .citations import Citations
 from .export import Export, ExportFormat
 from .files import Files
 from .health import Health
@@ -30,6 +31,7 @@ __all__ = [
     "Assistants",
     "BusyPolicy",
     "BusyThreads",
+    "Citations",
     "Export",
     "ExportFormat",
     "Files",
@@ -70,6 +72,7 @@ class Services:
         self.runs = Runs(core, self.worker, self.ingestion)
         self.steps = Steps(core)
         self.run_prompts = RunPrompts(core)
+        self.citations = Citations(core)
         self.busy = BusyThreads(core, self.runs.cancel)
         self.files = Files(core)
         self.uploads = Uploads(core)

@@ -48,6 +48,13 @@ async def get_run_prompt(thread_id: str, run_id: str, api: Api) -> Response:
     return reply_json(await api.run_prompts.get(thread_id, run_id))
 
 
+@router.get("/{thread_id}/messages/{message_id}/citations")
+async def list_citations(thread_id: str, message_id: str, api: Api) -> Response:
+    """The message's citations, each with the page and the sentence behind it."""
+    data = await api.citations.of_message(thread_id, message_id)
+    return reply_json({"object": "list", "data": data})
+
+
 class WrittenOut(StreamingResponse):
     """A file that nobody else has, sent as a download and closed whatever becomes of it."""
 
