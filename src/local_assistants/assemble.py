@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_assistants import catalogue, paths
 from local_assistants.chat_models import SCRIPTED, Runtime, open_models
-from local_assistants.embedders import open_embedder
+from local_assistants.embedders import open_embedding
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
 from local_assistants.engine.feed import EventFeed
@@ -216,8 +216,9 @@ def _library(settings: Settings, store: Store) -> "FileLibrary":
     from local_assistants.storage.vectors.index import open_index
     from local_assistants.tools.file_search.library import FileLibrary
 
-    embedder = open_embedder(settings.embedder, settings.data)
-    return FileLibrary(store, open_index(settings.data / "vectors"), embedder)
+    embedding = open_embedding(settings.embedder, settings.data)
+    index = open_index(settings.data / "vectors")
+    return FileLibrary(store, index, embedding.worker, embedding.encoder)
 
 
 def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str, Tool]:

@@ -121,7 +121,7 @@ def new_job(
 
 def _recipe(worker: str, sizes: Sizes, filename: str) -> str:
     """The name's ending chooses the parser; the name itself counts where it is embedded with the text."""
-    form = heading_line("*", "*")
+    form = heading_line("annual report.pdf", "Sales")
     ending = Path(filename).suffix.lower()
     return f"{worker} {sizes.tokens}/{sizes.overlap} {form} {ending} {heading_line(filename, '')}"
 

@@ -1,20 +1,18 @@
 """One search: nearest vectors and matching keywords of several stores and queries, fused, with filters.
 
-Attribute filters are resolved to files first. Few files are then searched exactly by their stored vectors; for many
-the index is asked for more than is needed. It changes nothing, and trusts that the index is up to date.
+Attribute filters are resolved to files first; only those are searched. It changes nothing.
 """
 
 from collections.abc import Sequence
 
 from ....engine.objects import File, VectorStoreFile
-from ....engine.ports import PageQuery, Passage, SearchQuery, Store, Transaction, VectorIndex
-from ..embedding.embedder import Embedder
-from ..embedding.vectors import cosines
+from ....engine.ports import PageQuery, Passage, SearchQuery, Store, Transaction
+from ..ingestion.worker import QueryEncoder
 from ..settings import LibrarySettings
 from .filters import compiled
+from .nearest import Nearest
 from .ranking import Ranking, best_of, fused, joined
 
-_EXACT_FILES = 200  # filters that leave no more files are searched exactly, without the index
 _FILTERED_CANDIDATES = 10_000  # looked at when a filter will drop most of them
 
 Key = tuple[str, str]
@@ -22,23 +20,23 @@ Key = tuple[str, str]
 
 
 class Searcher:
-    """Searches vector stores whose index is up to date, each named once."""
+    """Searches vector stores."""
 
     def __init__(
-        self, store: Store, index: VectorIndex, embedder: Embedder, settings: LibrarySettings
+        self, store: Store, nearest: Nearest, encoder: QueryEncoder, settings: LibrarySettings
     ) -> None:
         self._store = store
-        self._index = index
-        self._embedder = embedder
+        self._nearest = nearest
+        self._encoder = encoder
         self._settings = settings
 
     async def search(self, query: SearchQuery) -> list[Passage]:
         """See the port."""
-        stores = query.vector_store_ids
+        stores = tuple(dict.fromkeys(query.vector_store_ids))
         allowed = None if query.filters is None else await self._allowed(stores, query.filters)
         if not stores or not query.queries or allowed == set():
             return []
-        vectors = await self._embedder.encode(query.queries)
+        vectors = await self._encoder.encode(query.queries)
         scores: list[dict[str, float]] = []
         for text, vector in zip(query.queries, vectors, strict=True):
             dense = await self._dense(stores, vector, allowed)
@@ -66,25 +64,8 @@ class Searcher:
         self, stores: Sequence[str], vector: bytes, allowed: set[Key] | None
     ) -> Ranking:
         most = self._settings.candidates
-        if allowed is not None and len(allowed) <= _EXACT_FILES:
-            return (await self._exact(vector, allowed))[:most]
-        limit = most if allowed is None else most * 10
-        found: list[tuple[str, float]] = []
-        for store in stores:
-            found += (await self._index.query(store, [vector], limit))[0]
-        return _best(found, allowed, most)
-
-    async def _exact(self, vector: bytes, allowed: set[Key]) -> Ranking:
-        """All chunks of the allowed files by their stored vectors."""
-
-        def rank(tx: Transaction) -> Ranking:
-            chunks = [one for key in sorted(allowed) for one in tx.file_chunks(*key)]
-            pairs = [(one.id, one.vector) for one in chunks if one.vector is not None]
-            scores = cosines(vector, [stored for _, stored in pairs])
-            ids = [id_ for id_, _ in pairs]
-            return sorted(zip(ids, scores, strict=True), key=lambda item: -item[1])
-
-        return await self._store.read(rank)
+        (ranking,) = await self._nearest.nearest(stores, [vector], most, allowed)
+        return ranking
 
     async def _sparse(self, stores: Sequence[str], text: str, allowed: set[Key] | None) -> Ranking:
         most = self._settings.candidates
