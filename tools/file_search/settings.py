@@ -39,8 +39,8 @@ class IndexSettings:
     """How the vectors of a vector store are searched.
 
     Attributes:
-        server: address of a Chroma server (`http://127.0.0.1:8000`) that indexes large stores; None: a folder of the data
-            folder does.
+        server: address of a Chroma server (`http://127.0.0.1:8000`) that indexes large stores; None: a folder of the
+            data folder does.
         exact_vectors: stores of so many vectors or fewer are searched exactly, in memory; larger ones by Chroma.
         collection_from: vectors from which a store has a collection in Chroma; at most one more than `exact_vectors`.
         cache_bytes: vectors kept in memory for exact search.

@@ -77,25 +77,40 @@ class Mirror:
             self._begin_filling(store_id)
 
     async def removed(self, store_id: str) -> None:
-        """Vectors were taken out or replaced: erase the collection; it is filled again later."""
+        """Vectors may have been taken out or replaced: erase the collection if so; it is filled again later."""
+        copy = self._copies[store_id]
+        copy.removed += 1
+        if await self._sweep():
+            async with copy.lock:
+                await self._try(copy, self._erase(store_id, copy))
+            if not copy.in_step and await self._count(store_id) >= self._least:
+                self._begin_filling(store_id)
+
+    async def _erase(self, store_id: str, copy: _Copy) -> None:
+        if copy.in_step and await self._same(store_id):
+            return  # what was taken out had no vectors
+        copy.in_step = False
+        await self._index.drop(store_id)
+
+    async def dropped(self, store_id: str) -> None:
+        """The store is gone."""
         copy = self._copies[store_id]
         copy.removed += 1
         copy.in_step = False
         if await self._sweep():
             async with copy.lock:
                 await self._try(copy, self._index.drop(store_id))
-            if await self._count(store_id) >= self._least:
-                self._begin_filling(store_id)
-
-    async def dropped(self, store_id: str) -> None:
-        """The store is gone."""
-        await self.removed(store_id)
-        if self._copies[store_id].filling is None:
-            del self._copies[store_id]
+        if copy.filling is None:
+            self._copies.pop(store_id, None)
 
     def failed(self, store_id: str) -> None:
         """A search in the collection failed: it is filled again."""
         self._out_of_step(self._copies[store_id])
+
+    async def settled(self) -> None:
+        """Wait for what is being filled."""
+        tasks = [copy.filling for copy in self._copies.values() if copy.filling is not None]
+        await asyncio.gather(*tasks)
 
     async def close(self) -> None:
         """End what is under way and close the index."""
@@ -124,12 +139,13 @@ class Mirror:
 
     async def _compare(self, store_id: str) -> None:
         copy = self._copies[store_id]
-        untouched = copy.added == copy.removed == 0
-        count = await self._count(store_id)
-        if untouched and count == await self._index.count(store_id) and count >= self._least:
+        if await self._same(store_id) and await self._count(store_id) >= self._least:
             copy.in_step = copy.added == copy.removed == 0
         if not copy.in_step:
             await self._index.drop(store_id)
+
+    async def _same(self, store_id: str) -> bool:
+        return await self._index.count(store_id) == await self._count(store_id)
 
     # --- filling ------------------------------------------------------------------------------------
 

@@ -103,6 +103,10 @@ class Nearest:
         self._matrices.forget(store_id)
         self._counts.pop(store_id, None)
 
+    async def settled(self) -> None:
+        """Wait until the index has what is on its way to it."""
+        await self._mirror.settled()
+
     async def close(self) -> None:
         """Close the index too."""
         await self._mirror.close()
