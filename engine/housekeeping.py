@@ -57,7 +57,7 @@ class Housekeeping(Background):
                 await self._expire_upload(upload.id, now)
         while files := await store.read(lambda tx: tx.due(File, now)):
             for file in files:
-                await self._expire_file(file.id)
+                await self._expire_file(file.id, now)
         while stores := await store.read(lambda tx: tx.due(VectorStore, now)):
             for vector_store in stores:
                 await self._expire_store(vector_store.id, now)
@@ -83,8 +83,8 @@ class Housekeeping(Background):
 
         await erase_parts(self._core, await self._core.store.write(end))
 
-    async def _expire_file(self, file_id: str) -> None:
-        store_ids = await self._core.store.write(lambda tx: drop_file(tx, file_id))
+    async def _expire_file(self, file_id: str, now: int) -> None:
+        store_ids = await self._core.store.write(lambda tx: drop_file(tx, file_id, now))
         await erase(self._core, file_id, store_ids)
 
     async def _expire_store(self, store_id: str, now: int) -> None:
@@ -98,6 +98,7 @@ class Housekeeping(Background):
             cancel_files(tx, store_id, {"vector_store_id": store_id}, now)
             counted = tx.get(VectorStore, store_id) or store
             tx.put(VECTOR_STORE.fire(counted, On.EXPIRE, now))
+            tx.add_storage(store_id, 0, store.expires_at or now)  # whenever we come to it
             return True
 
         if await self._core.store.write(end):

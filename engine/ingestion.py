@@ -49,7 +49,7 @@ class Ingestion(Background):
     async def _once(self) -> None:
         try:
             if not self._counted:
-                await self._core.store.write(_recount_unfinished)
+                await self._core.store.write(lambda tx: _recount_unfinished(tx, self._core.now()))
                 self._counted = True
             while (waiting := await self._next()) is not None:
                 self._begin(waiting)
@@ -106,7 +106,9 @@ class Ingestion(Background):
         except Exception:
             _log.exception("file %s could not be indexed", item.id)
             error = LastError(code="server_error", message="The file could not be indexed.")
-        kept = await self._core.store.write(lambda tx: _settle(tx, item, indexed, error))
+        kept = await self._core.store.write(
+            lambda tx: _settle(tx, item, indexed, error, self._core.now())
+        )
         for observer in self._core.feed.observers:
             outcome = StoreFileStatus.FAILED if error else StoreFileStatus.COMPLETED
             observer.indexed(outcome, perf_counter() - began)
@@ -170,7 +172,7 @@ def _static(item: VectorStoreFile) -> StaticChunking | None:
 
 
 def _settle(
-    tx: Transaction, item: VectorStoreFile, indexed: Indexed, error: LastError | None
+    tx: Transaction, item: VectorStoreFile, indexed: Indexed, error: LastError | None, now: int
 ) -> bool:
     """Record the outcome; False if nobody wants the file any more."""
     current = tx.get(VectorStoreFile, f"{item.vector_store_id}/{item.id}")
@@ -181,12 +183,12 @@ def _settle(
     else:
         settled = STORE_FILE.fire(current, On.COMPLETE, 0, usage_bytes=indexed.usage_bytes)
     tx.put(settled)
-    account(tx, item.vector_store_id, [Change(current, settled)])
+    account(tx, item.vector_store_id, [Change(current, settled)], now)
     return error is None
 
 
-def _recount_unfinished(tx: Transaction) -> None:
+def _recount_unfinished(tx: Transaction, now: int) -> None:
     """Count anew once a start: a count that is off would keep its store, and whoever polls it, in progress for ever."""
     query = PageQuery({"status": StoreStatus.IN_PROGRESS}, 10_000, "asc")
     for store in tx.page(VectorStore, query)[0]:
-        recount(tx, store.id)
+        recount(tx, store.id, now)

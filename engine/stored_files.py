@@ -71,7 +71,7 @@ def clean_name(name: str | None) -> str:
     return "upload" if cleaned in ("", ".", "..") else cleaned
 
 
-def drop_file(tx: Transaction, file_id: str) -> list[str]:
+def drop_file(tx: Transaction, file_id: str, now: int) -> list[str]:
     """Take a file out of every vector store and every code interpreter's list, and drop its record.
 
     Returns:
@@ -79,7 +79,7 @@ def drop_file(tx: Transaction, file_id: str) -> list[str]:
     """
     store_ids = tx.stores_with_file(file_id)
     for store_id in store_ids:
-        detach(tx, store_id, file_id)
+        detach(tx, store_id, file_id, now)
     _unlist(tx, Assistant, file_id)
     _unlist(tx, Thread, file_id)
     tx.delete(File, file_id)
@@ -97,13 +97,13 @@ def _unlist(tx: Transaction, kind: type[OwnerT], file_id: str) -> None:
             tx.put(owner.model_copy(update={"tool_resources": resources}))
 
 
-def detach(tx: Transaction, store_id: str, file_id: str) -> None:
+def detach(tx: Transaction, store_id: str, file_id: str, now: int) -> None:
     """Take a file out of one vector store; its place in the library is the caller's to clear."""
     key = f"{store_id}/{file_id}"
     item = tx.get(VectorStoreFile, key)
     if item is not None:
         tx.delete(VectorStoreFile, key)
-        account(tx, store_id, [Change(item, None)])
+        account(tx, store_id, [Change(item, None)], now)
 
 
 async def erase(core: Core, file_id: str, store_ids: list[str]) -> None:

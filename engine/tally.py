@@ -1,7 +1,8 @@
 """Counts, sizes and statuses of vector stores and their batches, kept in step with their files.
 
 Whoever adds, moves or drops files of a store says so here, in the same transaction. Counting goes by differences, so
-that a change costs the same in a store of ten files and of ten thousand; `recount` counts anew.
+that a change costs the same in a store of ten files and of ten thousand; `recount` counts anew. What a store takes
+from when on goes into the ledger of storage, which outlives the store.
 
 What it does not know: why a file moves. A batch that is over keeps its counts.
 """
@@ -58,9 +59,9 @@ class Change:
 
 
 def account(
-    tx: Transaction, store_id: str, changes: Sequence[Change], now: int | None = None
+    tx: Transaction, store_id: str, changes: Sequence[Change], now: int, *, used: bool = False
 ) -> None:
-    """Bring a store and its batches in progress in line with changes already made; `now`: the store was used then."""
+    """Bring a store and its batches in progress in line with changes already made; `used`: the store was, by them."""
     store = tx.get(VectorStore, store_id)
     if store is None:
         return
@@ -68,7 +69,7 @@ def account(
     for change in changes:
         _add(moves, change.moves)
     usage = store.usage_bytes + sum(change.growth for change in changes)
-    tx.put(_counted(store, _moved(store.file_counts, moves), usage, now))
+    _put(tx, _counted(store, _moved(store.file_counts, moves), usage), now, used=used)
     for batch_id, own in _moves_of_batches(tx, store_id, changes).items():
         batch = tx.get(FileBatch, batch_id)
         if batch is not None:
@@ -83,15 +84,15 @@ def cancel_files(tx: Transaction, store_id: str, where: Mapping[str, str], now: 
     for change in changes:
         if change.after is not None:
             tx.put(change.after)
-    account(tx, store_id, changes)
+    account(tx, store_id, changes, now)
 
 
-def recount(tx: Transaction, store_id: str) -> None:
+def recount(tx: Transaction, store_id: str, now: int) -> None:
     """Count the files of a store and of its batches in progress anew."""
     store = tx.get(VectorStore, store_id)
     if store is None:
         return
-    tx.put(_counted(store, *tx.count_store_files(store_id)))
+    _put(tx, _counted(store, *tx.count_store_files(store_id)), now)
     where = {"vector_store_id": store_id, "status": BatchStatus.IN_PROGRESS}
     for batch in tx.page(FileBatch, PageQuery(where, _MOST_BATCHES, "asc"))[0]:
         recount_batch(tx, batch)
@@ -128,9 +129,14 @@ def _moved(counts: FileCounts, moves: "Counter[str]") -> FileCounts:
     return FileCounts(**by_status, total=sum(by_status.values()))
 
 
-def _counted(
-    store: VectorStore, counts: FileCounts, usage: int, now: int | None = None
-) -> VectorStore:
+def _put(tx: Transaction, store: VectorStore, now: int, *, used: bool = False) -> None:
+    """Store it and note what it takes from now on; one that has expired takes nothing any more."""
+    expired = store.status is StoreStatus.EXPIRED
+    tx.put(touched(store, now) if used and not expired else store)
+    tx.add_storage(store.id, 0 if expired else store.usage_bytes, now)
+
+
+def _counted(store: VectorStore, counts: FileCounts, usage: int) -> VectorStore:
     store = store.model_copy(update={"file_counts": counts, "usage_bytes": usage})
     if store.status is StoreStatus.EXPIRED:
         return store
@@ -138,7 +144,7 @@ def _counted(
         store = VECTOR_STORE.fire(store, On.REOPEN, 0)
     elif store.status is StoreStatus.IN_PROGRESS:
         store = VECTOR_STORE.fire(store, On.COMPLETE, 0)
-    return store if now is None else touched(store, now)
+    return store
 
 
 def _batch_counted(batch: FileBatch, counts: FileCounts) -> FileBatch:

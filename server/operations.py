@@ -116,6 +116,10 @@ THREAD_FILTERS = (
     _query("created_before", "Only before this second.", type="integer", minimum=0),
 )
 EXPORT_FORMAT = _query("format", "How it is laid out.", type="string", enum=list(ExportFormat))
+PERIOD = (
+    _query("since", "From this second on.", type="integer", minimum=0, default=0),
+    _query("until", "Up to this second; now if it is not given.", type="integer", minimum=0),
+)
 STRETCH = tuple(
     Parameter(
         {
@@ -267,6 +271,19 @@ CITATIONS = _object(
         },
     }
 )
+GB_DAYS: Schema = {"type": "number", "minimum": 0}
+STORAGE_USE = _object(
+    {
+        "object": {"const": "vector_store.usage"},
+        "since": COUNT,
+        "until": COUNT,
+        "gb_days": GB_DAYS,
+        "vector_stores": {
+            "type": "array",
+            "items": _object({"vector_store_id": TEXT, "gb_days": GB_DAYS}),
+        },
+    }
+)
 PROGRESS = _object(
     {
         "object": {"const": "vector_store.progress"},
@@ -356,6 +373,7 @@ _LOCAL = {
     "get_run_prompt": Operation(RUN_PROMPT),
     "list_model_states": Operation(MODEL_STATES),
     "get_indexing_progress": Operation(PROGRESS),
+    "get_storage_use": Operation(STORAGE_USE, parameters=PERIOD),
     "get_passage": Operation(PASSAGE, parameters=STRETCH),
     "list_citations": Operation(CITATIONS),
 }

@@ -229,18 +229,31 @@ def read_stretch(request: Request) -> tuple[int, int]:
     Raises:
         InvalidRequest: one is missing or no whole number.
     """
+    start, end = _whole(request, "start"), _whole(request, "end")
+    if start is None or end is None:
+        name = "start" if start is None else "end"
+        message = f"Missing required parameter: '{name}'."
+        raise InvalidRequest(message, code="missing_required_parameter", param=name)
+    return start, end
 
-    def number(name: str) -> int:
-        given = request.query_params.get(name)
-        if not given:
-            message = f"Missing required parameter: '{name}'."
-            raise InvalidRequest(message, code="missing_required_parameter", param=name)
-        if not re.fullmatch(r"[0-9]{1,18}", given):
-            message, code = wrong_type(name, "an integer", given)
-            raise InvalidRequest(message, code=code, param=name)
-        return int(given)
 
-    return number("start"), number("end")
+def read_period(request: Request) -> tuple[int, int | None]:
+    """`since` (0 when it is not given) and `until`, Unix seconds.
+
+    Raises:
+        InvalidRequest: one is no whole number.
+    """
+    return _whole(request, "since") or 0, _whole(request, "until")
+
+
+def _whole(request: Request, name: str) -> int | None:
+    given = request.query_params.get(name)
+    if not given:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", given):
+        message, code = wrong_type(name, "an integer", given)
+        raise InvalidRequest(message, code=code, param=name)
+    return int(given)
 
 
 def read_until(request: Request) -> Until:

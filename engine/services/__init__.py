@@ -22,6 +22,7 @@ from .overview import Overview
 from .run_prompts import RunPrompts
 from .runs import Runs
 from .steps import Steps
+from .storage_use import StorageUse
 from .streams import View
 from .threads import Messages, Threads
 from .uploads import Uploads
@@ -45,6 +46,7 @@ __all__ = [
     "Runs",
     "Services",
     "Steps",
+    "StorageUse",
     "Threads",
     "Uploads",
     "VectorStores",
@@ -73,6 +75,7 @@ class Services:
         self.steps = Steps(core)
         self.run_prompts = RunPrompts(core)
         self.citations = Citations(core)
+        self.storage_use = StorageUse(core)
         self.busy = BusyThreads(core, self.runs.cancel)
         self.files = Files(core)
         self.uploads = Uploads(core)

@@ -68,7 +68,7 @@ class Files:
 
         def drop(tx: Transaction) -> list[str]:
             must_find_file(tx, file_id, now)
-            return drop_file(tx, file_id)
+            return drop_file(tx, file_id, now)
 
         await erase(self._core, file_id, await self._core.store.write(drop))
 

@@ -115,7 +115,7 @@ def add_files(
             tx.put(item)
             changes.append(Change(known, item))
         added.append(item)
-    account(tx, store_id, changes, core.now())
+    account(tx, store_id, changes, core.now(), used=True)
     return added
 
 

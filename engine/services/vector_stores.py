@@ -95,9 +95,11 @@ class VectorStores:
 
     async def delete(self, store_id: str) -> None:
         """Delete the store with its index; the files stay."""
+        now = self._core.now()
 
         def drop(tx: Transaction) -> None:
             must(tx, VectorStore, store_id)
+            tx.add_storage(store_id, 0, now)
             for kind in (VectorStoreFile, FileBatch):
                 tx.delete_where(kind, {"vector_store_id": store_id})
             tx.delete(VectorStore, store_id)
@@ -184,11 +186,12 @@ class VectorStores:
 
     async def remove_file(self, store_id: str, file_id: str) -> None:
         """Take a file out of the store; the file itself stays."""
+        now = self._core.now()
 
         def drop(tx: Transaction) -> None:
             must(tx, VectorStore, store_id)
             must(tx, VectorStoreFile, f"{store_id}/{file_id}")
-            detach(tx, store_id, file_id)
+            detach(tx, store_id, file_id, now)
 
         await self._core.store.write(drop)
         await self._core.library.remove(store_id, file_id)

@@ -4,10 +4,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..access import Api, new_router
-from ..reading import read_stretch
+from ..reading import read_period, read_stretch
 from ..replies import reply_json
 
 router = new_router("/local/vector_stores", "local")
+
+
+@router.get("/usage")
+async def get_storage_use(request: Request, api: Api) -> Response:
+    """GB-days of vector storage from `since` up to `until`."""
+    return reply_json(await api.storage_use.between(*read_period(request)))
 
 
 @router.get("/{vector_store_id}/progress")

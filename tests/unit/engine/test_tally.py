@@ -14,6 +14,7 @@ from local_assistants.engine.tally import Change, account, cancel_files, recount
 from local_assistants.storage.transaction import SQLiteTransaction
 from tests.support.database import database, instructions
 
+NOW = 100
 STATUSES = st.sampled_from(StoreFileStatus)
 STEPS = st.lists(
     st.tuples(st.integers(0, 5), STATUSES | st.none(), st.integers(0, 99)), max_size=30
@@ -68,7 +69,7 @@ def test_differences_come_to_what_counting_gives(
     """After any changes: files that come, move, come again and go."""
     tx = fresh(connection)
     for number, status, usage in steps:
-        account(tx, "vs_1", [change(tx, number, status, usage)])
+        account(tx, "vs_1", [change(tx, number, status, usage)], NOW)
         store = tx.get(VectorStore, "vs_1")
         batch = tx.get(FileBatch, "vsfb_1")
         assert store is not None
@@ -77,7 +78,7 @@ def test_differences_come_to_what_counting_gives(
         assert (store.status is StoreStatus.IN_PROGRESS) == bool(store.file_counts.in_progress)
         if batch.status is BatchStatus.IN_PROGRESS:
             assert batch.file_counts == tx.count_batch_files("vsfb_1")
-        recount(tx, "vs_1")
+        recount(tx, "vs_1", NOW)
         assert store == tx.get(VectorStore, "vs_1")
 
 
@@ -85,9 +86,9 @@ def test_a_batch_ends_when_its_last_file_does(connection: sqlite3.Connection) ->
     """Also when that one is taken out or cancelled; over, it keeps its counts."""
     tx = fresh(connection)
     for number in range(3):
-        account(tx, "vs_1", [change(tx, number, StoreFileStatus.IN_PROGRESS, 0)])
-    account(tx, "vs_1", [change(tx, 0, StoreFileStatus.COMPLETED, 5)])
-    account(tx, "vs_1", [change(tx, 1, None, 0)])
+        account(tx, "vs_1", [change(tx, number, StoreFileStatus.IN_PROGRESS, 0)], NOW)
+    account(tx, "vs_1", [change(tx, 0, StoreFileStatus.COMPLETED, 5)], NOW)
+    account(tx, "vs_1", [change(tx, 1, None, 0)], NOW)
     batch = tx.get(FileBatch, "vsfb_1")
     assert batch is not None
     assert ("in_progress", 1, 2) == (
@@ -103,7 +104,7 @@ def test_a_batch_ends_when_its_last_file_does(connection: sqlite3.Connection) ->
         done.file_counts.completed,
         done.file_counts.cancelled,
     )
-    account(tx, "vs_1", [change(tx, 0, None, 0)])
+    account(tx, "vs_1", [change(tx, 0, None, 0)], NOW)
     assert done == tx.get(FileBatch, "vsfb_1")
 
 
@@ -113,13 +114,14 @@ def test_one_file_costs_the_same_in_a_store_of_any_size(connection: sqlite3.Conn
 
     def cost(number: int) -> int:
         made = change(tx, number, StoreFileStatus.COMPLETED, 1)
-        return instructions(connection, lambda: account(tx, "vs_1", [made]))
+        return instructions(connection, lambda: account(tx, "vs_1", [made], NOW))
 
     changes = [change(tx, number, StoreFileStatus.IN_PROGRESS, 0) for number in range(20)]
-    account(tx, "vs_1", changes)
+    account(tx, "vs_1", changes, NOW)
+    cost(9)  # the first entry in the ledger costs less
     small = cost(10)
     more = [change(tx, number, StoreFileStatus.IN_PROGRESS, 0) for number in range(20, 2000)]
-    account(tx, "vs_1", more)
+    account(tx, "vs_1", more, NOW)
     assert small == cost(1000)
 
 
@@ -132,7 +134,7 @@ def test_a_count_that_is_off_is_set_right(connection: sqlite3.Connection) -> Non
     assert store is not None
     assert batch is not None
     tx.put(store.model_copy(update={"status": StoreStatus.IN_PROGRESS}))
-    recount(tx, "vs_1")
+    recount(tx, "vs_1", NOW)
     right = tx.get(VectorStore, "vs_1")
     ended = tx.page(FileBatch, PageQuery({"vector_store_id": "vs_1"}))[0]
 
@@ -140,3 +142,30 @@ def test_a_count_that_is_off_is_set_right(connection: sqlite3.Connection) -> Non
     assert ("completed", 1, 7) == (right.status, right.file_counts.completed, right.usage_bytes)
     assert ["completed"] == [each.status for each in ended]
     assert 1 == recount_batch(tx, ended[0]).file_counts.completed
+
+
+def test_the_ledger_has_what_a_store_takes_from_when_on(connection: sqlite3.Connection) -> None:
+    """A period for each size, none for changes that change no size, an end when all is gone."""
+    tx = fresh(connection)
+    for at, number, usage in ((10, 0, 500), (20, 1, 0), (30, 1, 700)):
+        account(tx, "vs_1", [change(tx, number, StoreFileStatus.COMPLETED, usage)], at)
+    for at, number in ((40, 0), (50, 1)):
+        account(tx, "vs_1", [change(tx, number, None, 0)], at)
+
+    assert [(500, 10, 30), (1200, 30, 40), (700, 40, 50)] == [
+        (one.usage_bytes, one.since, one.until) for one in tx.storage_since(0, 1000)
+    ]
+
+
+def test_what_has_expired_takes_nothing(connection: sqlite3.Connection) -> None:
+    """Its vectors are gone; a file that is taken out of it later starts no new period."""
+    tx = fresh(connection)
+    for number in range(2):
+        account(tx, "vs_1", [change(tx, number, StoreFileStatus.COMPLETED, 5)], 10)
+    store = tx.get(VectorStore, "vs_1")
+    assert store is not None
+    tx.put(store.model_copy(update={"status": StoreStatus.EXPIRED}))
+    tx.add_storage("vs_1", 0, 20)
+    account(tx, "vs_1", [change(tx, 0, None, 0)], 30)
+
+    assert 20 == max(one.until or 10**9 for one in tx.storage_since(0, 1000))
