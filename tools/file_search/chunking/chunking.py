@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..parsing.documents import Document, PageSpan
-from .tokens import Tokenizer, cut
+from ..parsing.documents import Document, Heading, PageSpan
+from .tokens import Tokenizer
 
 CHUNK_TOKENS = 240  # MiniLM cuts at 256; 240 leave room for the heading line
 OVERLAP_TOKENS = 60
-HEADING_TOKENS = 48  # no more of the window than this goes to the heading line
 _SEARCHED = 3  # a better border is looked for in the last third
 _SECTION = 100_000  # code points tokenised at once; a text file is one page, however long
 _LONG = 40  # code points that count as one token at least: a blob without blanks is a single unknown token
@@ -36,7 +35,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A chunk to be: its stretch of the document, its page and the heading line indexed with it."""
+    """A chunk to be: its stretch of the document, its page and the path of the headings above it ("" without any)."""
 
     start: int
     end: int
@@ -44,42 +43,48 @@ class Piece:
     heading: str
 
 
-# A border is an offset at which a chunk may begin, the best kind first. The text is hostile: each pattern must take
-# linear time on anything.
+# A border is an offset at which a chunk may begin; before all of these go the headings, then the best kind first. The
+# text is hostile: each pattern must take linear time on anything.
 _BORDERS = (
-    re.compile(r"^(?=#{1,6} \S|\\(?:chapter|(?:sub)*section)\b)", re.MULTILINE),
     re.compile(r"\n[ \t\r]*\n(?=\S)"),
     re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])|[。！？]"),
     re.compile(r"\n"),
     re.compile(r"\s+"),
 )
-_MARKDOWN = re.compile(r"(#{1,6}) +(\S.*)")
-_FENCES = ("```", "~~~")
+_PATH_BORDER = " > "
+_DEEPEST = 6  # titles of a path; of a deeper one the innermost
 
 
-def chunk(document: Document, filename: str, tokenizer: Tokenizer, sizes: Sizes) -> list[Piece]:
-    """The chunks of a document in order; `filename` opens each heading line."""
-    marked = filename.lower().endswith((".md", ".html"))
-    headings = deque(_headings(document.text) if marked else ())
-    path: dict[int, str] = {}
+def chunk(document: Document, tokenizer: Tokenizer, sizes: Sizes) -> list[Piece]:
+    """The chunks of a document in order."""
+    headings = deque(document.headings)
+    path: list[Heading] = []
     pieces: list[Piece] = []
+    read = 0  # what comes before was in an earlier chunk
     for start, end, page in _stretches(document, tokenizer, sizes):
-        while headings and headings[0][0] <= start:
-            _, level, title = headings.popleft()
-            path = {above: name for above, name in path.items() if above < level} | {level: title}
-        heading = cut(tokenizer, " > ".join([filename, *path.values()]), HEADING_TOKENS)
-        pieces.append(Piece(start, end, page, heading))
+        while headings and headings[0].start <= max(start, min(read, end - 1)):
+            heading = headings.popleft()
+            path = [above for above in path if above.level < heading.level] + [heading]
+        pieces.append(Piece(start, end, page, _line(path)))
+        read = end
     return pieces
+
+
+def _line(path: list[Heading]) -> str:
+    """The titles of a path, each once: many a page's title is its first heading too."""
+    return _PATH_BORDER.join(dict.fromkeys(heading.title for heading in path[-_DEEPEST:]))
 
 
 def _stretches(
     document: Document, tokenizer: Tokenizer, sizes: Sizes
 ) -> Iterator[tuple[int, int, int | None]]:
     """(start, end, page) of each chunk."""
+    headings = [heading.start for heading in document.headings]
     for page in document.pages:
         for begin, stop in _sections(document.text, page):
             body = document.text[begin:stop]
-            for start, end in _cut(body, tokenizer, sizes):
+            inside = headings[bisect_right(headings, begin) : bisect_left(headings, stop)]
+            for start, end in _cut(body, [at - begin for at in inside], tokenizer, sizes):
                 yield begin + start, begin + end, page.number
 
 
@@ -94,9 +99,11 @@ def _sections(text: str, page: PageSpan) -> Iterator[tuple[int, int]]:
     yield begin, page.end
 
 
-def _cut(body: str, tokenizer: Tokenizer, sizes: Sizes) -> Iterator[tuple[int, int]]:
+def _cut(
+    body: str, headings: list[int], tokenizer: Tokenizer, sizes: Sizes
+) -> Iterator[tuple[int, int]]:
     starts = _token_starts(tokenizer.spans(body), len(body))
-    borders = [[match.end() for match in kind.finditer(body)] for kind in _BORDERS]
+    borders = [headings, *([match.end() for match in kind.finditer(body)] for kind in _BORDERS)]
     begin = 0
     while True:
         first = bisect_left(starts, begin)
@@ -125,7 +132,8 @@ def _next_begin(
     """Where the chunk after [begin, end) begins: at most `overlap` tokens before its end, and always further on."""
     last = bisect_left(starts, end)
     back = starts[max(0, last - overlap)] if overlap else end
-    if back >= end:
+    # A new section needs nothing of the one before it.
+    if back >= end or end in borders[0]:
         return end
     return _earliest(borders, max(back, begin + 1), end)
 
@@ -146,15 +154,3 @@ def _earliest(borders: list[list[int]], least: int, end: int) -> int:
         if at < len(offsets) and offsets[at] < end:
             return offsets[at]
     return end
-
-
-def _headings(text: str) -> Iterator[tuple[int, int, str]]:
-    """(offset, level, title) of each markdown heading, those inside code fences left out."""
-    offset, fence = 0, ""
-    for line in text.split("\n"):
-        mark = line[:3] if line.startswith(_FENCES) else ""
-        if mark and fence in ("", mark):
-            fence = "" if fence else mark
-        elif not fence and (match := _MARKDOWN.match(line)):
-            yield offset, len(match[1]), match[2].rstrip("# \r")
-        offset += len(line) + 1

@@ -11,9 +11,11 @@ from pathlib import Path
 from ..chunking.chunking import Piece, Sizes, chunk
 from ..embedding.batches import BATCH, Batches, Priority
 from ..embedding.embedder import Embedder
+from ..embedding.folder import Prompts
 from ..embedding.windows import Passage, Windows, windows
 from ..parsing.documents import Document
-from ..parsing.reading import ParseLimits, parse
+from ..parsing.limits import ParseLimits
+from ..parsing.supervisor import Parser
 from .worker import Extracted, ExtractedChunk
 
 
@@ -25,6 +27,7 @@ class InlineWorker:
         recipe: names what chunks and vectors depend on.
         limits: what parsing a file may take.
         batch: texts that the model reads at once.
+        prompts: what the model wants in front of a text.
     """
 
     def __init__(
@@ -34,10 +37,12 @@ class InlineWorker:
         *,
         limits: ParseLimits | None = None,
         batch: int = BATCH,
+        prompts: Prompts | None = None,
     ) -> None:
         self._embedder = embedder
         self._recipe = recipe
-        self._limits = limits or ParseLimits()
+        self._parser = Parser(limits)
+        self._prompts = prompts or Prompts()
         self._batches = Batches(embedder.encode, batch)
         self._files = 0
 
@@ -52,34 +57,40 @@ class InlineWorker:
 
     async def extract(self, path: Path, filename: str, sizes: Sizes) -> Extracted:
         """Parse the file in a child process and cut it on a thread."""
-        document = await parse(path, filename, self._limits)
+        document = await self._parser.parse(path, filename)
         self._files += 1
         return await asyncio.to_thread(self._extracted, document, filename, sizes)
 
     async def embed(self, passages: Sequence[Passage]) -> list[bytes]:
         """A vector for each passage, in batches between which queries get their turn."""
-        made = await asyncio.to_thread(self._windows, passages)
-        vectors = await self._batches.vectors(made.texts, made.tokens, Priority.PASSAGE)
-        return await asyncio.to_thread(made.pooled, vectors)
+        return await self._vectors(passages, self._prompts.passage, Priority.PASSAGE)
 
     async def encode(self, queries: Sequence[str]) -> list[bytes]:
         """A vector for each query, before any passage that waits."""
-        return await self._batches.vectors(queries, [len(q) for q in queries], Priority.QUERY)
+        passages = [("", query) for query in queries]
+        return await self._vectors(passages, self._prompts.query, Priority.QUERY)
 
     async def close(self) -> None:
+        await self._parser.close()
         await self._batches.close()
         await self._embedder.close()
 
-    def _windows(self, passages: Sequence[Passage]) -> Windows:
-        return windows(passages, self._embedder.tokenizer, self._embedder.window)
+    async def _vectors(
+        self, passages: Sequence[Passage], prompt: str, priority: Priority
+    ) -> list[bytes]:
+        made = await asyncio.to_thread(self._windows, passages, prompt)
+        vectors = await self._batches.vectors(made.texts, made.tokens, priority)
+        return await asyncio.to_thread(made.pooled, vectors)
+
+    def _windows(self, passages: Sequence[Passage], prompt: str) -> Windows:
+        return windows(passages, self._embedder.tokenizer, self._embedder.window, prompt)
 
     def _extracted(self, document: Document, filename: str, sizes: Sizes) -> Extracted:
-        pieces = chunk(document, filename, self._embedder.tokenizer, sizes)
-        chunks = tuple(_chunk(document, filename, piece) for piece in pieces)
+        pieces = chunk(document, self._embedder.tokenizer, sizes)
+        chunks = tuple(_chunk(document, piece) for piece in pieces)
         return Extracted(len(document.text.encode()), chunks, document.unreadable)
 
 
-def _chunk(document: Document, filename: str, piece: Piece) -> ExtractedChunk:
-    heading = piece.heading.removeprefix(filename).removeprefix(" > ")
+def _chunk(document: Document, piece: Piece) -> ExtractedChunk:
     text = document.text[piece.start : piece.end]
-    return ExtractedChunk(piece.start, piece.end, piece.page, heading, text)
+    return ExtractedChunk(piece.start, piece.end, piece.page, piece.heading, text)

@@ -12,6 +12,10 @@ from ....engine.errors import AssistantsError, InvalidRequest, UnsupportedFile
 from .documents import Document, Heading, PageSpan
 
 
+class FalseAnswerError(Exception):
+    """What was read is no answer."""
+
+
 def of_document(document: Document) -> bytes:
     """The answer that carries a document."""
     return _bytes(
@@ -38,7 +42,7 @@ def document_of(answer: bytes) -> Document:
 
     Raises:
         UnsupportedFile, InvalidRequest: the error that it carries.
-        ValueError: it is no answer.
+        FalseAnswerError: it is no answer.
     """
     try:
         said: dict[str, Any] = json.loads(answer)
@@ -51,8 +55,8 @@ def document_of(answer: bytes) -> Document:
             tuple(int(page) for page in said["unreadable"]),
             tuple(Heading(int(at), int(level), str(t)) for at, level, t in said["headings"]),
         )
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError("not the form of an answer") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FalseAnswerError("not the form of an answer") from error
     _check(document)
     return document
 
@@ -66,4 +70,4 @@ def _check(document: Document) -> None:
     starts = [heading.start for heading in document.headings]
     inside = all(0 <= offset <= len(document.text) for offset in (*edges, *starts))
     if not inside or any(a > b for row in (edges, starts) for a, b in pairwise(row)):
-        raise ValueError("offsets that are not in the text")
+        raise FalseAnswerError("offsets that are not in the text")

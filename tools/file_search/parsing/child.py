@@ -5,7 +5,7 @@ name, and with it two open descriptors, the file and a pipe for the answer. A sh
 needed, it reads itself; any other one a fork of it reads, which then ends. So no file meets what another one left in
 memory, none can end more than its own reading, and what a parser leaks is given back.
 
-After each answer it says with which status the reading ended. It ends when its supervisor does.
+It says that it has taken an order, and afterwards with which status the reading ended. It ends with its supervisor.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ from .confinement import bound, confine
 from .limits import ParseLimits
 
 READY = b"ready"
+TAKEN = b"taken"
 LONGEST_ORDER = 1 << 16  # bytes
 _READ_HERE = 4 << 20  # bytes of a text file; for longer ones a fork costs little
 
@@ -36,6 +37,7 @@ def serve(link: socket.socket, limits: ParseLimits) -> None:
         name, descriptors, _, _ = socket.recv_fds(link, LONGEST_ORDER, 2)
         if not name:
             return
+        link.send(TAKEN)
         file, answer = descriptors
         try:
             status = _fulfil(link, name.decode(), (file, answer), limits)

@@ -1,22 +1,19 @@
-"""Text files: which ones are read, how their bytes become text, what is dropped from it.
+"""How the bytes of a text file become text, and what is dropped from any text.
 
-Source code, JSON, TeX and markdown are taken as they stand; of HTML only what a reader would see, headings marked
-as in markdown. It does not guess encodings: the contract knows UTF-8, UTF-16 (by its mark) and ASCII.
+It does not guess encodings: the contract knows UTF-8, UTF-16 and ASCII. UTF-16 is known by its mark or, without one, by
+the zero in every second byte that Latin letters leave.
 """
 
 import codecs
 import re
-from html.parser import HTMLParser
 
-from ....engine.errors import InvalidRequest
-
-TEXT_EXTENSIONS = frozenset(
-    {".c", ".cpp", ".cs", ".css", ".go", ".html", ".java", ".js", ".json", ".md", ".php", ".py"}
-    | {".rb", ".sh", ".tex", ".ts", ".txt"}
-)
+from .refusals import invalid
+from .sniffing import check_text
 
 # NULs break C strings further down, a lone surrogate breaks every UTF-8 encoder.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_LOOKED_AT = 4096  # bytes
+_LATIN = 0.4  # share of zeros at odd or at even places from which on bytes are UTF-16
 
 
 def clean(text: str) -> str:
@@ -24,64 +21,26 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub("", text)
 
 
-def decode(data: bytes) -> str:
-    """The text of a file's bytes.
+def decode(data: bytes, suffix: str = ".txt") -> str:
+    """The text of a file's bytes; `suffix` is the ending of its name.
 
     Raises:
-        InvalidRequest: neither UTF-8 (ASCII with it) nor UTF-16 with a byte order mark.
+        InvalidRequest: no text, or neither UTF-8 (ASCII with it) nor UTF-16.
     """
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    check_text(data, suffix)
     try:
-        return clean(data.decode("utf-16" if marked else "utf-8-sig"))
+        return clean(data.decode(_encoding(data)))
     except UnicodeDecodeError:
-        raise InvalidRequest(
-            "The file could not be parsed: its text is neither UTF-8, UTF-16 nor ASCII. Save it as UTF-8.",
-            code="invalid_file",
+        raise invalid(
+            "its text is neither UTF-8, UTF-16 nor ASCII; save it as UTF-8 and upload it again"
         ) from None
 
 
-_UNSEEN = frozenset({"script", "style", "nav", "noscript", "template", "head"})
-_BLOCKS = frozenset(
-    {"address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "figure", "footer"}
-    | {"form", "header", "hr", "li", "main", "ol", "p", "pre", "section", "table", "tr", "ul"}
-    | {"h1", "h2", "h3", "h4", "h5", "h6"}
-)
-_HEADING = re.compile(r"h([1-6])\Z")
-
-
-class _Reader(HTMLParser):
-    """Collects the visible text of a page."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._hidden: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _UNSEEN:
-            self._hidden.append(tag)
-        elif tag in {"td", "th"}:
-            self.parts.append("  ")
-        elif tag in _BLOCKS:
-            heading = _HEADING.match(tag)
-            self.parts.append("\n\n" + "#" * int(heading[1]) + " " if heading else "\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._hidden:
-            while self._hidden.pop() != tag:
-                pass
-        elif tag in _BLOCKS:
-            self.parts.append("\n\n" if _HEADING.match(tag) else "\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
-def html_text(page: str) -> str:
-    """What a reader sees of an HTML page, one block a line. An unclosed script hides the rest, as in a browser."""
-    reader = _Reader()
-    reader.feed(page)
-    reader.close()
-    lines = "".join(reader.parts).split("\n")
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip() for line in lines)).strip()
+def _encoding(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    head = data[:_LOOKED_AT]
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if len(data) % 2 == 0 and max(even, odd) >= _LATIN * len(head) / 2 and min(even, odd) == 0:
+        return "utf-16-be" if even else "utf-16-le" if odd else "utf-8-sig"
+    return "utf-8-sig"

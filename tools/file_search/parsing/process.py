@@ -18,13 +18,14 @@ from time import monotonic
 
 from ....engine.errors import InvalidRequest, ToolFault
 from . import answers, refusals
-from .child import LONGEST_ORDER, READY
+from .child import LONGEST_ORDER, READY, TAKEN
 from .documents import Document
 from .limits import ParseLimits
 
 _START = 60.0  # seconds for the start; a machine may be busy
 _FILES = 2_000  # after which a child is replaced, whatever it may have lost on the way
 _BYTES_A_CHARACTER = 6  # in JSON, at most
+_STATUS = 64  # bytes
 _ROOM = 64 << 20  # bytes of an answer beside its text
 
 
@@ -57,10 +58,9 @@ class ParsingProcess:
         except OSError as error:
             raise refusals.invalid(f"it cannot be read ({error.strerror})") from error
         try:
-            return self._parsed(file, filename)
+            return self._parsed(file, filename, stops)
         except InvalidRequest:
-            if stops != self._stops:
-                raise ToolFault("Parsing was stopped.") from None
+            self._check(stops)
             raise
         finally:
             os.close(file)
@@ -71,8 +71,14 @@ class ParsingProcess:
             self._stops += 1
             self._end()
 
-    def _parsed(self, file: int, filename: str) -> Document:
+    def _check(self, stops: int) -> None:
+        """Whatever comes of a file after a stop is not the file's doing."""
+        if stops != self._stops:
+            raise ToolFault("Parsing was stopped.") from None
+
+    def _parsed(self, file: int, filename: str, stops: int) -> Document:
         for _ in range(2):
+            self._check(stops)
             link = self._started()
             try:
                 return self._served(link, file, filename)
@@ -92,11 +98,12 @@ class ParsingProcess:
             answer = self._read(mine)
         finally:
             os.close(mine)
+        if not _heard(link, TAKEN):
+            raise _Gone
         status = self._status(link)
         try:
             return answers.document_of(answer)
-        except ValueError:
-            self._discard()
+        except answers.FalseAnswerError:
             raise refusals.invalid(_why(status, self._limits)) from None
 
     def _read(self, pipe: int) -> bytes:
@@ -120,10 +127,10 @@ class ParsingProcess:
 
     def _status(self, link: socket.socket) -> int:
         """How reading ended, as `wait` says it; SIGKILL where the child itself is gone."""
-        try:
-            return int(link.recv(64) or signal.SIGKILL)
-        except (OSError, ValueError):
-            return signal.SIGKILL
+        with contextlib.suppress(OSError, ValueError):
+            return int(link.recv(_STATUS))
+        self._discard()
+        return signal.SIGKILL
 
     def _started(self) -> socket.socket:
         with self._lock:
@@ -147,11 +154,7 @@ class ParsingProcess:
                 raise ToolFault(f"The parsing process cannot be started: {error}.") from error
         self._link = link
         link.settimeout(_START)
-        try:
-            ready = link.recv(len(READY))
-        except OSError:
-            ready = b""
-        if ready != READY:
+        if not _heard(link, READY):
             self._end()
             raise ToolFault("The parsing process cannot be started: it ends before it is ready.")
 
@@ -170,6 +173,13 @@ class ParsingProcess:
             process.wait()
         if link is not None:
             link.close()
+
+
+def _heard(link: socket.socket, word: bytes) -> bool:
+    try:
+        return link.recv(len(word)) == word
+    except OSError:
+        return False
 
 
 def _spawned(link: int, limits: ParseLimits) -> subprocess.Popen[bytes]:

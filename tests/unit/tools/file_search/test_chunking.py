@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from local_assistants.tools.file_search.chunking.chunking import CHUNK_TOKENS, Piece, Sizes, chunk
 from local_assistants.tools.file_search.chunking.tokens import Tokenizer
 from local_assistants.tools.file_search.chunking.tokens import pieces as cut_pieces
-from local_assistants.tools.file_search.parsing.documents import Document, Page
+from local_assistants.tools.file_search.parsing import markdown
+from local_assistants.tools.file_search.parsing.documents import (
+    LONGEST_TITLE,
+    Document,
+    Heading,
+    Page,
+)
 
 WORDS = [
     "Sales",
@@ -44,7 +50,7 @@ sizes = st.builds(sizes_of, st.integers(8, 300), st.floats(0, 0.5))
 def test_chunks_cover_each_page(pages: list[str], sizes: Sizes, tokenizer: Tokenizer) -> None:
     """Whatever the text, chunks go forward, stay inside a page, leave out nothing and are not too long."""
     document = Document.of_pages(Page(number, text) for number, text in enumerate(pages, start=1))
-    pieces = chunk(document, "a.txt", tokenizer, sizes)
+    pieces = chunk(document, tokenizer, sizes)
 
     for page in document.pages:
         of_page = [piece for piece in pieces if piece.page == page.number]
@@ -58,19 +64,20 @@ def test_chunks_cover_each_page(pages: list[str], sizes: Sizes, tokenizer: Token
     assert pieces == sorted(pieces, key=lambda piece: piece.start)
 
 
-def chunked(text: str, tokenizer: Tokenizer, name: str = "a.md") -> list[Piece]:
-    """The automatic chunks of an unpaged text."""
-    return chunk(Document.of_pages([Page(None, text)]), name, tokenizer, Sizes())
+def chunked(text: str, tokenizer: Tokenizer) -> list[Piece]:
+    """The automatic chunks of a markdown text."""
+    page = Page(None, text, list(markdown.headings(text)))
+    return chunk(Document.of_pages([page]), tokenizer, Sizes())
 
 
 def test_a_short_text_is_one_chunk(tokenizer: Tokenizer) -> None:
     """What fits is not cut."""
-    assert chunked("Short.", tokenizer) == [Piece(0, 6, None, "a.md")]
+    assert chunked("Short.", tokenizer) == [Piece(0, 6, None, "")]
 
 
 def test_an_empty_document_has_no_chunks(tokenizer: Tokenizer) -> None:
     """No text, no chunk."""
-    assert chunk(Document("", ()), "a.md", tokenizer, Sizes()) == []
+    assert chunk(Document("", ()), tokenizer, Sizes()) == []
 
 
 def test_chunks_begin_and_end_with_sentences(tokenizer: Tokenizer) -> None:
@@ -101,7 +108,7 @@ def test_a_heading_begins_a_chunk(tokenizer: Tokenizer) -> None:
     first = "# One\n\n" + "Some words here. " * 45
     pieces = chunked(first + "\n\n# Two\n\n" + "Other words there. " * 60, tokenizer)
 
-    assert [piece.heading for piece in pieces][:1] == ["a.md > One"]
+    assert [piece.heading for piece in pieces][:1] == ["One"]
     assert len(first + "\n\n") in [piece.end for piece in pieces]
 
 
@@ -112,20 +119,39 @@ def test_heading_paths(tokenizer: Tokenizer) -> None:
     headings = [piece.heading for piece in chunked(text, tokenizer)]
 
     assert sorted(set(headings), key=headings.index) == [
-        "a.md > Top",
-        "a.md > Top > Sub",
-        "a.md > Next",
+        "Top",
+        "Top > Sub",
+        "Next",
     ]
 
 
-def test_hashes_are_no_headings_in_code(tokenizer: Tokenizer) -> None:
-    """A comment in a Python file is no heading."""
-    assert chunked("# comment\nx = 1\n", tokenizer, "a.py")[0].heading == "a.py"
+def test_a_path_is_of_bounded_length(tokenizer: Tokenizer) -> None:
+    """However deep and long a document's headings are, a chunk's path is a line."""
+    headings = [Heading.at(0, level, f"{level} " + "long title " * 100) for level in range(40)]
+    document = Document.of_pages([Page(None, "text", headings)])
+
+    path = chunk(document, tokenizer, Sizes())[0].heading
+
+    assert len(path) <= 6 * (LONGEST_TITLE + 3)
+    assert path.split(" > ")[-1].startswith("39 long title")
 
 
-def test_a_long_name_does_not_eat_the_window(tokenizer: Tokenizer) -> None:
-    """The heading line is cut to its share."""
-    assert tokenizer.count(chunked("text", tokenizer, "long name " * 100)[0].heading) <= 48
+def test_a_title_that_says_the_same_twice_is_said_once(tokenizer: Tokenizer) -> None:
+    """A page's title and its first heading are often the same."""
+    headings = [Heading.at(0, 0, "Report"), Heading.at(0, 1, "Report"), Heading.at(0, 2, "Sales")]
+    document = Document.of_pages([Page(None, "text", headings)])
+
+    assert chunk(document, tokenizer, Sizes())[0].heading == "Report > Sales"
+
+
+def test_a_section_begins_without_the_end_of_the_one_before(tokenizer: Tokenizer) -> None:
+    """No overlap across a heading: the chunk that begins there stands under it alone."""
+    text = "# One\n\n" + "Some words here. " * 45 + "\n\n# Two\n\n" + "Other words there. " * 60
+    pieces = chunked(text, tokenizer)
+    second = next(piece for piece in pieces if piece.heading == "Two")
+
+    assert text[second.start :].startswith("# Two")
+    assert second.start in [piece.end for piece in pieces]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +174,7 @@ def test_static_sizes_are_kept(tokenizer: Tokenizer) -> None:
     """A client's own sizes bound its chunks."""
     text = " ".join(f"This is sentence number {number} of the text." for number in range(400))
     document = Document.of_pages([Page(None, text)])
-    pieces = chunk(document, "a.txt", tokenizer, Sizes(800, 0))
+    pieces = chunk(document, tokenizer, Sizes(800, 0))
     counts = [tokenizer.count(text[piece.start : piece.end]) for piece in pieces]
 
     assert max(counts) <= 800

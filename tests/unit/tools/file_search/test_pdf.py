@@ -2,7 +2,8 @@
 
 import pytest
 
-from local_assistants.tools.file_search.parsing.pdf import is_scattered, keeps_words, mend, tidy
+from local_assistants.tools.file_search.parsing.pdf_pypdf import is_scattered, keeps_words, mend
+from local_assistants.tools.file_search.parsing.pdf_text import tidy
 
 
 def test_torn_words_are_joined() -> None:

@@ -1,0 +1,133 @@
+"""HTML: what a reader would see of it, as selectolax's lexbor reads it, with its headings and its title.
+
+Scripts, styles, navigation and what the page itself hides are left out. Rows of tables become lines. The walk is a
+loop: pages nest as deeply as their makers like.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from .blocks import CELL_BORDER, Blocks
+from .documents import Page
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+_UNSEEN = frozenset(
+    {"script", "style", "nav", "noscript", "template", "head", "svg", "iframe", "object", "canvas"}
+    | {"audio", "video", "datalist"}
+)
+_LOOSE = frozenset(
+    {"p", "ul", "ol", "dl", "table", "pre", "blockquote", "section", "article", "main", "header"}
+    | {"footer", "aside", "figure", "form", "fieldset", "details", "hr", "address"}
+    | {"h1", "h2", "h3", "h4", "h5", "h6"}
+)
+_CLOSE = frozenset(
+    {"div", "li", "tr", "br", "dt", "dd", "caption", "figcaption", "summary", "option", "legend"}
+)
+_CELLS = frozenset({"td", "th"})
+_HEADING = re.compile(r"h([1-6])\Z")
+_HIDDEN = re.compile(r"display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden", re.IGNORECASE)
+_SPACES = re.compile(" {2,}")
+_NO_WORDS = " -|\n\t"
+_BLANKS = re.compile(r"\s+")
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+
+
+def page(text: str) -> Page:
+    """What a reader sees of an HTML page."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(text)
+    reader = _Reader()
+    title = tree.head.css_first("title") if tree.head else None
+    if title is not None:
+        reader.blocks.entitle(title.text())
+    if tree.body is not None:
+        _walk(tree.body, reader)
+    return reader.finished()
+
+
+class _Reader:
+    """Collects the words between two borders of blocks, and gives each block its place."""
+
+    def __init__(self) -> None:
+        self.blocks = Blocks()
+        self._words: list[str] = []
+        self._apart = True  # whether an empty line comes before the next block
+        self._level: int | None = None
+        self._kept = 0  # depth of elements that keep their blanks
+
+    def enter(self, tag: str) -> None:
+        self._border(tag)
+        if heading := _HEADING.match(tag):
+            self._level = int(heading[1])
+        elif tag == "pre":
+            self._kept += 1
+        elif tag == "li":
+            self._words.append("- ")
+        elif tag in _CELLS and self._words:
+            self._words.append(CELL_BORDER)
+
+    def leave(self, tag: str) -> None:
+        self._border(tag)
+        if _HEADING.match(tag):
+            self._level = None
+        elif tag == "pre":
+            self._kept -= 1
+
+    def read(self, text: str) -> None:
+        self._words.append(text if self._kept else _BLANKS.sub(" ", text))
+
+    def finished(self) -> Page:
+        self._flush()
+        return self.blocks.page()
+
+    def _border(self, tag: str) -> None:
+        if tag in _LOOSE:
+            self._flush()
+            self._apart = True
+        elif tag in _CLOSE:
+            self._flush()
+
+    def _flush(self) -> None:
+        text = _INVISIBLE.sub("", "".join(self._words))
+        self._words = []
+        if not self._kept:
+            text = _SPACES.sub(" ", text)
+        if text.strip(_NO_WORDS):
+            self.blocks.add(text, close=not self._apart, level=self._level)
+            self._apart = False
+
+
+def _walk(root: "LexborNode", reader: _Reader) -> None:
+    node: LexborNode | None = root
+    while node is not None:
+        child = None
+        if node.is_text_node:
+            reader.read(node.text_content or "")
+        elif node.is_element_node and _is_seen(node):
+            reader.enter(node.tag or "")
+            child = node.child
+            if child is None:
+                reader.leave(node.tag or "")
+        node = child if child is not None else _following(node, root, reader)
+
+
+def _following(node: "LexborNode", root: "LexborNode", reader: _Reader) -> "LexborNode | None":
+    """The next node that is not inside `node`; leaves the elements that end before it."""
+    current: LexborNode | None = node
+    while current is not None and current.mem_id != root.mem_id:
+        if current.next is not None:
+            return current.next
+        current = current.parent
+        if current is not None:
+            reader.leave(current.tag or "")
+    return None
+
+
+def _is_seen(node: "LexborNode") -> bool:
+    if node.tag in _UNSEEN:
+        return False
+    attributes = node.attributes
+    return "hidden" not in attributes and not _HIDDEN.search(attributes.get("style") or "")

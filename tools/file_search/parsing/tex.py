@@ -1,0 +1,52 @@
+"""TeX: the text as it stands, with the headings of LaTeX's sections. Nothing is expanded."""
+
+import re
+from collections.abc import Iterator
+
+from .documents import Heading
+
+_LEVELS = {
+    "title": 0,
+    "part": 1,
+    "chapter": 2,
+    "section": 3,
+    "subsection": 4,
+    "subsubsection": 5,
+    "paragraph": 6,
+}
+_COMMAND = re.compile(
+    r"\\(title|part|chapter|(?:sub){0,2}section|paragraph)\*?[ \t]{0,9}(?:\[[^\]\n]{0,400}\])?\s{0,9}\{"
+    r"|\\begin\{(abstract)\}"
+)
+_LONGEST = 400  # code points of a title that are looked at
+_MARKUP = re.compile(r"\\(?:label|footnote|thanks)\{[^{}]*\}|\\[a-zA-Z]+\*?|[{}$]")
+
+
+def headings(text: str) -> Iterator[Heading]:
+    """The sections of a LaTeX text; those in comments are none."""
+    for match in _COMMAND.finditer(text):
+        if _is_comment(text, match.start()):
+            continue
+        if match[2]:
+            yield Heading.at(match.start(), _LEVELS["section"], "Abstract")
+        else:
+            level = _LEVELS[match[1]]
+            yield Heading.at(match.start() if level else 0, level, _title(text, match.end()))
+
+
+def _is_comment(text: str, at: int) -> bool:
+    line = text[max(text.rfind("\n", 0, at) + 1, at - _LONGEST) : at]
+    return "%" in line.replace(r"\%", "")
+
+
+def _title(text: str, begin: int) -> str:
+    """What stands between the brace before `begin` and the one that closes it."""
+    depth, end = 1, begin
+    while depth and end < min(len(text), begin + _LONGEST):
+        if text[end] == "\\":
+            end += 1
+        elif text[end] in "{}":
+            depth += 1 if text[end] == "{" else -1
+        end += 1
+    inside = text[begin : end if depth else end - 1]
+    return _MARKUP.sub("", inside.replace("\\\\", " ").replace("~", " "))
