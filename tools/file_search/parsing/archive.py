@@ -54,7 +54,7 @@ def _check_sizes(members: list[ZipInfo], limits: ParseLimits) -> None:
     packed = sum(member.compress_size for member in members)
     if len(members) > _MEMBERS:
         raise invalid(f"its archive has more than {_MEMBERS:,} parts")
-    if unpacked > limits.memory // 2:
+    if unpacked > limits.memory_bytes // 2:
         raise invalid(f"it unpacks to {unpacked >> 20} MB, more than can be read; split it")
     if unpacked > _SMALL and unpacked > _RATIO * packed:
         raise invalid("its archive unpacks to more than 200 times its size, as no document does")

@@ -100,7 +100,7 @@ def _answer(file: int, filename: str, limits: ParseLimits) -> bytes:
     except AssistantsError as error:
         return answers.of_error(error)
     except MemoryError:
-        return answers.of_error(refusals.too_hungry(limits.memory))
+        return answers.of_error(refusals.too_hungry(limits.memory_bytes))
 
 
 def _read(stream: BinaryIO, filename: str, limits: ParseLimits) -> "reading.Document":
@@ -121,7 +121,7 @@ def main() -> None:
     """Serve the socket that the command line names."""
     descriptor, limits = sys.argv[1:]
     settings = ParseLimits(**json.loads(limits))
-    confine(settings.memory)
+    confine(settings.memory_bytes)
     with socket.socket(fileno=int(descriptor)) as link:
         serve(link, settings)
 

@@ -8,7 +8,7 @@ class ParseLimits:
     """What parsing one file may take: seconds of wall clock, bytes of memory and file, pages, code points of text."""
 
     seconds: float = 120.0
-    memory: int = 1 << 30
+    memory_bytes: int = 1 << 30
     file_bytes: int = 512 << 20
     pages: int = 5_000
     characters: int = 20_000_000  # about the contract's 5,000,000 tokens

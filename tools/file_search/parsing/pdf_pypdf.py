@@ -94,14 +94,13 @@ def _outline(reader: "PdfReader") -> Iterator[Entry]:
             yield Entry(level, str(destination.title or ""), page + 1)
 
 
-def _flattened(outline: list[Any], level: int = 1) -> Iterator[tuple[int, Any]]:
+def _flattened(outline: Any, level: int = 1) -> Iterator[tuple[int, Any]]:
     """pypdf gives what stands under an entry as a list after it."""
     for entry in outline:
-        if isinstance(entry, list):
-            nested: Any = entry
-            yield from _flattened(nested, level + 1)
-        else:
+        if hasattr(entry, "title"):
             yield level, entry
+        else:
+            yield from _flattened(entry, level + 1)
 
 
 def page_text(page: "PageObject") -> str:

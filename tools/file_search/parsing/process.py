@@ -206,4 +206,4 @@ def _why(status: int, limits: ParseLimits) -> str:
     """What ended a reading that gave no answer."""
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGXCPU):
         return f"parsing took more than {limits.seconds:g} seconds; split it"
-    return f"its parser crashed; the file is damaged, or takes more than {limits.memory >> 20} MB of memory"
+    return f"its parser crashed; the file is damaged, or takes more than {limits.memory_bytes >> 20} MB of memory"

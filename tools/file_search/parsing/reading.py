@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ....engine.errors import UnsupportedFile
+from ..chunking import chunking
 from . import code, html_page, json_text, markdown, pdf, pdf_pdfium, pdf_pypdf, tex
 from .documents import Document, Heading, Page
 from .limits import ParseLimits
@@ -69,9 +70,10 @@ def extension(filename: str) -> str:
 
 
 def recipe() -> str:
-    """Names what the text of a file depends on beside its bytes and its name's ending."""
+    """Names what the text and the chunks of a file depend on beside its bytes and its name's ending."""
     libraries = (f"{name} {version(name)}" for name in ("python-docx", "python-pptx", "selectolax"))
-    return ", ".join((f"parsing {VERSION}", pdf.reader_name(), *libraries))
+    own = (f"parsing {VERSION}", f"chunking {chunking.VERSION}")
+    return ", ".join((*own, pdf.reader_name(), *libraries))
 
 
 def is_plain(filename: str) -> bool:

@@ -114,7 +114,7 @@ async def test_a_bomb_is_stopped_by_the_clock(tmp_path: Path) -> None:
 
 async def test_a_bomb_is_stopped_by_its_hunger(tmp_path: Path) -> None:
     """A page that takes too much memory is refused, and the same child reads the next file."""
-    parser = Parser(replace(LIMITS, memory=128 << 20), children=1)
+    parser = Parser(replace(LIMITS, memory_bytes=128 << 20), children=1)
     assert (await parser.parse(stored(tmp_path, b"text"), "a.txt")).text == "text"
     before = children()
 
