@@ -56,6 +56,7 @@ class Settings:
         allow_unsandboxed: run model-written code without isolation. Never set it where others can reach the server.
         code_interpreter: fields of the code interpreter's own `Settings` that differ from their defaults, such as
             {"limits": Limits(wall_seconds=60)}; `read_settings_file` gives them too.
+        file_search: fields of file search's own `LibrarySettings` that differ from their defaults, the same way.
         busy_thread: what becomes of a new message or run while a run holds its thread: refuse, queue, interrupt.
         busy_wait: seconds that a request may wait for a busy thread at most.
         core: the core's own settings.
@@ -78,6 +79,7 @@ class Settings:
     require_beta_header: bool = False
     allow_unsandboxed: bool = False
     code_interpreter: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    file_search: Mapping[str, Any] = field(default_factory=dict[str, Any])
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0
     core: CoreSettings = field(default_factory=CoreSettings)
@@ -215,10 +217,12 @@ def _models(settings: Settings, feed: EventFeed, clock: Clock) -> "LocalModels":
 def _library(settings: Settings, store: Store) -> "FileLibrary":
     from local_assistants.storage.vectors.index import open_index
     from local_assistants.tools.file_search.library import FileLibrary
+    from local_assistants.tools.file_search.settings import LibrarySettings
 
-    embedding = open_embedding(settings.embedder, settings.data)
-    index = open_index(settings.data / "vectors")
-    return FileLibrary(store, index, embedding.worker, embedding.encoder)
+    search = LibrarySettings(**settings.file_search)
+    embedding = open_embedding(settings.embedder or search.model, settings.data, search)
+    index = open_index(settings.data / "vectors", search.index.server)
+    return FileLibrary(store, index, embedding.worker, embedding.encoder, search)
 
 
 def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str, Tool]:

@@ -74,9 +74,10 @@ def _entry(table: dict[str, Any]) -> CatalogueEntry:
 
 def _extra(of: dict[str, Any], table: dict[str, Any]) -> CatalogueEntry:
     """A further file of a folder: an entry of its own for whoever fetches it, but no model that has a name."""
-    values = {**of, "aliases": (), "files": {}, "parts": 1, **table}
-    values |= {"key": f"{of['key']}-{table['key']}", "file": f"{of['folder']}/{table['file']}"}
-    return CatalogueEntry(**{**values, "folder": None})
+    named = {"key": f"{of['key']}-{table['key']}", "file": f"{of['folder']}/{table['file']}"}
+    no_folder: dict[str, Any] = {"aliases": (), "files": {}, "folder": None}
+    values: dict[str, Any] = {**of, "parts": 1, **table, **named, **no_folder}
+    return CatalogueEntry(**values)
 
 
 def find(name: str) -> CatalogueEntry | None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local_assistants import catalogue, model_store, paths
 from local_assistants.engine.errors import InvalidRequest, ModelNotFound, StorageFault
@@ -127,11 +127,12 @@ def _model(chosen: _Chosen, settings: "LibrarySettings") -> "Model":
 
     prompts = _prompts(chosen, settings)
     parts = (recipe(), f"embedding {_VERSION}", chosen.used.identity, prompts.passage)
-    options = {"path": str(chosen.path), "threads": settings.worker.threads}
-    make = gguf
-    if not chosen.path.is_file():
-        make, options["sha256"] = folder, chosen.sha256
-    return Model(f"{__name__}:{make.__name__}", options, "; ".join(parts), prompts)
+    options: dict[str, Any] = {"path": str(chosen.path), "threads": settings.worker.threads}
+    if chosen.path.is_file():
+        factory = gguf.__name__
+    else:
+        factory, options["sha256"] = folder.__name__, chosen.sha256
+    return Model(f"{__name__}:{factory}", options, "; ".join(parts), prompts)
 
 
 def _prompts(chosen: _Chosen, settings: "LibrarySettings") -> "Prompts":
@@ -227,11 +228,3 @@ class _Noted:
 
     async def close(self) -> None:
         await self._worker.close()
-
-
-def open_embedder(name: str | None, data: Path) -> "Embedder":
-    """As `open_embedding`, for a library that embeds in this process."""
-    chosen = _chosen(name)
-    _check_note(data / NOTE, chosen.used)
-    path = str(chosen.path)
-    return gguf(path, 1) if chosen.path.is_file() else folder(path, 1, chosen.sha256)

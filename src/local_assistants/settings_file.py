@@ -1,4 +1,4 @@
-"""What an operator sets beyond the command line: a file in TOML, so far about the code interpreter.
+"""What an operator sets beyond the command line: a file in TOML, about the code interpreter and file search.
 
 docs/settings-file.md explains every key. The keys are the fields of the settings' own classes, so a field added there
 can be set here; whatever the file says is checked here, and what is wrong is named with file, table and key.
@@ -16,8 +16,8 @@ from local_assistants.toml_table import Table, read_toml
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-CODE = "code_interpreter"
-"""The one table at the top."""
+CODE, SEARCH = "code_interpreter", "file_search"
+"""The tables at the top."""
 
 _SCALARS = (bool, int, float, str)
 _MIB = 1 << 20
@@ -29,9 +29,11 @@ class OperatorSettings:
 
     Attributes:
         code_interpreter: fields of `tools.code_interpreter.settings.Settings` that differ from their defaults.
+        file_search: fields of `tools.file_search.settings.LibrarySettings` that differ from theirs.
     """
 
     code_interpreter: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    file_search: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def read_settings_file(path: Path) -> OperatorSettings:
@@ -41,11 +43,15 @@ def read_settings_file(path: Path) -> OperatorSettings:
         InvalidRequest: it cannot be read or understood; names the place and what is allowed there.
     """
     from local_assistants.tools.code_interpreter.settings import Settings
+    from local_assistants.tools.file_search.settings import LibrarySettings
 
     table = read_toml(path, "settings file")
     top = Table(path, "at the top", table)
-    top.allow((CODE,))
-    return OperatorSettings(_changes(path, CODE, top.get(CODE, Mapping[str, Any], {}), Settings))
+    top.allow((CODE, SEARCH))
+    code, search = (top.get(name, Mapping[str, Any], {}) for name in (CODE, SEARCH))
+    return OperatorSettings(
+        _changes(path, CODE, code, Settings), _changes(path, SEARCH, search, LibrarySettings)
+    )
 
 
 def _changes(

@@ -5,9 +5,10 @@ import ipaddress
 import os
 import re
 import socket
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +16,7 @@ from local_assistants import catalogue
 from local_assistants.engine.errors import ServerFault
 from local_assistants.engine.settings import BusyPolicy
 from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig, read_models_file
-from local_assistants.settings_file import read_settings_file
+from local_assistants.settings_file import OperatorSettings, read_settings_file
 
 if TYPE_CHECKING:
     from local_assistants.cli.model_lines import ModelLines
@@ -181,6 +182,7 @@ def serve(
 
     served = _served(model, models)
     check(served)
+    operator = _operator(settings_file, allow_unsandboxed=allow_unsandboxed)
     settings = assemble.Settings(
         models=served,
         isolation=isolation,
@@ -196,7 +198,8 @@ def serve(
         threads=threads,
         context_tokens=context,
         allow_unsandboxed=allow_unsandboxed,
-        code_interpreter=_code_interpreter(settings_file, allow_unsandboxed=allow_unsandboxed),
+        code_interpreter=operator.code_interpreter,
+        file_search=operator.file_search,
         busy_thread=busy_thread,
         busy_wait=busy_wait,
     )
@@ -225,12 +228,12 @@ def _served(names: list[str] | None, file: Path | None) -> ModelsConfig:
     return ModelsConfig(tuple(ModelConfig(name) for name in names))
 
 
-def _code_interpreter(file: Path | None, *, allow_unsandboxed: bool) -> dict[str, Any]:
-    """What the settings file says of it; the switch on the command line cannot be taken back there."""
-    if file is None:
-        return {}
-    found = dict(read_settings_file(file.expanduser()).code_interpreter)
-    return {**found, "allow_unsandboxed": True} if allow_unsandboxed else found
+def _operator(file: Path | None, *, allow_unsandboxed: bool) -> OperatorSettings:
+    """What the settings file says; the switch on the command line cannot be taken back there."""
+    found = read_settings_file(file.expanduser()) if file is not None else OperatorSettings()
+    if not allow_unsandboxed:
+        return found
+    return replace(found, code_interpreter={**found.code_interpreter, "allow_unsandboxed": True})
 
 
 def _announce(lines: "ModelLines", models: str, data: Path, address: str) -> None:

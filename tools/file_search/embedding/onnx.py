@@ -9,15 +9,12 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....engine.errors import MissingDependency, ToolFault
 from ..chunking.tokens import FolderTokenizer, Tokenizer, missing_model
 from .batches import BATCH
 from .folder import ONNX, FolderFacts, Pooling, folder_facts
-
-if TYPE_CHECKING:
-    from numpy import ndarray
 
 _POOLED = "sentence_embedding"  # the output of models that pool for themselves
 _QUIET = 3  # onnxruntime's level for errors
@@ -110,7 +107,7 @@ class _Native:
 
     def __init__(self, folder: Path, pooling: Pooling | None, window: int, threads: int) -> None:
         try:
-            import onnxruntime
+            import onnxruntime  # type: ignore[import-untyped]  # it ships none
             from tokenizers import Tokenizer as Loaded
         except ImportError as error:
             raise MissingDependency(
@@ -118,12 +115,16 @@ class _Native:
             ) from error
         self._folder = folder
         self._pooling = pooling
-        options = onnxruntime.SessionOptions()
+        runtime: Any = onnxruntime  # it has no types
+        options = runtime.SessionOptions()
+        options.enable_cpu_mem_arena = (
+            False  # queries are short; it would keep the memory of the longest
+        )
         options.intra_op_num_threads = threads
         options.log_severity_level = _QUIET
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session: Any = onnxruntime.InferenceSession(
+            self._session: Any = runtime.InferenceSession(
                 str(folder / ONNX), options, providers=["CPUExecutionProvider"]
             )
             self._tokenizer: Any = Loaded.from_file(str(folder / "tokenizer.json"))
@@ -139,7 +140,7 @@ class _Native:
                 f"{folder / ONNX} gives a vector for each token, and the folder does not say how to pool them."
             )
         self._tokenizer.enable_truncation(window)
-        pad = self._tokenizer.padding or {}
+        pad: dict[str, Any] = self._tokenizer.padding or {}
         self._tokenizer.enable_padding(
             pad_id=pad.get("pad_id", 0), pad_token=pad.get("pad_token", "[PAD]")
         )
@@ -158,12 +159,13 @@ class _Native:
             (found,) = self._session.run([self._output], {name: fed[name] for name in self._inputs})
         except Exception as error:  # KeyError too: an input that no text model has
             raise self._fault(error) from error
-        rows: ndarray[Any, Any] = found if found.ndim == 2 else self._pool(found, fed)
+        rows = found if found.ndim == 2 else self._pool(found, fed)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = rows / np.where(norms > 0, norms, 1)
         return [row.astype("<f4").tobytes() for row in rows]
 
-    def _pool(self, tokens: "ndarray[Any, Any]", fed: dict[str, Any]) -> "ndarray[Any, Any]":
+    def _pool(self, tokens: Any, fed: dict[str, Any]) -> Any:
+        """One row a text of the rows of its tokens; both are arrays."""
         import numpy as np
 
         if self._pooling == "cls":

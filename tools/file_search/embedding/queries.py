@@ -1,7 +1,7 @@
 """Queries to vectors without the worker process, where that can be done; the worker does it where not.
 
-A model that fails here is not tried again: its vectors and the worker's are the same but for rounding, so nobody notices
-but by the time that it takes.
+A model that fails here is not tried again: its vectors and the worker's are the same but for rounding, so nobody
+notices but by the time that it takes.
 """
 
 import asyncio
