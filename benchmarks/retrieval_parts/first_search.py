@@ -1,6 +1,5 @@
 """Run with `-m`, FOLDER and QUESTION: prints the milliseconds until a new process has found something.
 
-
 Counted from an interpreter that has imported nothing but what a server has at its start: what searching imports, opens
 and reads is part of it.
 """
