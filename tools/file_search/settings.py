@@ -70,6 +70,7 @@ class LibrarySettings:
         adds: files parsed and embedded at the same time.
         candidates: how many hits of each way of searching are fused.
         dense_weight: share of the vectors' say in the fusion, 0..1; the keywords have the rest.
+        file_weight: say of a chunk's whole file (its name and its beginning) beside the chunk's own, which is 1.
     """
 
     model: str | None = None
@@ -81,3 +82,4 @@ class LibrarySettings:
     adds: int = 2
     candidates: int = 100
     dense_weight: float = 0.5
+    file_weight: float = 0.3

@@ -1,101 +1,105 @@
-"""Which passages answer best: fusing two rankings, joining what belongs together. Pure functions.
+"""Which chunks answer best: fusing what vectors, words and files say. Pure functions.
 
-Scores are relative to one search: 1 is the best that both ways of searching could find, not a probability that it
+Scores are relative to one search: 1 is the best that all ways of searching could find, not a probability that it
 answers the question.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 
-from ....engine.ports import Passage
+from ....engine.ports import HybridWeights
 
 Ranking = Sequence[tuple[str, float]]
 """(chunk id, score), best first; scores of different rankings need not be comparable."""
 
-JOINED_CHARACTERS = 2400  # a joined passage grows no longer: the model pays for each of them
-_JOIN_SHARE = 0.6  # a weaker neighbour does not lengthen a good passage
+Scores = Mapping[str, float]
+"""By chunk id, or by file key: the chunk id without its number."""
+
+_RANK_CONSTANT = 60  # of reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009
 
 
-def scaled(ranking: Ranking) -> dict[str, float]:
-    """The scores from 0 (the last) to 1 (the best); all 1 when they are equal."""
-    if not ranking:
-        return {}
-    scores = [score for _, score in ranking]
-    low, high = min(scores), max(scores)
-    if high == low:
-        return dict.fromkeys((id_ for id_, _ in ranking), 1.0)
-    return {id_: (score - low) / (high - low) for id_, score in ranking}
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for the candidates of one query.
+
+    Attributes:
+        cosines: of every candidate that has a vector, whichever way it was found.
+        words: relevance of every candidate that shares words with the query.
+        openings: cosines of the first chunks of the candidates' files, by file key.
+        files: relevance of these files by their names and opening texts, by file key.
+    """
+
+    cosines: Scores
+    words: Scores
+    openings: Scores = field(default_factory=dict[str, float])
+    files: Scores = field(default_factory=dict[str, float])
 
 
-def fused(dense: Ranking, sparse: Ranking, dense_weight: float) -> dict[str, float]:
-    """The weighted sum of both scaled rankings; one that found nothing has no say."""
-    if not sparse:
-        return scaled(dense)
-    if not dense:
-        return scaled(sparse)
-    left, right = scaled(dense), scaled(sparse)
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts how much.
+
+    Attributes:
+        dense: share of vectors against words, 0..1.
+        file: say of the whole file; that of the chunk is 1.
+    """
+
+    dense: float
+    file: float
+
+
+def file_key(chunk_id: str) -> str:
+    """The key of the file that a chunk belongs to."""
+    return chunk_id.rpartition("/")[0]
+
+
+def shares(scores: Scores) -> dict[str, float]:
+    """As shares of the best, 0..1. Both kinds have a zero of their own: nothing in common with the query.
+
+    Stretching each kind from its worst candidate to its best would say more of the worst one than of the others.
+    """
+    best = max(scores.values(), default=0.0)
+    return {id_: max(0.0, score) / best for id_, score in scores.items()} if best > 0 else {}
+
+
+def fused(found: Evidence, weights: Weights) -> dict[str, float]:
+    """The weighted sum of what is known of each candidate; a way that found nothing has no say."""
+    chunks = _mixed(found.cosines, found.words, weights.dense)
+    files = _mixed(found.openings, found.files, weights.dense) if weights.file else {}
+    if not files:
+        return chunks
     return {
-        id_: dense_weight * left.get(id_, 0.0) + (1 - dense_weight) * right.get(id_, 0.0)
-        for id_ in left | right
+        id_: (score + weights.file * files.get(file_key(id_), 0.0)) / (1 + weights.file)
+        for id_, score in chunks.items()
     }
 
 
-def best_of(rankings: Iterable[Mapping[str, float]]) -> Ranking:
+def _mixed(cosines: Scores, relevance: Scores, share: float) -> dict[str, float]:
+    dense, sparse = shares(cosines), shares(relevance)
+    if not dense or not sparse:
+        return dense or sparse
+    ids = dict.fromkeys([*dense, *sparse])
+    return {id_: share * dense.get(id_, 0.0) + (1 - share) * sparse.get(id_, 0.0) for id_ in ids}
+
+
+def fused_by_rank(found: Evidence, weights: HybridWeights) -> dict[str, float]:
+    """Reciprocal rank fusion with a client's weights; 1 is the first of both. A way that found nothing has no say."""
+    ways = [(found.cosines, weights.embedding_weight), (found.words, weights.text_weight)]
+    heard = [(scores, weight) for scores, weight in ways if scores and weight > 0]
+    total = sum(weight for _, weight in heard)
+    sums: dict[str, float] = {}
+    for scores, weight in heard:
+        ordered = sorted(scores, key=lambda id_: (-scores[id_], id_))
+        for place, id_ in enumerate(ordered):
+            part = weight / total * (_RANK_CONSTANT + 1) / (_RANK_CONSTANT + 1 + place)
+            sums[id_] = sums.get(id_, 0.0) + part
+    return sums
+
+
+def best_of(rankings: Iterable[Scores]) -> Ranking:
     """One ranking out of those of several queries: each id by its best score."""
     best: dict[str, float] = {}
     for ranking in rankings:
         for id_, score in ranking.items():
             best[id_] = max(score, best.get(id_, 0.0))
     return sorted(best.items(), key=lambda item: (-item[1], item[0]))
-
-
-def joined(found: Sequence[Passage], most: int) -> list[Passage]:
-    """The best `most` passages of `found` (best first), neighbours made one, repeated texts left out."""
-    kept: list[Passage] = []
-    seen: set[str] = set()
-    for passage in found:
-        words = _words(passage.chunk.text)
-        if words in seen:
-            continue
-        seen.add(words)
-        if not _absorbed(kept, passage):
-            if len(kept) == most:
-                break
-            kept.append(passage)
-    return sorted(kept, key=lambda passage: -passage.score)
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold())) or text
-
-
-def _absorbed(kept: list[Passage], passage: Passage) -> bool:
-    """Whether `passage` was joined to one of `kept`; what then touches is joined too."""
-    for at, other in enumerate(kept):
-        union = _union(other, passage)
-        if union is not None:
-            del kept[at]
-            if not _absorbed(kept, union):
-                kept.insert(at, union)
-            return True
-    return False
-
-
-def _union(best: Passage, other: Passage) -> Passage | None:
-    """Both as one passage when they touch on one page of one file and neither is much weaker."""
-    first, second = sorted((best.chunk, other.chunk), key=lambda chunk: chunk.start)
-    touch = (
-        first.file_id == second.file_id
-        and first.page == second.page
-        and second.start <= first.end
-        and max(first.end, second.end) - first.start <= JOINED_CHARACTERS
-    )
-    strong, weak = max(best.score, other.score), min(best.score, other.score)
-    if not touch or weak < _JOIN_SHARE * strong:
-        return None
-    leader = best if best.score >= other.score else other
-    text = first.text + second.text[first.end - second.start :]
-    end = max(first.end, second.end)
-    chunk = replace(leader.chunk, text=text, start=first.start, end=end)
-    return replace(leader, chunk=chunk)

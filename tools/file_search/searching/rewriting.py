@@ -1,8 +1,66 @@
-"""From what a person asks to what is looked for."""
+"""From what a person asks to what is looked for: by rules, without a model, the same each time.
 
-from collections.abc import Sequence
+A text of several questions is looked for as a whole and question by question, so that each finds its own passages; a
+name in quotation marks is looked for by itself too. Courtesies are left out: they have words, and those would be found.
+It does not resolve pronouns and knows no synonyms.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+MOST_PARTS = 4
+"""Queries that one becomes, itself included; each is embedded and searched by itself."""
+
+_COURTESIES = re.compile(
+    r"""(?:hello|hi|hey|dear\ \w+|please|thanks|thank\ you|kindly
+    |(?:can|could|would|will)\ you(?:\ please)?(?:\ (?:tell|show|give|explain\ to)\ (?:me|us))?
+    |(?:tell|show|give)\ (?:me|us)
+    |(?:i|we)(?:\ would|'d|\ want|\ need)(?:\ like)?\ to\ (?:know|learn|find\ out|see)
+    |(?:i|we)(?:\ am|'m|\ are|'re)\ (?:looking\ for|interested\ in|wondering)
+    |do\ you\ know
+    |(?:according\ to|based\ on|from|in|using)\ (?:the|these|this|my|our)\ (?:\w+\ )?(?:documents?|files?|pdfs?|texts?)
+    )\b[\s,.:;!]*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_ENDING = re.compile(r"[\s,]*\b(?:please|thanks|thank you)[\s.!]*$", re.IGNORECASE)
+_QUESTIONS = re.compile(r"(?<=[?;])\s+|(?<=[.!])\s+(?=[A-Z0-9\"“])|(?<=[^\s\d]\))\s+(?=[A-Z])")
+_QUOTED = re.compile(r"[\"“”„]([^\"“”„]{3,100})[\"“”]")
+_LEAST_WORDS = 3  # a part with fewer says too little to be looked for without the rest
 
 
 def rewritten(queries: Sequence[str]) -> tuple[str, ...]:
-    """The queries with blanks evened out, each once and in order."""
-    return tuple(dict.fromkeys(" ".join(query.split()) for query in queries))
+    """What to look for in place of `queries`, each once and in order; rewriting again changes nothing."""
+    return tuple(dict.fromkeys(part for query in queries for part in _parts(query)))
+
+
+def _parts(query: str) -> list[str]:
+    plain = _plain(query)
+    # Names first: a question that is kept then holds no name that was not, and rewriting it again finds nothing new.
+    found = dict.fromkeys([plain, *_names(plain), *_questions(plain)])
+    return list(found)[:MOST_PARTS]
+
+
+def _names(text: str) -> Iterator[str]:
+    """What stands in quotation marks, if it is no text of several sentences itself."""
+    for name in _QUOTED.findall(text):
+        if name == _plain(name) and len(_QUESTIONS.split(name)) == 1:
+            yield name
+
+
+def _questions(text: str) -> Iterator[str]:
+    """The questions and sentences of a text of several, without courtesies."""
+    for part in _QUESTIONS.split(text):
+        plain = _plain(part)
+        if len(plain.split()) >= _LEAST_WORDS:
+            yield plain
+
+
+def _plain(query: str) -> str:
+    """One line without courtesies around it; the query itself when there is nothing else."""
+    line = " ".join(query.split())
+    short = line
+    while match := _COURTESIES.match(short):
+        short = short[match.end() :]
+    while match := _ENDING.search(short):
+        short = short[: match.start()]
+    return short or line

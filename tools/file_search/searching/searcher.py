@@ -1,99 +1,164 @@
-"""One search: nearest vectors and matching keywords of several stores and queries, fused, with filters.
+"""One search: nearest vectors and matching words of several stores and queries, fused, with filters.
 
-Attribute filters are resolved to files first; only those are searched. It changes nothing.
+Attribute filters are resolved to files first; only those are searched. Each query's candidates are the best of either
+way of searching, and every candidate is then judged by both, and by its file. It changes nothing.
 """
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ....engine.objects import File, VectorStoreFile
-from ....engine.ports import PageQuery, Passage, SearchQuery, Store, Transaction
+from ....engine.ports import Passage, SearchQuery, Store, Transaction
+from ..embedding.vectors import cosines
 from ..ingestion.worker import QueryEncoder
 from ..settings import LibrarySettings
 from .filters import compiled
+from .joining import joined
 from .nearest import Nearest
-from .ranking import Ranking, best_of, fused, joined
+from .ranking import Evidence, Ranking, Scores, Weights, best_of, file_key, fused, fused_by_rank
+from .reranking import Reranker, reranked
+from .rewriting import rewritten
 
-_FILTERED_CANDIDATES = 10_000  # looked at when a filter will drop most of them
+_MATCHES = 1000  # texts whose relevance is asked for: a candidate found by its vector may be further down than others
+_SPARE = 20  # chunks beside twice as many as are wanted: some are joined, some repeat others
+_UNRANKED = "none"  # the contract's name for a search without more than fusing
 
 Key = tuple[str, str]
 """(vector store id, file id)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One of the queries, and where it is looked for."""
+
+    text: str
+    vector: bytes
+    nearest: Ranking
+    stores: Sequence[str]
+    allowed: frozenset[Key] | None
+    by_files: bool  # whether what speaks for whole files counts
+
+
 class Searcher:
-    """Searches vector stores."""
+    """Searches vector stores.
+
+    Args:
+        store: where texts, words and vectors are.
+        nearest: finds the nearest vectors.
+        encoder: embeds queries.
+        settings: of the library.
+        reranker: reads the best candidates once more; None: the fused order stays.
+    """
 
     def __init__(
-        self, store: Store, nearest: Nearest, encoder: QueryEncoder, settings: LibrarySettings
+        self,
+        store: Store,
+        nearest: Nearest,
+        encoder: QueryEncoder,
+        settings: LibrarySettings,
+        reranker: Reranker | None = None,
     ) -> None:
         self._store = store
         self._nearest = nearest
         self._encoder = encoder
         self._settings = settings
+        self._reranker = reranker
 
     async def search(self, query: SearchQuery) -> list[Passage]:
         """See the port."""
-        stores = tuple(dict.fromkeys(query.vector_store_ids))
-        allowed = None if query.filters is None else await self._allowed(stores, query.filters)
-        if not stores or not query.queries or allowed == set():
+        texts = rewritten(query.queries) if query.rewrite else query.queries
+        allowed = await self._allowed(query)
+        if not query.vector_store_ids or not texts or allowed == frozenset():
             return []
-        vectors = await self._encoder.encode(query.queries)
-        scores: list[dict[str, float]] = []
-        for text, vector in zip(query.queries, vectors, strict=True):
-            dense = await self._dense(stores, vector, allowed)
-            sparse = await self._sparse(stores, text, allowed)
-            scores.append(fused(dense, sparse, self._settings.dense_weight))
-        ranking = best_of(scores)[: max(4 * query.max_results, 40)]
+        asked = await self._asked(query, texts, allowed)
+        found = await asyncio.gather(
+            *(self._store.read(lambda tx, one=one: self._evidence(tx, one)) for one in asked)
+        )
+        ranking = best_of(self._scores(query, one) for one in found)
+        ranking = ranking[: _SPARE + 2 * query.max_results]
         passages = await self._store.read(lambda tx: _passages(tx, ranking))
+        return await self._chosen(query, texts, passages)
+
+    async def _allowed(self, query: SearchQuery) -> frozenset[Key] | None:
+        """The files that the filters leave; None without filters."""
+        filters = query.filters
+        if filters is None:
+            return None
+        compiled(filters)
+        found = await self._store.read(
+            lambda tx: tx.matching_files(query.vector_store_ids, filters)
+        )
+        return frozenset(found)
+
+    async def _asked(
+        self, query: SearchQuery, texts: Sequence[str], allowed: frozenset[Key] | None
+    ) -> list[_Asked]:
+        stores = tuple(dict.fromkeys(query.vector_store_ids))
+        by_files = query.ranker != _UNRANKED and query.hybrid is None
+        vectors = await self._encoder.encode(texts)
+        most = self._settings.candidates
+        rankings = await self._nearest.nearest(stores, vectors, most, allowed)
+        return [
+            _Asked(text, vector, ranking, stores, allowed, by_files)
+            for text, vector, ranking in zip(texts, vectors, rankings, strict=True)
+        ]
+
+    def _evidence(self, tx: Transaction, asked: _Asked) -> Evidence:
+        """What speaks for each candidate of a query; runs on a reader's thread."""
+        files = None if asked.allowed is None else {file for _, file in asked.allowed}
+        matches = [
+            hit
+            for hit in tx.match_chunks(asked.stores, asked.text, _MATCHES, files)
+            if asked.allowed is None or _key(hit[0]) in asked.allowed
+        ]
+        best = [id_ for id_, _ in matches[: self._settings.candidates]]
+        ids = list(dict.fromkeys([*(id_ for id_, _ in asked.nearest), *best]))
+        near = _cosines(tx, asked, ids)
+        words = dict(matches)
+        found = Evidence(near, {id_: words[id_] for id_ in ids if id_ in words})
+        return _with_files(tx, asked, found) if asked.by_files else found
+
+    def _scores(self, query: SearchQuery, found: Evidence) -> Scores:
+        if query.hybrid is not None:
+            return fused_by_rank(found, query.hybrid)
+        return fused(found, Weights(self._settings.dense_weight, self._settings.file_weight))
+
+    async def _chosen(
+        self, query: SearchQuery, texts: Sequence[str], passages: list[Passage]
+    ) -> list[Passage]:
+        """The passages to return: reread, above the threshold, joined; best first."""
+        if query.ranker == _UNRANKED:
+            wanted = [one for one in passages if one.score >= query.score_threshold]
+            return wanted[: query.max_results]
+        if self._reranker is not None:
+            passages = await reranked(self._reranker, texts, passages)
         wanted = [one for one in passages if one.score >= query.score_threshold]
-        return joined(wanted, query.max_results)
+        return await asyncio.to_thread(joined, wanted, query.max_results)
 
-    async def _allowed(self, stores: Sequence[str], filters: object) -> set[Key]:
-        matches = compiled(filters)
 
-        def find(tx: Transaction) -> set[Key]:
-            return {
-                (store, file.id)
-                for store in stores
-                for file in _files(tx, store)
-                if matches(file.attributes)
-            }
+def _with_files(tx: Transaction, asked: _Asked, found: Evidence) -> Evidence:
+    """The evidence with what names and beginnings of the candidates' files say."""
+    keys = {file_key(id_) for id_ in [*found.cosines, *found.words]}
+    files = {key.split("/")[1] for key in keys}
+    named = tx.match_files(asked.stores, asked.text, _MATCHES, files)
+    openings = _cosines(tx, asked, [f"{key}/0" for key in sorted(keys)])
+    return replace(
+        found,
+        openings={file_key(id_): score for id_, score in openings.items()},
+        files={key: relevance for key, relevance in named if key in keys},
+    )
 
-        return await self._store.read(find)
 
-    async def _dense(
-        self, stores: Sequence[str], vector: bytes, allowed: set[Key] | None
-    ) -> Ranking:
-        most = self._settings.candidates
-        (ranking,) = await self._nearest.nearest(stores, [vector], most, allowed)
-        return ranking
-
-    async def _sparse(self, stores: Sequence[str], text: str, allowed: set[Key] | None) -> Ranking:
-        most = self._settings.candidates
-        limit = most if allowed is None else _FILTERED_CANDIDATES
-        found = await self._store.read(lambda tx: tx.match_chunks(stores, text, limit))
-        return _best(found, allowed, most)
+def _cosines(tx: Transaction, asked: _Asked, ids: Sequence[str]) -> dict[str, float]:
+    """How near the chunks' vectors are to the query's; chunks without one are left out."""
+    stored = tx.vectors(ids)
+    return dict(zip(stored, cosines(asked.vector, list(stored.values())), strict=True))
 
 
 def _key(chunk_id: str) -> Key:
     store_id, file_id, _ = chunk_id.split("/")
     return store_id, file_id
-
-
-def _best(found: Sequence[tuple[str, float]], allowed: set[Key] | None, most: int) -> Ranking:
-    kept = [hit for hit in found if allowed is None or _key(hit[0]) in allowed]
-    return sorted(kept, key=lambda item: -item[1])[:most]
-
-
-def _files(tx: Transaction, store_id: str) -> list[VectorStoreFile]:
-    """All files of a vector store."""
-    files: list[VectorStoreFile] = []
-    more = True
-    while more:
-        after = files[-1].id if files else None
-        query = PageQuery(where={"vector_store_id": store_id}, limit=1000, order="asc", after=after)
-        page, more = tx.page(VectorStoreFile, query)
-        files += page
-    return files
 
 
 def _passages(tx: Transaction, ranking: Ranking) -> list[Passage]:
