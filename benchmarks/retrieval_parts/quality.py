@@ -13,9 +13,9 @@ from _report import Goal, Row, median, p99
 from local_assistants import catalogue, paths
 from local_assistants.tools.file_search.chunking.tokens import FolderTokenizer
 
-from . import collections, scoring, shelf
+from . import corpora, scoring, shelf
 from .bench import Bench
-from .collections import Question, Span
+from .corpora import Question, Span
 
 _DEPTH = 50  # results asked for, the most that the API gives
 _QUICK = 20  # questions of a quick run
@@ -32,7 +32,7 @@ async def measure(bench: Bench) -> None:
 
 
 async def _scifact(bench: Bench, client: httpx.AsyncClient) -> None:
-    claims = collections.scifact()
+    claims = corpora.scifact()
     asked = list(claims.claims.items())[: _QUICK if bench.quick else None]
     files = claims.files
     if bench.quick:
@@ -47,8 +47,8 @@ async def _scifact(bench: Bench, client: httpx.AsyncClient) -> None:
 
 
 async def _chunking(bench: Bench, client: httpx.AsyncClient) -> None:
-    plain = collections.chunking_texts()
-    questions = collections.chunking_questions()
+    plain = corpora.chunking_texts()
+    questions = corpora.chunking_questions()
     if bench.quick:
         plain = {name: text for name, text in plain.items() if name == "state_of_the_union.md"}
         questions = [one for one in questions if one.source in plain][:_QUICK]
@@ -69,8 +69,7 @@ def _judge(
     texts: dict[str, scoring.Text],
 ) -> None:
     for budget in BUDGETS:
-        read = [spans[at] for at in scoring.within(spans, texts, budget)]
-        share = scoring.answered(question, read)
+        share = scoring.answered(question, scoring.within(spans, texts, budget))
         bench.samples[f"chunking set, {budget} tokens"].append(share)
 
 

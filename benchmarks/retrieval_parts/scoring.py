@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from local_assistants.tools.file_search.chunking.tokens import Tokenizer
 
-from .collections import Question, Span
+from .corpora import Question, Span
 
 _SECTION = 50_000  # code points tokenised at once
 
@@ -33,22 +33,25 @@ class Text:
             for start, _ in tokenizer.spans(text[begin : begin + _SECTION])
         ]
 
-    def tokens(self, span: Span) -> int:
-        """Tokens that begin in it."""
-        return bisect_left(self._starts, span[1]) - bisect_left(self._starts, span[0])
+    def first(self, span: Span, tokens: int) -> tuple[Span, int]:
+        """The beginning of `span` that has at most `tokens` tokens, and how many it has."""
+        begin, end = (bisect_left(self._starts, place) for place in span)
+        if end - begin <= tokens:
+            return span, end - begin
+        return (span[0], self._starts[begin + tokens]), tokens
 
 
-def within(found: Sequence[tuple[str, Span]], texts: dict[str, Text], tokens: int) -> list[int]:
-    """Which of the results (file name and characters, best first) are read when all may have `tokens` together.
-
-    Only whole ones, up to the first that does not fit any more.
-    """
-    read: list[int] = []
-    for at, (name, span) in enumerate(found):
-        tokens -= texts[name].tokens(span)
-        if tokens < 0:
+def within(
+    found: Sequence[tuple[str, Span]], texts: dict[str, Text], tokens: int
+) -> list[tuple[str, Span]]:
+    """What of the results (file name and characters, best first) stands in the first `tokens` tokens of them."""
+    read: list[tuple[str, Span]] = []
+    for name, span in found:
+        if tokens <= 0:
             break
-        read.append(at)
+        part, taken = texts[name].first(span, tokens)
+        read.append((name, part))
+        tokens -= taken
     return read
 
 

@@ -15,7 +15,7 @@ from _report import Goal, Row, median, p99
 
 from local_assistants.engine.ports import SearchQuery
 
-from . import collections
+from . import corpora
 from .bench import Bench
 from .synthetic import STORE, Sizes, filled, opened
 
@@ -42,7 +42,7 @@ def _named(name: str, what: str) -> str:
 
 
 async def _searches(bench: Bench, folder: Path, name: str) -> None:
-    questions = [one.text for one in collections.chunking_questions()]
+    questions = [one.text for one in corpora.chunking_questions()]
     async with opened(folder) as found:
         await found.searcher.search(SearchQuery((STORE,), (questions[-1],)))
         await found.nearest.settled()  # a large store's first search has its index filled

@@ -18,7 +18,7 @@ from local_assistants.tools.file_search.searching.nearest import Nearest
 from local_assistants.tools.file_search.searching.searcher import Searcher
 from local_assistants.tools.file_search.settings import LibrarySettings
 
-from . import collections
+from . import corpora
 
 STORE = "vs_speed"
 _DIMENSIONS = 384
@@ -91,7 +91,7 @@ async def filled(folder: Path, sizes: Sizes) -> None:
 
 
 def _sentences() -> list[str]:
-    texts = b" ".join(collections.scifact().files.values()).decode()
+    texts = b" ".join(corpora.scifact().files.values()).decode()
     return [each for each in texts.replace("\n", " ").split(". ") if 40 < len(each) < 400]
 
 
