@@ -68,8 +68,28 @@ async def test_the_row_behind_a_number_is_shown(desk: Desk) -> None:
 
 async def test_a_zero_that_is_one_is_doubted_in_general_words(desk: Desk) -> None:
     """Where every condition fits some row, the hint tells how to look."""
-    result = await desk.run("print('found', 0)")
+    result = await attached(desk).run("print('found', len(df.dropna()) - len(df))")
     assert "Hint: the result is empty or 0." in result.output
+    assert result.silent
+
+
+@pytest.mark.parametrize("code", ["print('found', 0)", "print([])", "import os\nprint(0)"])
+async def test_nothing_is_doubted_where_no_table_is_in_play(desk: Desk, code: str) -> None:
+    """Advice about columns would lead astray, and a zero is an answer."""
+    await attached(desk).run("print(len(df))")
+    result = await desk.run(code)
+    assert "Hint" not in result.output
+    assert not result.silent
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["!pip install torch", "%pip install torch", "import os\nos.system('pip install torch')"],
+)
+async def test_who_installs_is_told_what_there_is(desk: Desk, code: str) -> None:
+    """The host's pip may be there, and its advice is no use here."""
+    result = await desk.run(code)
+    assert "Hint: nothing can be installed, there is no network. Installed: pandas" in result.output
 
 
 async def test_all_advice_can_be_switched_off(environment: Environment, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from local_assistants import Engine, Settings
 from local_assistants.engine.ports import PageQuery
 from local_assistants.engine.requests import CreateAssistant, CreateThreadAndRun
 from local_assistants.settings_file import read_settings_file
+from local_assistants.tools.code_interpreter.isolation import cgroups
 from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
 
 from .room import Desk
@@ -65,16 +66,87 @@ async def test_both_are_told_of_the_end_of_time(desk: Desk, code: str, said: str
         ("open('big', 'wb').write(bytes(2 << 20))", "Not stored, only in /mnt/data: big: larger than 1048576 bytes"),
         ("import os\nos.write(os.open('big', 65), bytes(90 << 20))\n" + SPINNING, "/mnt/data took more than 64 MiB"),
         ("import mmap\nm = mmap.mmap(-1, 2 << 30)\nwhile True: m.write(bytes(64 << 20))", "than 1024 MiB of memory"),
-        ("x = bytearray(2 << 30)", "MemoryError"),
-        ("import subprocess\nwhile True: subprocess.Popen(['sleep', '60'])", "BlockingIOError"),
     ],
-    ids=["output", "files", "a large file", "disk", "memory in all", "memory at once", "processes"],
+    ids=["output", "files", "a large file", "disk", "memory in all"],
 )  # fmt: skip
 async def test_both_are_told_of_all_else(desk: Desk, code: str, said: str) -> None:
     """Losses, errors and what was left out."""
     result = await desk.run(code)
     assert said in result.output
     assert said in desk.logs
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "advice"),
+    [
+        ("x = bytearray(2 << 30)", "MemoryError", "may use 1024 MiB of memory; read only"),
+        ("import numpy\nnumpy.ones(1 << 30)", "MemoryError", "may use 1024 MiB of memory; read only"),
+        (
+            "import subprocess\nwhile True: subprocess.Popen(['sleep', '60'])",
+            "BlockingIOError",
+            "at most 64 processes and threads may run at once",
+        ),
+        (
+            "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(9,)).start()",
+            "RuntimeError",
+            "at most 64 processes and threads may run at once",
+        ),
+        (
+            "open('cut.bin', 'wb').write(bytes(9 << 20))",
+            "OSError: [Errno 27]",
+            "a file may have at most 8 MiB, and all of /mnt/data 64 MiB",
+        ),
+        ("kept = [open('/dev/null') for _ in range(2000)]", "OSError: [Errno 24]", "at most 1024 files may be open"),
+        (
+            "for n in range(9): open(f'/tmp/{n}', 'wb').write(bytes(7 << 20))",
+            "OSError: [Errno 28]",
+            "/tmp holds at most 32 MiB; write large files to /mnt/data",
+        ),
+    ],
+    ids=["memory", "an array", "processes", "threads", "a file", "open files", "scratch"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "limits", [replace(SMALL, file_bytes=8 * MIB, scratch_bytes=32 * MIB)], ids=[""]
+)
+async def test_what_python_is_refused_is_told_with_the_limit(
+    desk: Desk, code: str, error: str, advice: str
+) -> None:
+    """Python only says that it was refused; how much there is, the model is told beside it."""
+    result = await desk.run(code)
+    assert error in result.output
+    assert advice in result.output
+    assert {} == desk.saved
+
+
+async def test_who_was_ended_for_want_of_memory_is_counted(desk: Desk) -> None:
+    """One or several, wherever the host offers cgroups; else the interpreter goes."""
+    code = (
+        "import os, time\n"
+        "for _ in range(4):\n"
+        "    if os.fork() == 0:\n"
+        "        hold = bytearray(b'x') * (900 << 20); time.sleep(60); os._exit(0)\n"
+        "for _ in range(3): os.wait()"
+    )
+    result = await desk.run(code)
+    assert "used more than 1024 MiB of memory together" in result.output
+    exactly = cgroups.found()
+    assert ("and 3 of them were ended" in result.output) is (exactly is not None)
+
+
+async def test_an_overfull_folder_takes_no_more_until_some_is_deleted(desk: Desk) -> None:
+    """The model is told so, can delete, and then write again."""
+    fill = "import os\nos.write(os.open('big', 65), bytes(90 << 20))\nwhile True: pass"
+    assert "delete some before you write more" in (await desk.run(fill)).output
+    write = "import time\ntime.sleep(0.2)\nopen('more', 'w').write('x' * 100000)"
+    more = await desk.run(write)
+    assert "File too large" in more.output
+    assert "26 MiB more than the 64 MiB that are allowed: no file can be written" in more.output
+    removed = await desk.run("import os\nos.remove('big')")
+    assert not removed.failed
+    after = await desk.run(write)
+    assert not after.failed
+    assert "MiB more than" not in after.output
+    assert b"x" * 100000 == desk.saved["more"]
 
 
 async def test_a_session_stores_so_many_files_and_no_more(desk: Desk) -> None:

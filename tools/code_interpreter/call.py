@@ -13,11 +13,11 @@ from pathlib import Path
 from ...engine.objects import FilePath, ImageOutput, LogsOutput
 from ...engine.ports import Emit, MadeFile, ToolResult, ToolSession
 from . import environment
-from .advice import filters, hints, prelude, row_numbers
+from .advice import filters, hints, prelude, refused, row_numbers
 from .isolation.job import DATA
-from .kernels.outputs import Lost, Picture, Text
+from .kernels.outputs import Failure, Lost, Picture, Text
 from .log_stream import LogStream
-from .sessions import files
+from .sessions import files, quota
 from .sessions.sessions import COLLECTED, Session
 from .settings import Settings
 from .transcript import Transcript, for_model
@@ -37,10 +37,12 @@ class Place:
     Attributes:
         loading: gives the lines that load the attached table, "" when there is none or more than one.
         localise: code with the paths of this sandbox.
+        tier: the sandbox's.
     """
 
     loading: Callable[[], Awaitable[str]]
     localise: Callable[[str], str]
+    tier: str
 
 
 class Call:
@@ -68,6 +70,7 @@ class Call:
     async def run(self, code: str) -> ToolResult:
         """Run, collect, word the result."""
         before = await asyncio.to_thread(files.snapshot, self._live.data)
+        full = await self._hold_back()
         added = await self._prepare(code) if self._settings.hints else ""
         async with self._logs:
             local = self._place.localise(code)
@@ -79,7 +82,9 @@ class Call:
         made, left_out = await self._collect(before)
         if left_out:
             await self._send_logs(f"[{_not_kept(left_out)}]\n")
-        notes = [self._news(), added, *comments, *_files_notes(made, left_out)]
+        if self._transcript.lost is not None:
+            self._live.overfull = None
+        notes = [self._news(), full, added, *comments, *_files_notes(made, left_out)]
         if self._left == 0:
             most = self._settings.limits.session_files
             notes.append(f"(This session has stored its {most} files and pictures; no more are.)")
@@ -107,6 +112,15 @@ class Call:
         news, self._live.news = self._live.news, ""
         return news if self._transcript.failure is not None else ""
 
+    async def _hold_back(self) -> str:
+        """Keep code from writing files while /mnt/data is overfull; says so."""
+        told, bound = await quota.looked_at(self._live, self._settings.limits)
+        if bound:
+            await self._ask(bound)
+        if told:
+            await self._send_logs(f"[{told}]\n")
+        return told and f"({told})"
+
     async def _prepare(self, code: str) -> str:
         """Make what the code takes for granted; tells what was made."""
         wanted = prelude.missing(code, await self._place.loading())
@@ -122,20 +136,29 @@ class Call:
     async def _comments(self, code: str) -> list[str]:
         """The error in short, and the hint; without an error what helps to read the output."""
         failure = self._transcript.failure
-        if failure is None:
-            return await self._remarks(code) if self._settings.hints else []
-        said = hints.summary(failure)
         if not self._settings.hints:
-            return [said]
-        listed = await asyncio.to_thread(files.snapshot, self._live.data)
+            return [] if failure is None else [hints.summary(failure)]
         installed = environment.find(self._settings.environment)
+        packages = installed.describe().split(", ") if installed else []
+        installing = refused.about_installing(code, packages)
+        if failure is None:
+            return [installing, *await self._remarks(code)]
+        return [hints.summary(failure), installing or await self._hint(failure, packages)]
+
+    async def _hint(self, failure: Failure, packages: Sequence[str]) -> str:
+        """What to do about an error."""
+        listed = await asyncio.to_thread(files.names, self._live.data)
+        limits, tier = self._settings.limits, self._place.tier
+        known = refused.hint(failure, limits, tier=tier, files=listed)
+        if known:
+            return known
         facts = hints.Facts(
             tables=hints.read_tables(await self._ask(hints.COLUMNS_CODE)),
-            files=sorted(listed),
-            packages=installed.describe().split(", ") if installed else [],
+            files=listed,
+            packages=packages,
             loading=await self._place.loading(),
         )
-        return [said, hints.hint(failure, facts)]
+        return hints.hint(failure, facts)
 
     async def _remarks(self, code: str) -> list[str]:
         """What helps to read the output: conditions that fit no row or all, names of rows, digits in groups."""
@@ -144,10 +167,13 @@ class Call:
         rows = row_numbers.hint(await self._ask(row_numbers.question(numbers)) if numbers else "")
         wanted = filters.conditions(code)
         found = filters.findings(await self._ask(filters.question(wanted)) if wanted else "")
-        self._doubtful = hints.is_nothing(text) and not rows
+        self._doubtful = hints.is_nothing(text) and not rows and await self._has_table(code)
         if self._doubtful:
             return [found.no_row or hints.DOUBT]
         return [found.every_row, rows, hints.grouped(text)]
+
+    async def _has_table(self, code: str) -> bool:
+        return hints.has_table(code, hints.read_tables(await self._ask(hints.COLUMNS_CODE)))
 
     async def _ask(self, question: str, seconds: float = _HINT_SECONDS) -> str:
         """What the kernel prints in answer to code of ours; untrusted."""

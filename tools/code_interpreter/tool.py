@@ -29,6 +29,10 @@ from .settings import Settings
 __all__ = ["CodeInterpreter", "Settings"]
 
 _LOG = logging.getLogger("local_assistants.code_interpreter")
+_GAPS = {
+    "B": f" Process pools, !commands and local servers do not work here; write paths to {DATA} in one piece."
+}
+"""By tier, what the model must know that it cannot do."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +57,16 @@ class CodeInterpreter:
         self._preparing: asyncio.Task[None] | None = None
 
     def schema(self, session: ToolSession) -> ToolSchema:
-        """The tool as the model sees it, with the packages that are really there."""
+        """The tool as the model sees it: what is installed and, once isolation is established, what does not work."""
         found = environment.find(self._settings.environment)
         installed = f" Installed: {found.describe()}." if found is not None else ""
+        gaps = _GAPS.get(self._ready.runner.tier, "") if self._ready is not None else ""
         return ToolSchema(
             name=self.type,
             description=(
                 "Runs Python code in a Jupyter kernel that keeps its state between calls and returns what it prints. "
                 f"Files are in {DATA}; save results there. Use print() to see values and plt.show() to show a "
-                f"chart to the user. No network, no pip.{installed}"
+                f"chart to the user. No network, no pip.{gaps}{installed}"
             ),
             parameters={
                 "type": "object",
@@ -121,6 +126,7 @@ class CodeInterpreter:
             place = Place(
                 loading=partial(self._loading, session),
                 localise=lambda text: ready.runner.localise(text, live.data),
+                tier=ready.runner.tier,
             )
             return await Call(live, session, emit, self._settings, place).run(code)
 

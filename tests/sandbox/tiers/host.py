@@ -68,6 +68,12 @@ class Host:
         }
         return {"tier": self._runner.tier, "uid": os.geteuid(), "facts": facts}
 
+    async def described(self) -> dict[str, Any]:
+        """The tool as a model reads of it."""
+        desk = self._desk("described", {})
+        await desk.tool.check()
+        return {"text": desk.tool.schema(desk.session).description}
+
     async def told(self, data: str) -> dict[str, Any]:
         """What a server with this data folder, and whoever looks at it beforehand, would say of isolation."""
         root = Path(data) / "code_interpreter"

@@ -86,10 +86,6 @@ _ADVICE = (
     ),
     (r"^ParserError", "look at the file's first lines, then say sep=... and skiprows=..."),
     (
-        r"^MemoryError",
-        "memory is limited; read only the columns you need, or the file in chunks.",
-    ),
-    (
         r"^(gaierror|URLError|ConnectionError|HTTPError)",
         "there is no network here; work with the files in /mnt/data.",
     ),
@@ -148,6 +144,12 @@ def is_nothing(text: str) -> bool:
     """Whether what code printed ends in an empty result or a zero."""
     said = text.strip()
     return bool(_NOTHING.search(said[-_HINT_CHARS:]) or (len(said) < _SHORT and _GAP.search(said)))
+
+
+def has_table(code: str, tables: Sequence[Table]) -> bool:
+    """Whether some code is about a table: one at hand, or one that it reads."""
+    words = set(re.findall(r"\w+", code))
+    return "read_" in code or any(name in words for name, _ in tables if name)
 
 
 def grouped(text: str) -> str:

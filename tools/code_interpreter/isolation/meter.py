@@ -167,7 +167,10 @@ class Meter:
         unseen = min(held.unknown_files * limits.file_bytes, self._disk.less_room())
         most = max(limits.data_bytes + lent.bytes, spared.bytes)
         if taken.bytes + held.disk_bytes + unseen > most:
-            return Overrun(f"the files in /mnt/data took more than {limits.data_bytes // MIB} MiB")
+            return Overrun(
+                f"the files in /mnt/data took more than {limits.data_bytes // MIB} MiB: delete some before you "
+                "write more"
+            )
         return None
 
     def _scratch(self, pid: int) -> Overrun | None:

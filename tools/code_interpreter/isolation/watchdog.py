@@ -80,7 +80,7 @@ class Watchdog:
         self._group: Group | None = None
         self._reason: str | None = None
         self._remark: str | None = None
-        self._memory_ended: str | None = None
+        self._kills = 0  # for want of memory, not told yet
         self._interrupted = False
         self._task: asyncio.Task[None] | None = None
 
@@ -125,14 +125,14 @@ class Watchdog:
     def reason(self) -> str | None:
         """Why the sandbox had to end, in words; None when that was not for a limit."""
         self._note_kills()
-        return self._reason or self._memory_ended
+        return self._reason or self._memory_ended()
 
     def remarks(self) -> list[str]:
         """What happened since they were last asked for that the sandbox survived, in words."""
         self._note_kills()
-        said = [text for text in (self._remark, self._memory_ended) if text is not None]
-        self._remark = self._memory_ended = None
-        return said
+        said = [self._remark, self._memory_ended()]
+        self._remark, self._kills = None, 0
+        return [text for text in said if text is not None]
 
     async def _guard(self) -> None:
         pause = TICK
@@ -170,7 +170,14 @@ class Watchdog:
             await self._sandbox.kill()
 
     def _note_kills(self) -> None:
-        if self._group is not None and self._group.new_kills():
-            most = f"{self._limits.memory_bytes // MIB} MiB of memory"
-            self._memory_ended = f"its processes used more than {most} together, and one was ended"
-            _LOG.warning("a process of a sandbox was ended: all used more than %s together", most)
+        kills = self._group.new_kills() if self._group is not None else 0
+        self._kills += kills
+        if kills:
+            _LOG.warning("%d processes of a sandbox were ended for want of memory", kills)
+
+    def _memory_ended(self) -> str | None:
+        if not self._kills:
+            return None
+        most = f"{self._limits.memory_bytes // MIB} MiB of memory"
+        ended = "one of them was" if self._kills == 1 else f"{self._kills} of them were"
+        return f"its processes used more than {most} together, and {ended} ended"

@@ -52,8 +52,13 @@ class Collection:
 
 
 def snapshot(folder: Path) -> dict[str, Stamp]:
-    """The regular files below `folder` by relative path."""
-    return {path: _stamp(status) for path, status, _ in _walk(folder)}
+    """All that lies below `folder` by relative path, what is not collected too."""
+    return {entry.path: entry.stamp for entry in _walk(folder)}
+
+
+def names(folder: Path) -> list[str]:
+    """The regular files below `folder`."""
+    return sorted(entry.path for entry in _walk(folder) if not entry.oddity)
 
 
 def collect(folder: Path, before: Mapping[str, Stamp], into: Path, limits: Limits) -> Collection:
@@ -62,21 +67,21 @@ def collect(folder: Path, before: Mapping[str, Stamp], into: Path, limits: Limit
     room = (
         limits.data_bytes
     )  # files with holes are larger than the disk space that the watchdog sees
-    for path, status, open_file in _walk(folder):
-        if before.get(path) == _stamp(status):
+    for entry in _walk(folder):
+        if before.get(entry.path) == entry.stamp:
             continue
-        problem = _problem(path, status, limits)
-        if problem is None and status.st_size > room:
+        problem = entry.oddity or _problem(entry, limits)
+        if not problem and entry.size > room:
             problem = f"more than {limits.data_bytes} bytes together"
-        if problem is None and len(collection.files) >= limits.files:
+        if not problem and len(collection.files) >= limits.files:
             problem = f"more than {limits.files} files"
-        if problem is not None:
-            collection.left_out.append(f"{printable(path)}: {problem}")
+        if problem:
+            collection.left_out.append(f"{printable(entry.path)}: {problem}")
             continue
         copy = into / str(len(collection.files))
-        with contextlib.suppress(OSError), open_file() as source:
+        with contextlib.suppress(OSError), entry.open() as source:
             if _copy(source, copy, min(room, limits.collected_bytes)):
-                collection.files.append(Collected(path, copy))
+                collection.files.append(Collected(entry.path, copy))
                 room -= copy.stat().st_size
     return collection
 
@@ -132,17 +137,30 @@ def printable(text: str, limit: int = 200) -> str:
     return "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in text[:limit])
 
 
-class _OpenFile:
-    """Gives the open file once, as a context manager; closed by the walk."""
+@dataclass(frozen=True)
+class _Entry:
+    """Something in the folder; while the walk is at it, `descriptor` is open.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    Attributes:
+        oddity: why it is not collected, whatever the limits; "" for a regular file.
+    """
 
-    def __call__(self) -> IO[bytes]:
-        return open(os.dup(self._descriptor), "rb")
+    path: str
+    stamp: Stamp
+    oddity: str = ""
+    descriptor: int = -1
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.stamp[1]
+
+    def open(self) -> IO[bytes]:
+        """The very file that was looked at."""
+        return open(os.dup(self.descriptor), "rb")
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result, _OpenFile]]:
+def _walk(folder: Path) -> Iterator[_Entry]:
     budget = [_ENTRIES]
     with contextlib.suppress(OSError):
         root = folders.open_folder(str(folder))
@@ -150,45 +168,77 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result, _OpenFile]]:
             yield from _walk_below(root, "", 0, budget)
         finally:
             os.close(root)
+    if budget[0] < 0:
+        yield _Entry("others", (0, 0, 0), f"only {_ENTRIES} files and folders are looked at")
 
 
-def _walk_below(
-    directory: int, prefix: str, depth: int, budget: list[int]
-) -> Iterator[tuple[str, os.stat_result, _OpenFile]]:
+def _walk_below(directory: int, prefix: str, depth: int, budget: list[int]) -> Iterator[_Entry]:
     with os.scandir(directory) as entries:
-        names = sorted(entry.name for entry, _ in zip(entries, range(budget[0]), strict=False))
-    for name in names:
+        # One more than there is room for tells that there are more.
+        found = sorted(entry.name for entry, _ in zip(entries, range(budget[0] + 1), strict=False))
+    for name in found:
         budget[0] -= 1
-        if budget[0] < 0 or name.startswith(".") or name == "__pycache__":
+        if budget[0] < 0:
+            return
+        if name == "__pycache__":
+            continue
+        if name.startswith("."):
+            yield from _odd(directory, prefix, name, "hidden")
             continue
         try:
             descriptor = os.open(name, _FILE_FLAGS, dir_fd=directory)
-        except OSError:  # a link (ELOOP), a socket, gone, not readable
+        except OSError:
+            yield from _odd(directory, prefix, name)
             continue
         try:
-            status = os.fstat(descriptor)
-            if stat.S_ISDIR(status.st_mode) and depth < _DEPTH:
-                yield from _walk_below(descriptor, f"{prefix}{name}/", depth + 1, budget)
-            elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-                yield prefix + name, status, _OpenFile(descriptor)
+            yield from _opened(descriptor, prefix + name, depth, budget)
         finally:
             os.close(descriptor)
+
+
+def _opened(descriptor: int, path: str, depth: int, budget: list[int]) -> Iterator[_Entry]:
+    """What the descriptor is: a file, or a folder with what is in it."""
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode) and depth < _DEPTH:
+        yield from _walk_below(descriptor, f"{path}/", depth + 1, budget)
+    elif stat.S_ISDIR(status.st_mode):
+        yield _Entry(path, _stamp(status), f"more than {_DEPTH} folders deep")
+    else:
+        yield _Entry(path, _stamp(status), _oddity(status), descriptor)
+
+
+def _odd(directory: int, prefix: str, name: str, oddity: str = "") -> Iterator[_Entry]:
+    """An entry that was not opened, or could not be; nothing when it is gone."""
+    with contextlib.suppress(OSError):
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        oddity = oddity or _oddity(status) or "it cannot be read"
+        yield _Entry(prefix + name, _stamp(status), oddity)
+
+
+def _oddity(status: os.stat_result) -> str:
+    if stat.S_ISLNK(status.st_mode):
+        return "a link, copy the file instead"
+    if not stat.S_ISREG(status.st_mode):
+        return "no regular file"
+    return "it has a second name, copy it instead" if status.st_nlink > 1 else ""
 
 
 def _stamp(status: os.stat_result) -> Stamp:
     return status.st_ino, status.st_size, status.st_ctime_ns
 
 
-def _problem(path: str, status: os.stat_result, limits: Limits) -> str | None:
+def _problem(entry: _Entry, limits: Limits) -> str:
     try:
-        path.encode()
+        entry.path.encode()
     except UnicodeEncodeError:
         return "its name is not text"
-    if any(unicodedata.category(c)[0] == "C" for c in path):
+    if any(unicodedata.category(c)[0] == "C" for c in entry.path):
         return "its name has invisible characters"
-    if status.st_size > limits.collected_bytes:
+    if entry.size > limits.collected_bytes:
         return f"larger than {limits.collected_bytes} bytes"
-    return None
+    if entry.size >= limits.file_bytes:
+        return f"cut off at {limits.file_bytes} bytes, the most that one file may have"
+    return ""
 
 
 def _copy(source: IO[bytes], target: Path, limit: int) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ....engine.ports import Clock, SessionStarted, ToolFile
-from ..isolation.folders import Footprint
+from ..isolation.folders import NOTHING, Footprint
 from ..kernels.kernel import Kernel
 from ..kernels.pool import Pool, Spare
 from .sockets import SocketFolder
@@ -64,6 +64,8 @@ class Session:
     Attributes:
         counted: whether its start was told to whoever keeps the ledger.
         stored: files and pictures of it that were stored.
+        lent: what the host itself put into /mnt/data, all in all.
+        overfull: whether /mnt/data held more than it may when it was last looked at; None: not looked at.
     """
 
     thread_id: str
@@ -74,6 +76,8 @@ class Session:
     news: str = ""
     counted: bool = False
     stored: int = 0
+    lent: Footprint = NOTHING
+    overfull: bool | None = None
 
     @property
     def folder(self) -> Path:
@@ -154,7 +158,8 @@ class Sessions:
             if inputs:
                 names = await self.names(thread_id, inputs)
                 owner = self._runner.owner_of(session.data)
-                session.kernel.lend(_footprint(inputs))
+                session.lent = _footprint(inputs)
+                session.kernel.lend(session.lent)
                 mounted = asyncio.to_thread(session.home.mount, inputs, names, owner)
                 await stored(mounted, "input files cannot be copied to the session")
             if started is not None and not session.counted:

@@ -72,6 +72,50 @@ def test_a_link_to_a_folder_is_not_entered(data: Path, tmp_path: Path) -> None:
     assert [] == collected(data, tmp_path).files
 
 
+def test_what_is_never_collected_is_named_once(data: Path, tmp_path: Path) -> None:
+    """With the reason, when it is new: the model may mend it, and need not read of it again."""
+    (data / "link.csv").symlink_to("/etc/passwd")
+    os.mkfifo(data / "pipe")
+    (data / "one.txt").write_text("x")
+    os.link(data / "one.txt", data / "two.txt")
+    (data / ".hidden").write_text("x")
+    (data / "1/2/3/4/5/6").mkdir(parents=True)
+    (data / "__pycache__").mkdir()
+    found = collected(data, tmp_path)
+    assert [] == found.files
+    expected = [
+        ".hidden: hidden",
+        "1/2/3/4/5/6: more than 5 folders deep",
+        "link.csv: a link, copy the file instead",
+        "one.txt: it has a second name, copy it instead",
+        "pipe: no regular file",
+        "two.txt: it has a second name, copy it instead",
+    ]
+    assert expected == found.left_out
+    again = files.collect(data, files.snapshot(data), tmp_path, Limits())
+    assert [] == again.left_out
+    assert [] == files.names(data)
+
+
+def test_more_entries_than_are_looked_at_are_told_once(data: Path, tmp_path: Path) -> None:
+    """What lies beyond them is not known, so it cannot be named."""
+    for number in range(5001):
+        (data / f"{number:05}").touch()
+    found = collected(data, tmp_path, Limits(files=1))
+    assert "others: only 5000 files and folders are looked at" == found.left_out[-1]
+    (data / "05000").unlink()
+    assert "others" not in files.snapshot(data)
+
+
+def test_a_file_that_was_cut_off_is_no_result(data: Path, tmp_path: Path) -> None:
+    """One of just the size at which writing ends."""
+    (data / "whole.bin").write_bytes(b"x" * 99)
+    (data / "cut.bin").write_bytes(b"x" * 100)
+    found = collected(data, tmp_path, Limits(file_bytes=100))
+    assert ["whole.bin"] == [each.path for each in found.files]
+    assert ["cut.bin: cut off at 100 bytes, the most that one file may have"] == found.left_out
+
+
 def test_too_many_and_too_large_files_are_named(data: Path, tmp_path: Path) -> None:
     """The caps hold and the model hears of it."""
     for name in ("a.txt", "b.txt", "c.txt"):
