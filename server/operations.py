@@ -243,7 +243,6 @@ RUN_PROMPT = _object(
         },
     }
 )
-COUNT = {"type": "integer", "minimum": 0}
 PASSAGE = _object(
     {
         "object": {"const": "vector_store.file.passage"},

@@ -54,10 +54,11 @@ def questions() -> list[Question]:
     tables: list[dict[str, Any]] = tomllib.loads(
         (_HERE / "filings.toml").read_text(encoding="utf-8")
     )["question"]
-    return [
-        Question(**{**table, "words": tuple(table["words"]), "pages": tuple(table["pages"])})
-        for table in tables
-    ]
+    made: list[Question] = []
+    for table in tables:
+        lists: dict[str, Any] = {key: tuple(table[key]) for key in ("words", "pages")}
+        made.append(Question(**(table | lists)))
+    return made
 
 
 async def measure(bench: Bench) -> None:

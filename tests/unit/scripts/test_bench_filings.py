@@ -25,7 +25,7 @@ def test_answers_stand_on_their_pages(filings: Any, short: str) -> None:
     """Of all questions about this filing, six at least."""
     [path] = filings.FILES.glob(f"{short}*.pdf")
     own = [one for one in filings.questions() if path.name.startswith(one.file)]
-    reader = PdfReader(path)
+    reader: Any = PdfReader(path)
 
     assert len(own) >= 6
     for page in {page for one in own for page in one.pages}:
