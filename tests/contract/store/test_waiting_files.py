@@ -1,5 +1,7 @@
 """The queue of files that are to be indexed, and what becomes of a file's text when the file is taken out."""
 
+from functools import partial
+
 import pytest
 
 from local_assistants.engine.errors import StorageFault
@@ -68,7 +70,7 @@ async def test_a_file_that_is_taken_out_takes_its_text_along(store: Store) -> No
     await put(store, vector_store("vs_1"), vector_store("vs_2"))
     for store_id, file_id in (("vs_1", "file-a"), ("vs_1", "file-b"), ("vs_2", "file-a")):
         await put(store, store_file(store_id, file_id))
-        await store.write(lambda tx, key=(store_id, file_id): with_text(tx, *key))
+        await store.write(partial(with_text, store_id=store_id, file_id=file_id))
 
     def left(tx: Transaction) -> list[str]:
         return [
@@ -86,16 +88,18 @@ async def test_a_file_that_is_taken_out_takes_its_text_along(store: Store) -> No
     assert ["vs_1/file-b"] == await store.read(left)
 
 
+async def found_from(store: Store, store_id: str) -> Extract | None:
+    """What can be copied into a vector store."""
+    return await store.read(lambda tx: tx.find_extract("c", "r", store_id))
+
+
 async def test_the_same_content_is_found_in_the_own_project_only(whole: Store) -> None:
     """How long indexing takes would else tell what others have."""
     for project, store_id in (("one", "vs_1"), ("one", "vs_2"), ("two", "vs_3")):
         await put(whole.scoped(project), vector_store(store_id))
     await whole.write(lambda tx: with_text(tx, "vs_1", "file-a"))
-    found = {
-        id_: await whole.read(lambda tx, id_=id_: tx.find_extract("c", "r", id_))
-        for id_ in ("vs_1", "vs_2", "vs_3")
-    }
+    found = [await found_from(whole, id_) for id_ in ("vs_1", "vs_2", "vs_3")]
 
-    assert ["vs_1", "vs_1", None] == [one and one.vector_store_id for one in found.values()]
+    assert ["vs_1", "vs_1", None] == [one and one.vector_store_id for one in found]
     assert await whole.scoped("two").read(lambda tx: tx.find_extract("c", "r", "vs_1")) is None
     assert await whole.read(lambda tx: tx.find_extract("c", "other", "vs_1")) is None

@@ -9,9 +9,10 @@ It moves no status, parses nothing itself, and does not know how vectors are sea
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from ....engine.errors import InvalidRequest
@@ -28,9 +29,17 @@ _log = logging.getLogger(__name__)
 CHUNK_BYTES = 1024  # what the API counts for a chunk's vector
 BATCH = 32  # chunks embedded between two writes
 _TEXTS = 500  # chunks in one transaction: others who write wait so long at most
+_SEEN = 8 * BATCH  # chunks read at once
 _COPIED = 5000  # vectors in one transaction
 _ATTEMPTS = 3  # at a file that is taken out and put back while it is indexed
 _GONE = frozenset({StoreFileStatus.CANCELLED, StoreFileStatus.FAILED})
+
+
+Vectors = list[tuple[str, bytes]]
+"""(chunk id, vector)."""
+
+FirstT = TypeVar("FirstT")
+SecondT = TypeVar("SecondT")
 
 
 class Searched(Protocol):
@@ -118,7 +127,7 @@ class Pipeline:
         for start in range(0, len(chunks), _TEXTS):
             part = chunks[start : start + _TEXTS]
             last = start + _TEXTS >= len(chunks)
-            await self._store.write(lambda tx, part=part, last=last: put(tx, part, last))
+            await self._store.write(partial(put, part=part, last=last))
 
     # --- vectors -----------------------------------------------------------------------------------
 
@@ -129,24 +138,34 @@ class Pipeline:
         """
         lock = self._same.setdefault((job.content, job.recipe), asyncio.Lock())
         async with lock:
-            if await self._copied(job):
-                return True
-            while True:
-                chunks = await self._store.read(lambda tx: tx.chunks_to_embed(*job.key, BATCH + 1))
-                batch, last = chunks[:BATCH], len(chunks) <= BATCH
-                vectors = await self._embedded(job, batch)
-                kept = await self._store.write(
-                    lambda tx, vectors=vectors, last=last: _keep(tx, job, vectors, last)
-                )
+            return await self._copied(job) or await self._embed(job)
+
+    async def _embed(self, job: Job) -> bool:
+        """Embed what has no vector yet; while one batch is written the next one is with the model."""
+        last = False
+        while not last:
+            chunks = await self._store.read(lambda tx: tx.chunks_to_embed(*job.key, _SEEN + 1))
+            last = len(chunks) <= _SEEN
+            vectors: Vectors = []
+            for start in range(0, min(len(chunks), _SEEN), BATCH):
+                batch = chunks[start : min(start + BATCH, _SEEN)]
+                kept, vectors = await _both(self._keep(job, vectors), self._embedded(job, batch))
                 if not kept:
                     return False
-                await self._nearest.added(job.vector_store_id, vectors)
-                if last:
-                    return True
+            if not await self._keep(job, vectors, last=last):
+                return False
+        return True
 
-    async def _embedded(self, job: Job, chunks: Sequence[Chunk]) -> list[tuple[str, bytes]]:
-        if not chunks:
-            return []
+    async def _keep(self, job: Job, vectors: Vectors, *, last: bool = False) -> bool:
+        """Write vectors; False when the text they belong to has gone."""
+        if not vectors and not last:
+            return True
+        kept = await self._store.write(lambda tx: _put_vectors(tx, job, vectors, last))
+        if kept:
+            await self._nearest.added(job.vector_store_id, vectors)
+        return kept
+
+    async def _embedded(self, job: Job, chunks: Sequence[Chunk]) -> Vectors:
         async with self._turns.turn(job.vector_store_id, len(chunks)):
             vectors = await self._worker.embed([job.passage(one) for one in chunks])
         return [(one.id, vector) for one, vector in zip(chunks, vectors, strict=True)]
@@ -162,12 +181,22 @@ class Pipeline:
             numbers = range(start, min(start + _COPIED, twin.chunks))
             last = numbers.stop == twin.chunks
             vectors = await self._store.write(
-                lambda tx, numbers=numbers, last=last: _copy_vectors(tx, job, twin, numbers, last)
+                partial(_copy_vectors, job=job, twin=twin, numbers=numbers, last=last)
             )
             if vectors is None:
                 return False
             await self._nearest.added(job.vector_store_id, vectors)
         return True
+
+
+async def _both(first: Awaitable[FirstT], second: Awaitable[SecondT]) -> tuple[FirstT, SecondT]:
+    """Both results when both are there; when one fails, the other one is done all the same."""
+    one, two = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(one, BaseException):
+        raise one
+    if isinstance(two, BaseException):
+        raise two
+    return one, two
 
 
 def _copy(tx: Transaction, job: Job) -> Extract | None:
@@ -185,17 +214,17 @@ def _copy(tx: Transaction, job: Job) -> Extract | None:
 
 def _copy_vectors(
     tx: Transaction, job: Job, twin: Extract, numbers: range, last: bool
-) -> list[tuple[str, bytes]] | None:
+) -> Vectors | None:
     """Vectors of these chunks from `twin`; None when it does not have them all any more."""
     ids = {f"{twin.vector_store_id}/{twin.file_id}/{n}": job.chunk_id(n) for n in numbers}
     found = tx.vectors(list(ids))
     vectors = [(ids[id_], vector) for id_, vector in found.items()]
-    if len(found) < len(ids) or not _keep(tx, job, vectors, last):
+    if len(found) < len(ids) or not _put_vectors(tx, job, vectors, last):
         return None
     return vectors
 
 
-def _keep(tx: Transaction, job: Job, vectors: Sequence[tuple[str, bytes]], last: bool) -> bool:
+def _put_vectors(tx: Transaction, job: Job, vectors: Vectors, last: bool) -> bool:
     """Write vectors, and with the last ones that they are complete; False when the text they belong to has gone."""
     extract = tx.extract(*job.key)
     if extract is None or not job.made(extract):

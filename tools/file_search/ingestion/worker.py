@@ -38,7 +38,7 @@ class Extracted:
 class QueryEncoder(Protocol):
     """Embeds queries; a worker does, and so may something quicker to start."""
 
-    async def encode(self, queries: Sequence[str]) -> list[bytes]:
+    async def encode(self, queries: Sequence[str], /) -> list[bytes]:
         """A vector for each query: float32, little endian, L2-normalised.
 
         Raises:

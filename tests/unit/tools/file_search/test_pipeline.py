@@ -9,7 +9,7 @@ import pytest
 
 from local_assistants.engine.errors import AssistantsError, InvalidRequest
 from local_assistants.engine.objects import File, StaticChunking, VectorStore, VectorStoreFile
-from local_assistants.engine.ports import Indexed, SearchQuery, ToolFile, Transaction
+from local_assistants.engine.ports import Indexed, SearchQuery, Store, ToolFile, Transaction
 from local_assistants.engine.states import StoreFileStatus, StoreStatus
 from local_assistants.storage.sqlite import SQLiteStore
 from local_assistants.storage.vectors.index import open_index
@@ -96,6 +96,11 @@ class Queries:
         """Nothing to let go of."""
 
 
+async def _put(store: Store, store_id: str) -> None:
+    empty = VectorStore(id=store_id, created_at=1, status=StoreStatus.COMPLETED)
+    await store.write(lambda tx: tx.put(empty))
+
+
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
     """An empty library with two vector stores, and one of another project."""
@@ -104,8 +109,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
         folder.mkdir()
     store, embedder = SQLiteStore.open(tmp_path / "store.db"), CountingEmbedder(folders[1])
     for project, id_ in (("default", A), ("default", B), ("others", OTHERS)):
-        empty = VectorStore(id=id_, created_at=1, status=StoreStatus.COMPLETED)
-        await store.scoped(project).write(lambda tx, empty=empty: tx.put(empty))
+        await _put(store.scoped(project), id_)
     library = FileLibrary(
         store, open_index(tmp_path / "vectors"), InlineWorker(embedder), Queries(folders[2])
     )
