@@ -20,11 +20,11 @@ while who whom why will with would you your
 _STOP_WORDS = frozenset(_ENGLISH.split())
 
 
-def match_expression(text: str) -> str | None:
-    """An FTS5 expression that finds any of the words of `text`; None when it has no word.
+def quoted_words(text: str) -> list[str]:
+    """The words of `text` that say something, each once, as FTS5 strings.
 
     Stop words are kept when there is nothing else.
     """
     words = list(dict.fromkeys(_WORD.findall(text.casefold())))
     meaning = [word for word in words if word not in _STOP_WORDS] or words
-    return " OR ".join(f'"{word}"' for word in meaning[:_MOST]) or None
+    return [f'"{word}"' for word in meaning[:_MOST]]

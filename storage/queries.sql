@@ -146,12 +146,36 @@ WHERE project = :project AND started_at >= :since AND started_at < :until ORDER 
 SELECT project, thread_id, run_id, started_at FROM code_sessions
 WHERE thread_id = :thread_id ORDER BY started_at, seq;
 
+-- name: add_text_store
+-- A range of rows for the texts of a vector store.
+INSERT INTO text_stores (vector_store_id) SELECT :vector_store_id
+WHERE NOT EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id);
+
+-- name: text_stores
+-- The ranges of vector stores: their first rows, and how many chunks and extracts lie in them.
+SELECT number << 32, chunks, extracts FROM text_stores
+WHERE vector_store_id IN (SELECT value FROM json_each(:vector_store_ids)) ORDER BY number;
+
+-- name: count_texts
+-- How many chunks and extracts the word indexes have, whosever they are.
+SELECT coalesce(sum(chunks), 0), coalesce(sum(extracts), 0) FROM text_stores;
+
+-- name: drop_moved_chunk
+-- A chunk that goes to another store changes its range.
+DELETE FROM chunks WHERE id = :id AND vector_store_id <> :vector_store_id;
+
 -- name: put_chunk
--- A chunk that is put again keeps its place.
-INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page)
-VALUES (:id, :vector_store_id, :file_id, :position, :heading, :text, :start, :end, :page)
+-- At the end of its store's range; a chunk that is put again keeps its place.
+INSERT INTO chunks (seq, id, vector_store_id, file_id, position, heading, text, start, "end", page)
+SELECT
+  1 + coalesce(
+    (SELECT seq FROM chunks WHERE seq BETWEEN s.number << 32 AND (s.number << 32) + 4294967295 ORDER BY seq DESC LIMIT 1),
+    s.number << 32
+  ),
+  :id, :vector_store_id, :file_id, :position, :heading, :text, :start, :end, :page
+FROM text_stores AS s WHERE s.vector_store_id = :vector_store_id
 ON CONFLICT (id) DO UPDATE SET
-  vector_store_id = excluded.vector_store_id, file_id = excluded.file_id, position = excluded.position,
+  file_id = excluded.file_id, position = excluded.position,
   heading = excluded.heading, text = excluded.text, start = excluded.start, "end" = excluded."end",
   page = excluded.page;
 
@@ -168,6 +192,7 @@ DELETE FROM chunk_vectors WHERE chunk = (SELECT seq FROM chunks WHERE id = :id);
 -- Chunks by id, in the order asked for.
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
 FROM json_each(:ids) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value
+CROSS JOIN text_stores AS s ON s.number = c.seq >> 32 AND s.vector_store_id IS NOT NULL
 LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
 ORDER BY wanted.key;
 
@@ -175,25 +200,31 @@ ORDER BY wanted.key;
 -- The chunks of a file.
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
 FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
-WHERE c.vector_store_id = :vector_store_id AND c.file_id = :file_id ORDER BY c.position;
+WHERE c.vector_store_id = :vector_store_id AND c.file_id = :file_id
+  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+ORDER BY c.position;
 
 -- name: store_chunks
 -- The chunks of a whole vector store.
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
 FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
-WHERE c.vector_store_id = :vector_store_id ORDER BY c.file_id, c.position;
+WHERE c.vector_store_id = :vector_store_id
+  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+ORDER BY c.file_id, c.position;
 
 -- name: chunks_to_embed
 -- The next chunks of a file that wait for their vectors.
 SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks AS c
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id
   AND NOT EXISTS (SELECT 1 FROM chunk_vectors WHERE chunk = c.seq)
+  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY position LIMIT :limit;
 
 -- name: chunk_span
 -- The chunks of a file that overlap a stretch of its text.
 SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id AND start < :end AND "end" > :start
+  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY position;
 
 -- name: delete_file_chunks
@@ -212,15 +243,50 @@ DELETE FROM extracts WHERE vector_store_id = :vector_store_id AND file_id = :fil
 -- What was made of the files of a vector store.
 DELETE FROM extracts WHERE vector_store_id = :vector_store_id;
 
+-- name: store_chunk_ids
+-- Ids of the chunks of a vector store (index chunks_of_file).
+SELECT id FROM chunks WHERE vector_store_id = :vector_store_id ORDER BY file_id, position;
+
+-- name: deleted_text_store
+-- A deleted vector store whose text is not erased yet.
+SELECT number FROM text_stores WHERE vector_store_id IS NULL LIMIT 1;
+
+-- name: erase_chunks
+-- A slice of its chunks, with vectors and words.
+DELETE FROM chunks WHERE seq IN (
+  SELECT seq FROM chunks WHERE seq BETWEEN :number << 32 AND (:number << 32) + 4294967295 LIMIT :limit
+);
+
+-- name: erase_extracts
+-- A slice of what was made of its files.
+DELETE FROM extracts WHERE seq IN (
+  SELECT seq FROM extracts WHERE seq BETWEEN :number << 32 AND (:number << 32) + 4294967295 LIMIT :limit
+);
+
+-- name: forget_text_store
+-- Nothing is left of it.
+DELETE FROM text_stores WHERE number = :number;
+
+-- name: deletions_to_erase
+-- Words were deleted from the indexes that old segments still have; how many ever.
+SELECT deletions FROM words_to_erase WHERE deletions > erased;
+
+-- name: words_are_erased
+-- Those up to a number.
+UPDATE words_to_erase SET erased = :deletions WHERE erased < :deletions;
+
 -- name: vectors
 -- Vectors by chunk id.
 SELECT c.id, v.vector FROM json_each(:ids) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value
+CROSS JOIN text_stores AS s ON s.number = c.seq >> 32 AND s.vector_store_id IS NOT NULL
 CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq;
 
 -- name: store_vectors
 -- The vectors of a vector store; the index chunks_of_file has the rest.
 SELECT c.id, v.vector FROM chunks AS c CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
-WHERE c.vector_store_id = :vector_store_id ORDER BY c.file_id, c.position;
+WHERE c.vector_store_id = :vector_store_id
+  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+ORDER BY c.file_id, c.position;
 
 -- name: files_vectors
 -- The vectors of some files of a vector store.
@@ -228,40 +294,31 @@ SELECT c.id, v.vector
 FROM json_each(:file_ids) AS wanted
 CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
 CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
+WHERE EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY wanted.value, c.position;
 
 -- name: count_store_vectors
--- How many of them there are.
-SELECT count(*) FROM chunks AS c CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
-WHERE c.vector_store_id = :vector_store_id;
+-- How many of them there are; the triggers of chunk_vectors count.
+SELECT coalesce(sum(vectors), 0) FROM text_stores WHERE vector_store_id = :vector_store_id;
 
 -- name: count_files_vectors
 -- How many of some files.
 SELECT count(*)
 FROM json_each(:file_ids) AS wanted
 CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
-CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq;
-
--- name: match_chunks
--- Keyword search; CROSS JOIN keeps the word index outermost. bm25() is negative, the better the lower.
-SELECT c.id, -bm25(chunk_words) AS relevance
-FROM chunk_words CROSS JOIN chunks AS c ON c.seq = chunk_words.rowid
-WHERE chunk_words MATCH :words AND c.vector_store_id IN (SELECT value FROM json_each(:vector_store_ids))
-  AND (:file_ids IS NULL OR c.file_id IN (SELECT value FROM json_each(:file_ids)))
-ORDER BY relevance DESC, c.seq LIMIT :limit;
-
--- name: match_files
--- The same over names and openings of files.
-SELECT e.vector_store_id || '/' || e.file_id, -bm25(file_words) AS relevance
-FROM file_words CROSS JOIN extracts AS e ON e.seq = file_words.rowid
-WHERE file_words MATCH :words AND e.vector_store_id IN (SELECT value FROM json_each(:vector_store_ids))
-  AND (:file_ids IS NULL OR e.file_id IN (SELECT value FROM json_each(:file_ids)))
-ORDER BY relevance DESC, e.seq LIMIT :limit;
+CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
+WHERE EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id);
 
 -- name: put_extract
--- What was made of a file; one row for each.
-INSERT INTO extracts (vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete)
-VALUES (:vector_store_id, :file_id, :content, :recipe, :filename, :text_bytes, :chunks, :opening, :complete)
+-- What was made of a file; one row for each, in the range of its store.
+INSERT INTO extracts (seq, vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete)
+SELECT
+  1 + coalesce(
+    (SELECT seq FROM extracts WHERE seq BETWEEN s.number << 32 AND (s.number << 32) + 4294967295 ORDER BY seq DESC LIMIT 1),
+    s.number << 32
+  ),
+  :vector_store_id, :file_id, :content, :recipe, :filename, :text_bytes, :chunks, :opening, :complete
+FROM text_stores AS s WHERE s.vector_store_id = :vector_store_id
 ON CONFLICT (vector_store_id, file_id) DO UPDATE SET
   content = excluded.content, recipe = excluded.recipe, filename = excluded.filename,
   text_bytes = excluded.text_bytes, chunks = excluded.chunks, opening = excluded.opening,
@@ -270,7 +327,8 @@ ON CONFLICT (vector_store_id, file_id) DO UPDATE SET
 -- name: extract
 -- What was made of a file.
 SELECT vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete FROM extracts
-WHERE vector_store_id = :vector_store_id AND file_id = :file_id;
+WHERE vector_store_id = :vector_store_id AND file_id = :file_id
+  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id);
 
 -- name: find_extract
 -- The same made before in the project of a vector store (index extracts_by_content).
@@ -282,8 +340,15 @@ ORDER BY e.seq LIMIT 1;
 
 -- name: copy_chunks
 -- A file's text under another key; a heading that begins with the name of the file takes the other one.
-INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page)
+INSERT INTO chunks (seq, id, vector_store_id, file_id, position, heading, text, start, "end", page)
 SELECT
+  row_number() OVER (ORDER BY position) + (
+    SELECT coalesce(
+      (SELECT seq FROM chunks WHERE seq BETWEEN s.number << 32 AND (s.number << 32) + 4294967295 ORDER BY seq DESC LIMIT 1),
+      s.number << 32
+    )
+    FROM text_stores AS s WHERE s.vector_store_id = :to_store
+  ),
   :to_store || '/' || :to_file || '/' || position, :to_store, :to_file, position,
   iif(substr(heading, 1, length(:old_name)) = :old_name, :new_name || substr(heading, length(:old_name) + 1), heading),
   text, start, "end", page

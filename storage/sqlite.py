@@ -23,6 +23,7 @@ from typing import Literal, Self, TypeVar
 
 from ..engine.errors import StorageFault
 from . import migrations
+from .erasing import Eraser
 from .faults import database_fault, system_fault
 from .scoped import ScopedStore
 from .transaction import SQLiteTransaction
@@ -42,10 +43,12 @@ class SQLiteSettings:
         durability: "full": an acknowledged write survives a power cut; "normal": it survives the end of the process, a
             power cut may take the last ones (never the file's consistency).
         busy_timeout: seconds to wait for another process that writes.
+        erase_every: seconds at least between two rounds that erase the traces of deleted text.
     """
 
     durability: Literal["full", "normal"] = "full"
     busy_timeout: float = 10.0
+    erase_every: float = 30.0
 
 
 class SQLiteStore:
@@ -60,7 +63,8 @@ class SQLiteStore:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
-        self._writer = Writer(connect(path, settings), path)
+        connection = connect(path, settings)
+        self._writer = Writer(connection, path, Eraser(connection, settings.erase_every))
 
     @classmethod
     def open(cls, path: Path | str | None = None, settings: SQLiteSettings | None = None) -> Self:
@@ -173,6 +177,7 @@ def connect(path: Path, settings: SQLiteSettings) -> sqlite3.Connection:
     )
     connection.execute(f"PRAGMA synchronous = {settings.durability}")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -8192")  # KiB
     connection.execute("PRAGMA journal_size_limit = 67108864")  # a log that grew once shrinks again

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..engine.ports import Chunk, Extract, StoragePeriod
-from . import keywords, records, rows, statements
+from . import keywords, matching, records, rows, statements
 from .filters import condition
 
 
@@ -33,6 +33,9 @@ class SQLiteTexts:
     def put_chunks(self, chunks: Iterable[Chunk]) -> None:
         """Insert or replace by id; their words are searchable in the same transaction."""
         new = [records.chunk_row(chunk) for chunk in chunks]
+        for vector_store_id in {row["vector_store_id"] for row in new}:
+            self._named("add_text_store", vector_store_id=vector_store_id)
+        self.connection.executemany(self._statements["drop_moved_chunk"], new)
         self.connection.executemany(self._statements["put_chunk"], new)
         for name, wanted in (("put_vector", True), ("drop_vector", False)):
             some = [row for row in new if (row["vector"] is not None) is wanted]
@@ -63,9 +66,17 @@ class SQLiteTexts:
 
     def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
         """Ids of the chunks deleted; of the whole store when file_id is None."""
+        if file_id is None and not self._has_texts(vector_store_id):
+            # Deleted before: nothing finds its chunks, and they are being erased little by little.
+            left = self._named("store_chunk_ids", vector_store_id=vector_store_id)
+            return [row[0] for row in left]
         deleted = self._of_file("delete_{}_chunks", vector_store_id, file_id).fetchall()
         self._of_file("delete_{}_extracts", vector_store_id, file_id)
         return [row[0] for row in deleted]
+
+    def _has_texts(self, vector_store_id: str) -> bool:
+        ids = rows.encode([vector_store_id])
+        return self._named("text_stores", vector_store_ids=ids).fetchone() is not None
 
     def _of_file(self, name: str, vector_store_id: str, file_id: str | None) -> sqlite3.Cursor:
         if file_id is None:
@@ -104,7 +115,9 @@ class SQLiteTexts:
         file_ids: Collection[str] | None = None,
     ) -> list[tuple[str, float]]:
         """Keyword search over heading and text: (chunk id, relevance > 0), best first."""
-        return self._match("match_chunks", vector_store_ids, text, limit, file_ids)
+        words = keywords.quoted_words(rows.clean_search_text(text))
+        scope = self._search_scope(vector_store_ids, file_ids, 0)
+        return matching.best(self.connection, matching.CHUNKS, scope, words, limit)
 
     def match_files(
         self,
@@ -114,24 +127,27 @@ class SQLiteTexts:
         file_ids: Collection[str] | None = None,
     ) -> list[tuple[str, float]]:
         """Keyword search over names and openings: ("store/file", relevance > 0), best first."""
-        return self._match("match_files", vector_store_ids, text, limit, file_ids)
+        words = keywords.quoted_words(rows.clean_search_text(text))
+        scope = self._search_scope(vector_store_ids, file_ids, 1)
+        return matching.best(self.connection, matching.FILES, scope, words, limit)
 
-    def _match(
-        self,
-        statement: str,
-        vector_store_ids: Sequence[str],
-        text: str,
-        limit: int,
-        file_ids: Collection[str] | None,
-    ) -> list[tuple[str, float]]:
-        words = keywords.match_expression(rows.clean_search_text(text))
-        if words is None:
-            return []
-        files = None if file_ids is None else rows.encode(list(file_ids))
-        stores = rows.encode(list(vector_store_ids))
-        return self._named(
-            statement, words=words, vector_store_ids=stores, limit=limit, file_ids=files
-        ).fetchall()
+    def _search_scope(
+        self, vector_store_ids: Sequence[str], file_ids: Collection[str] | None, which: int
+    ) -> matching.Scope:
+        """Where to search; `which`: 0 for chunks, 1 for files."""
+        stores = sorted(set(vector_store_ids))
+        found = self._named("text_stores", vector_store_ids=rows.encode(stores)).fetchall()
+        everywhere = self._named("count_texts").fetchone()
+        wanted = None if file_ids is None else sorted(set(file_ids))
+        files = max(1, sum(row[2] for row in found))
+        return matching.Scope(
+            ranges=[row[0] for row in found],
+            texts=sum(row[1 + which] for row in found),
+            all_texts=everywhere[which],
+            stores=stores,
+            file_ids=wanted,
+            share=1.0 if wanted is None else min(1.0, len(wanted) / files),
+        )
 
     def matching_files(
         self, vector_store_ids: Sequence[str], filters: Mapping[str, Any]
@@ -156,6 +172,7 @@ class SQLiteTexts:
         """Insert or replace; the words of name and opening are searchable in the same transaction."""
         texts = {"filename": extract.filename, "opening": extract.opening}
         cleaned = {name: rows.clean_search_text(text) for name, text in texts.items()}
+        self._named("add_text_store", vector_store_id=extract.vector_store_id)
         self._named("put_extract", **asdict(extract) | cleaned)
 
     def extract(self, vector_store_id: str, file_id: str) -> Extract | None:
@@ -185,6 +202,7 @@ class SQLiteTexts:
             "old_name": rows.clean_search_text(source.filename),
             "new_name": rows.clean_search_text(target.filename),
         }
+        self._named("add_text_store", vector_store_id=target.vector_store_id)
         copied = self._named("copy_chunks", **keys, **names).rowcount
         self._named("copy_vectors", **keys)
         return copied

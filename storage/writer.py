@@ -2,7 +2,7 @@
 
 Each change runs in a SAVEPOINT of its own, so an exception rolls back that change only; the promise of a change
 is kept after the COMMIT that holds it. While one COMMIT waits for the disk the next group gathers, so durability costs
-one flush a group, not one a caller.
+one flush a group, not one a caller. When nobody waits it lets the eraser do a step.
 
 What it does not know: asyncio, objects, SQL beyond the frame of a transaction. What it does not promise: that a change
 whose caller was cancelled is dropped; it is when it had not begun, else it is finished and stays.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..engine.errors import StorageFault
+from .erasing import Eraser
 from .faults import database_fault
 from .transaction import SQLiteTransaction
 
@@ -49,8 +50,9 @@ class _Outcome:
 class Writer:
     """Owns `connection` (autocommit, usable from any thread) until `close`."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, eraser: Eraser) -> None:
         self._connection = connection
+        self._eraser = eraser
         self._path = path
         self._jobs: deque[_Job] = deque()
         self._ready = threading.Condition()
@@ -81,16 +83,22 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
-        while group := self._next_group():
-            self._commit(group)
+        while (group := self._next_group()) is not None:
+            if group:
+                self._commit(group)
+                self._eraser.look()
+            else:
+                self._eraser.step()
         self._connection.close()
 
-    def _next_group(self) -> list[_Job]:
-        """What waits, at least one change; nothing when closed and drained."""
+    def _next_group(self) -> list[_Job] | None:
+        """What waits; nothing when there is time to erase; None when closed and drained."""
         with self._ready:
             while not self._jobs and not self._closed:
-                self._ready.wait()
-            return [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_AT_ONCE))]
+                if not self._ready.wait(self._eraser.wait()):
+                    return []
+            some = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_AT_ONCE))]
+            return some or None
 
     def _commit(self, group: Sequence[_Job]) -> None:
         jobs = [job for job in group if job.future.set_running_or_notify_cancel()]

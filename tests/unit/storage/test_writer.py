@@ -10,6 +10,7 @@ import pytest
 from local_assistants.engine.errors import StorageFault
 from local_assistants.engine.objects import Thread
 from local_assistants.storage import SQLiteSettings, migrations
+from local_assistants.storage.erasing import Eraser
 from local_assistants.storage.sqlite import connect
 from local_assistants.storage.transaction import SQLiteTransaction
 from local_assistants.storage.writer import MOST_AT_ONCE, Writer
@@ -69,7 +70,7 @@ def test_changes_that_wait_together_are_committed_together(
     """Ten that gathered behind one take one COMMIT."""
     commits: list[str] = []
     connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
-    writer, gate = Writer(connection, path), Gate()
+    writer, gate = Writer(connection, path, Eraser(connection, 30.0)), Gate()
     first = writer.submit(gate)
     assert gate.begun.wait(10)
     rest = [writer.submit(putting(n)) for n in range(10)]
@@ -85,7 +86,7 @@ def test_a_group_has_a_limit(connection: sqlite3.Connection, path: Path) -> None
     """A flood is committed in several groups, so that the first caller does not wait for the last."""
     commits: list[str] = []
     connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
-    writer, gate = Writer(connection, path), Gate()
+    writer, gate = Writer(connection, path, Eraser(connection, 30.0)), Gate()
     writer.submit(gate)
     assert gate.begun.wait(10)
     futures = [writer.submit(lambda _: None) for _ in range(2 * MOST_AT_ONCE + 1)]
@@ -100,7 +101,7 @@ def test_a_change_is_acknowledged_after_its_commit(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """Who is told can see the row from another connection; before that nobody can."""
-    writer, gate = Writer(connection, path), Gate()
+    writer, gate = Writer(connection, path, Eraser(connection, 30.0)), Gate()
 
     def change(tx: SQLiteTransaction) -> None:
         tx.put(thread(1))
@@ -119,7 +120,7 @@ def test_a_full_disk_fails_in_words_and_passes(connection: sqlite3.Connection, p
     """The change that found no room is told so; when there is room again the writer goes on."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 5}")
-    writer = Writer(connection, path)
+    writer = Writer(connection, path, Eraser(connection, 30.0))
     writer.submit(putting(1)).result(10)
     with pytest.raises(StorageFault, match=r"disk is full; free some space"):
         writer.submit(putting(2, size=1_000_000)).result(10)
@@ -135,7 +136,7 @@ def test_a_full_disk_tells_everybody_whose_change_was_lost(
     """Nobody in the group is told that a change is stored which is not."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 5}")
-    writer, gate = Writer(connection, path), Gate()
+    writer, gate = Writer(connection, path, Eraser(connection, 30.0)), Gate()
     writer.submit(gate)
     assert gate.begun.wait(10)
     sizes = {1: 1, 2: 1_000_000, 3: 1}
@@ -151,7 +152,7 @@ def test_a_locked_database_fails_in_words_and_passes(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """Another process that holds the write lock too long is named; afterwards writing works again."""
-    writer = Writer(connection, path)
+    writer = Writer(connection, path, Eraser(connection, 30.0))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageFault, match="another process keeps it locked"):
@@ -171,7 +172,7 @@ def test_even_an_exit_inside_a_change_does_not_end_the_writer(
     def leave(_: SQLiteTransaction) -> None:
         raise SystemExit(3)
 
-    writer = Writer(connection, path)
+    writer = Writer(connection, path, Eraser(connection, 30.0))
     with pytest.raises(SystemExit):
         writer.submit(leave).result(10)
     writer.submit(putting(1)).result(10)
@@ -183,7 +184,7 @@ def test_a_change_holds_the_write_lock_from_its_start(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """What it read cannot be changed by another process before it writes."""
-    writer, gate = Writer(connection, path), Gate()
+    writer, gate = Writer(connection, path, Eraser(connection, 30.0)), Gate()
     future = writer.submit(gate)
     assert gate.begun.wait(10)
     other = sqlite3.connect(path, isolation_level=None, timeout=0)

@@ -1,0 +1,175 @@
+"""Keyword search in a word index: BM25 with the statistics of the stores that are searched.
+
+FTS5's own bm25() counts how rare a word is in the whole database. With many stores in one index that is wrong for each
+of them: in a store about one company its name says nothing, however rare it is elsewhere. So every word is searched
+alone, and its bm25() is rescaled from its rarity in the database to that in the stores; the sum over the words is what
+bm25() would give if there were only these stores. (The mean length of a text stays the database's.)
+
+The rarest words choose the candidates; the frequent ones, of which a large store has very many, only add to those. So
+the cost grows with the rare words of a question. A text that has nothing but its frequent words may be missed when
+there are enough others. In a large store words that more than half of the texts have count for nothing, as in FTS5's
+own bm25(), unless there are no others.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log, log1p
+from typing import Any
+
+from . import rows
+
+CANDIDATES = 1000
+"""Texts that the rarest words choose at most, if one word alone has not more."""
+
+_RANGE = 2**32 - 1  # rows of a store
+_FLOOR = 1e-6  # what bm25() takes for the rarity of a word that more than half of the texts have
+
+
+@dataclass(frozen=True, slots=True)
+class WordIndex:
+    """A full-text index: its table, that of the texts, the weights of its columns, the expression of a result's key."""
+
+    table: str
+    texts: str
+    weights: tuple[float, float]
+    key: str
+
+    @property
+    def relevance(self) -> str:
+        """The expression of a match's relevance; bm25() is negative, the better the lower."""
+        return f"-bm25({self.table}, {', '.join(map(str, self.weights))})"
+
+
+CHUNKS = WordIndex("chunk_words", "chunks", (1.0, 1.0), "t.id")
+FILES = WordIndex("file_words", "extracts", (1.0, 1.0), "t.vector_store_id || '/' || t.file_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to search.
+
+    Attributes:
+        ranges: the first row of each store.
+        texts: how many texts these stores have.
+        all_texts: how many all stores have.
+        stores: ids of the stores.
+        file_ids: the files that may be found; None: all.
+        share: which part of the stores' files these are, 0..1.
+    """
+
+    ranges: Sequence[int]
+    texts: int
+    all_texts: int
+    stores: Sequence[str] = ()
+    file_ids: Sequence[str] | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    quoted: str
+    texts: int  # that have it, in the stores searched
+    weight: float = 1.0  # by which its bm25() is multiplied
+
+
+def best(
+    connection: sqlite3.Connection,
+    index: WordIndex,
+    scope: Scope,
+    quoted: Sequence[str],
+    limit: int,
+) -> list[tuple[str, float]]:
+    """(key, relevance > 0) of the texts that have any of the words, best first; `quoted`: as FTS5 strings."""
+    counted = [_Word(word, _count(connection, index, word, scope.ranges)) for word in quoted]
+    found = _telling([word for word in counted if word.texts], scope)
+    if not found:
+        return []
+    weighed = [_weighed(connection, index, scope, word) for word in found]
+    values: dict[str, Any] = {"limit": limit, **_scope_values(scope)}
+    for number, word in enumerate(weighed):
+        values |= {f"word{number}": word.quoted, f"weight{number}": word.weight}
+    statement = _statement(index, scope, len(weighed), _choosing(weighed, scope, limit))
+    return connection.execute(statement, values).fetchall()
+
+
+def _telling(words: Sequence[_Word], scope: Scope) -> list[_Word]:
+    """The words that tell texts apart, rarest first; one that most of many texts have does not, and costs most."""
+    rarest = sorted(words, key=lambda word: word.texts)
+    few = max(CANDIDATES, scope.texts / 2)
+    return [word for word in rarest if word.texts <= few] or rarest
+
+
+def _count(
+    connection: sqlite3.Connection, index: WordIndex, word: str, ranges: Sequence[int] | None
+) -> int:
+    """How many texts have a word, in these ranges or anywhere."""
+    statement = f"SELECT count(*) FROM {index.table} WHERE {index.table} MATCH ?"
+    if ranges is None:
+        return int(connection.execute(statement, (word,)).fetchone()[0])
+    statement += " AND rowid BETWEEN ? AND ?"
+    return sum(
+        connection.execute(statement, (word, first, first + _RANGE)).fetchone()[0]
+        for first in ranges
+    )
+
+
+def _weighed(connection: sqlite3.Connection, index: WordIndex, scope: Scope, word: _Word) -> _Word:
+    everywhere = word.texts
+    if scope.all_texts > scope.texts:
+        everywhere = _count(connection, index, word.quoted, None)
+    rarity = log1p((scope.texts - word.texts + 0.5) / (word.texts + 0.5))
+    taken = max(_FLOOR, log((scope.all_texts - everywhere + 0.5) / (everywhere + 0.5)))
+    return _Word(word.quoted, word.texts, rarity / taken)
+
+
+def _choosing(words: Sequence[_Word], scope: Scope, limit: int) -> int:
+    """How many of the words, the rarest first, choose the candidates."""
+    room = max(CANDIDATES, 4 * limit) / max(scope.share, 0.001) - words[0].texts
+    chosen = 1
+    while chosen < len(words) and (room := room - words[chosen].texts) >= 0:
+        chosen += 1
+    return chosen
+
+
+def _scope_values(scope: Scope) -> dict[str, Any]:
+    bounds = {f"first{n}": first for n, first in enumerate(scope.ranges)}
+    bounds |= {f"last{n}": first + _RANGE for n, first in enumerate(scope.ranges)}
+    if scope.file_ids is None:
+        return bounds
+    return bounds | {
+        "stores": rows.encode(list(scope.stores)),
+        "file_ids": rows.encode(list(scope.file_ids)),
+    }
+
+
+def _statement(index: WordIndex, scope: Scope, words: int, choosing: int) -> str:
+    """The search for so many words, of which the first ones choose the candidates."""
+    allowed = (
+        f"allowed AS MATERIALIZED (SELECT a.seq FROM json_each(:stores) AS s CROSS JOIN json_each(:file_ids) AS f "
+        f"CROSS JOIN {index.texts} AS a ON a.vector_store_id = s.value AND a.file_id = f.value), "
+    )
+    only = "" if scope.file_ids is None else " AND +rowid IN allowed"
+    # a plus keeps SQLite from searching the word anew for each of the rows
+    among = " AND +rowid IN (SELECT row FROM chosen)"
+    stores = range(len(scope.ranges))
+    chosen = [_matches(index, word, store, only) for word in range(choosing) for store in stores]
+    others = [
+        _matches(index, word, store, among) for word in range(choosing, words) for store in stores
+    ]
+    return (
+        f"WITH {allowed if only else ''}chosen AS MATERIALIZED ({' UNION ALL '.join(chosen)}), "
+        "ranked AS MATERIALIZED (SELECT row, sum(part) AS relevance FROM "
+        f"({' UNION ALL '.join(['SELECT row, part FROM chosen', *others])}) "
+        "GROUP BY row ORDER BY relevance DESC, row LIMIT :limit) "
+        f"SELECT {index.key}, relevance FROM ranked CROSS JOIN {index.texts} AS t ON t.seq = ranked.row "
+        "ORDER BY relevance DESC, row"
+    )
+
+
+def _matches(index: WordIndex, word: int, store: int, condition: str) -> str:
+    """The rows of a store that have a word, and what it adds to their relevance."""
+    return (
+        f"SELECT rowid AS row, {index.relevance} * :weight{word} AS part FROM {index.table} "
+        f"WHERE {index.table} MATCH :word{word} AND rowid BETWEEN :first{store} AND :last{store}{condition}"
+    )
