@@ -16,7 +16,7 @@ _MODIFIERS = (
 )
 _TYPES = r"(?:class|interface|enum|struct|namespace|trait|record|union)"
 # A name and a parenthesis at the beginning of a line that no semicolon ends.
-_FUNCTION = r"^()[A-Za-z_][\w \t*&:<>,]{0,80}[ \t*&](\w{1,80}+)[ \t]{0,4}+\([^;\n]{0,400}+$"
+_FUNCTION = r"^()[A-Za-z_][\w \t*&:<>,]{0,80}[ \t*&](?:\w{1,80}::){0,4}(\w{1,80}+)[ \t]{0,4}+\([^;\n]{0,400}+$"
 _METHOD = (
     rf"{_INDENT}(?=\w){_MODIFIERS}[\w<>\[\],.?]{{1,80}}[ \t]{{1,9}}(\w{{1,80}}+)[ \t]{{0,4}}+"
     r"\([^;\n]{0,400}\{[ \t]*+$"

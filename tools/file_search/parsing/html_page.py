@@ -29,6 +29,7 @@ _CELLS = frozenset({"td", "th"})
 _HEADING = re.compile(r"h([1-6])\Z")
 _HIDDEN = re.compile(r"display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden", re.IGNORECASE)
 _SPACES = re.compile(" {2,}")
+_ITEM = "- "
 _NO_WORDS = " -|\n\t"
 _BLANKS = re.compile(r"\s+")
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
@@ -65,16 +66,18 @@ class _Reader:
         elif tag == "pre":
             self._kept += 1
         elif tag == "li":
-            self._words.append("- ")
+            self._words.append(_ITEM)
         elif tag in _CELLS and self._words:
             self._words.append(CELL_BORDER)
 
     def leave(self, tag: str) -> None:
         self._border(tag)
-        if _HEADING.match(tag):
-            self._level = None
-        elif tag == "pre":
+        if tag == "li":
+            self._words = []  # its mark, when it had no words
+        if tag == "pre":
             self._kept -= 1
+        elif _HEADING.match(tag):
+            self._level = None
 
     def read(self, text: str) -> None:
         self._words.append(text if self._kept else _BLANKS.sub(" ", text))
@@ -84,6 +87,8 @@ class _Reader:
         return self.blocks.page()
 
     def _border(self, tag: str) -> None:
+        if self._words == [_ITEM]:
+            return  # the item's words come in a block inside it
         if tag in _LOOSE:
             self._flush()
             self._apart = True

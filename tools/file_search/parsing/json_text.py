@@ -15,7 +15,8 @@ _LONG_LINE = 1_000  # code points a line, on average, from which on a program wr
 _SHORT = 120  # code points of an object or array that stays in one line
 _DEEPEST = 3  # levels of keys that are headings
 _LEAST = 200  # code points of a value whose key is a heading
-_INDENTS = 20  # levels that are indented; a bomb would else grow with the square of its depth
+_INDENTS = 8  # levels that are indented: the text is to stay about as long
+_NESTED = 200  # levels from which on nobody meant it to be read
 
 
 @dataclass(slots=True)
@@ -42,11 +43,13 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _matched(tokens: list[_Token]) -> bool:
-    """Find for each opening bracket its closing one; False when there is a bracket without."""
+    """Find for each opening bracket its closing one; False when there is a bracket without, or far too many."""
     opened: list[int] = []
     for at, token in enumerate(tokens):
         if token.text in ("{", "["):
             opened.append(at)
+            if len(opened) > _NESTED:
+                return False
         elif token.text in ("}", "]"):
             if not opened:
                 return False

@@ -15,10 +15,11 @@ _LEVELS = {
     "paragraph": 6,
 }
 _COMMAND = re.compile(
-    r"\\(title|part|chapter|(?:sub){0,2}section|paragraph)\*?[ \t]{0,9}(?:\[[^\]\n]{0,400}\])?\s{0,9}\{"
+    r"\\(title|part|chapter|(?:sub){0,2}section|paragraph)\*?[ \t]{0,9}(?:\[[^\]\n]{0,300}\])?\s{0,9}\{"
     r"|\\begin\{(abstract)\}"
 )
-_LONGEST = 400  # code points of a title that are looked at
+_BRACE = re.compile(r"\\.|[{}]")  # or what a backslash makes none of
+_LONGEST = 300  # code points of a title that are looked at
 _MARKUP = re.compile(r"\\(?:label|footnote|thanks)\{[^{}]*\}|\\[a-zA-Z]+\*?|[{}$]")
 
 
@@ -41,12 +42,10 @@ def _is_comment(text: str, at: int) -> bool:
 
 def _title(text: str, begin: int) -> str:
     """What stands between the brace before `begin` and the one that closes it."""
-    depth, end = 1, begin
-    while depth and end < min(len(text), begin + _LONGEST):
-        if text[end] == "\\":
-            end += 1
-        elif text[end] in "{}":
-            depth += 1 if text[end] == "{" else -1
-        end += 1
-    inside = text[begin : end if depth else end - 1]
+    inside, depth = text[begin : begin + _LONGEST], 1
+    for brace in _BRACE.finditer(inside):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)
+        if not depth:
+            inside = inside[: brace.start()]
+            break
     return _MARKUP.sub("", inside.replace("\\\\", " ").replace("~", " "))

@@ -120,7 +120,7 @@ def _rows(table: Element) -> Iterator[Iterable[str]]:
     """The cells of each row; a table inside a cell is that cell's text."""
     for row in _found(table, {_ROW}):
         yield [
-            " ".join(_text(each) for each in _found(cell, {_PARAGRAPH, _TABLE}))
+            " ".join(_text(each) for each in _found(cell, {_PARAGRAPH}))
             for cell in _found(row, {_CELL})
         ]
 

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, PdfObject
+from pypdf.generic import (
+    DecodedStreamObject,
+    DictionaryObject,
+    NameObject,
+    NumberObject,
+    PdfObject,
+)
 
 
 def written(writer: PdfWriter) -> bytes:
@@ -71,3 +77,35 @@ def stream_bomb() -> bytes:
 def operator_bomb() -> bytes:
     """A small file whose one page takes a parser many seconds and hundreds of megabytes."""
     return written(with_contents([b"BT /F1 9 Tf " + b"(x) Tj " * 2_000_000 + b" ET"]))
+
+
+def table_by_columns() -> bytes:
+    """Contents that draw a table of three columns, one column after another."""
+    columns = [(50, "Item {}"), (200, "{}0"), (300, "{}00")]
+    shown = [
+        f"1 0 0 1 {x} {800 - 14 * row} Tm ({text.format(row)}) Tj"
+        for x, text in columns
+        for row in range(1, 21)
+    ]
+    return f"BT /F1 11 Tf {' '.join(shown)} ET".encode("latin-1")
+
+
+def scanned() -> bytes:
+    """A page that is one grey picture, as scanners make them."""
+    writer = with_contents([b"q 500 0 0 700 50 50 cm /Im0 Do Q"])
+    picture = DecodedStreamObject()
+    picture.set_data(bytes(64))
+    picture.update(
+        {
+            NameObject("/Type"): NameObject("/XObject"),
+            NameObject("/Subtype"): NameObject("/Image"),
+            NameObject("/Width"): NumberObject(8),
+            NameObject("/Height"): NumberObject(8),
+            NameObject("/BitsPerComponent"): NumberObject(8),
+            NameObject("/ColorSpace"): NameObject("/DeviceGray"),
+        }
+    )
+    images = DictionaryObject({NameObject("/Im0"): _added(writer, picture)})
+    resources = DictionaryObject({NameObject("/XObject"): images})
+    writer.pages[0][NameObject("/Resources")] = resources
+    return written(writer)
