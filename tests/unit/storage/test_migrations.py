@@ -21,7 +21,7 @@ from local_assistants.engine.objects import (
     VectorStore,
     Wire,
 )
-from local_assistants.engine.ports import PageQuery
+from local_assistants.engine.ports import Chunk, Extract, PageQuery
 from local_assistants.engine.states import RUN, RunStatus, StoreStatus
 from local_assistants.storage import SQLiteStore, migrations
 from local_assistants.storage.transaction import SQLiteTransaction
@@ -236,3 +236,91 @@ def test_what_was_stored_before_uploads_is_indexed_by_them(connection: sqlite3.C
     assert [[], [], 50] == [tx.due(File, 49), tx.due(VectorStore, 59), tx.next_due()]
     assert ["asst_1"] == tx.owners_of_file(Assistant, "file-1")
     assert ["thread_1"] == tx.owners_of_file(Thread, "file-1")
+
+
+def before_the_library(connection: sqlite3.Connection) -> None:
+    """A database with texts as the version before `m0006_library` left it: two stores, interleaved chunks."""
+    migrations.migrate(connection, migrations.STEPS[:5])
+    for number in (1, 2):
+        store = samples.vector_store(number)
+        connection.execute(
+            "INSERT INTO vector_stores (id, status, created_at, body) VALUES (?, 'completed', 1, ?)",
+            (store.id, store.model_dump_json()),
+        )
+    attached = samples.store_file(1, attributes={"year": 2020, "final": True})
+    connection.execute(
+        "INSERT INTO vector_store_files (id, vector_store_id, file_id, status, usage_bytes, created_at, body)"
+        " VALUES ('vs_1/file-1', 'vs_1', 'file-1', 'completed', 9, 1, ?)",
+        (attached.model_dump_json(),),
+    )
+    file = samples.file(1, filename="walrus.pdf")
+    connection.execute(
+        "INSERT INTO files (id, purpose, created_at, body) VALUES ('file-1', 'assistants', 1, ?)",
+        (file.model_dump_json(),),
+    )
+    for n in range(6):
+        store_id, file_id = f"vs_{1 + n % 2}", f"file-{1 + n % 2}"
+        connection.execute(
+            """INSERT INTO chunks (id, vector_store_id, file_id, position, heading, text, start, "end", page, vector)
+            VALUES (?, ?, ?, ?, 'heading', ?, ?, ?, 3, ?)""",
+            (
+                f"{store_id}/{file_id}/{n // 2}",
+                store_id,
+                file_id,
+                n // 2,
+                f"tusk number{n}",
+                n,
+                n + 9,
+                None if n == 5 else bytes([n]),
+            ),
+        )
+
+
+def test_what_was_indexed_before_is_searched_without_embedding_again(
+    connection: sqlite3.Connection,
+) -> None:
+    """Text, vectors, words and attributes are all there; words of a deleted text are not."""
+    before_the_library(connection)
+    connection.execute("DELETE FROM chunks WHERE id = 'vs_2/file-2/1'")
+    assert "m0006_library" in migrations.migrate(connection)
+    tx = SQLiteTransaction(connection)
+
+    first = Chunk(
+        "vs_1/file-1/1", "vs_1", "file-1", 1, "tusk number2", 2, 11, 3, "heading", b"\x02"
+    )
+    assert [first] == tx.chunks(["vs_1/file-1/1"])
+    assert [("vs_2/file-2/0", b"\x01")] == tx.store_vectors("vs_2")
+    assert [3, 1] == [tx.count_vectors("vs_1"), tx.count_vectors("vs_2")]
+    assert ["vs_2/file-2/2"] == [one.id for one in tx.chunks_to_embed("vs_2", "file-2", 9)]
+    found = {id_ for id_, _ in tx.match_chunks(["vs_2"], "tusks heading", 9)}
+    assert found == {"vs_2/file-2/0", "vs_2/file-2/2"}
+    assert [] == tx.match_chunks(["vs_2"], "number3", 9)
+    spec = {"type": "eq", "key": "final", "value": True}
+    assert {("vs_1", "file-1")} == tx.matching_files(["vs_1"], spec)
+
+
+def test_what_was_indexed_before_has_extracts(connection: sqlite3.Connection) -> None:
+    """By which the file is found; since its content is not known, it stands in for no other file."""
+    before_the_library(connection)
+    migrations.migrate(connection)
+    tx = SQLiteTransaction(connection)
+
+    expected = Extract("vs_1", "file-1", "", "", "walrus.pdf", 36, 3, "tusk number0", complete=True)
+    assert expected == tx.extract("vs_1", "file-1")
+    other = tx.extract("vs_2", "file-2")
+    assert (other and (other.filename, other.complete)) == ("", False)
+    assert ["vs_1/file-1"] == [key for key, _ in tx.match_files(["vs_1"], "walrus", 9)]
+
+
+def test_texts_added_later_come_behind_those_of_before(connection: sqlite3.Connection) -> None:
+    """New chunks and extracts have rows of their own in the ranges that the step gave out."""
+    before_the_library(connection)
+    migrations.migrate(connection)
+    tx = SQLiteTransaction(connection)
+    tx.put_chunks([samples.chunk(7, "tusk", id="vs_1/file-9/0", file_id="file-9")])
+    tx.put_extract(Extract("vs_1", "file-9", "c", "r", "new.pdf", 4, 1))
+    assert len(tx.match_chunks(["vs_1"], "tusk", 9)) == 4
+    assert len(tx.match_chunks(["vs_1", "vs_2"], "tusk", 9)) == 7
+    assert ["vs_1/file-9"] == [key for key, _ in tx.match_files(["vs_1"], "new", 9)]
+    assert ["vs_1/file-1/0", "vs_1/file-1/1", "vs_1/file-1/2"] == tx.delete_chunks("vs_1", "file-1")
+    assert tx.count_vectors("vs_1") == 0
