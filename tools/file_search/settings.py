@@ -73,6 +73,13 @@ class LibrarySettings:
         file_weight: say of a chunk's whole file (its name and its beginning) beside the chunk's own, which is 1.
     """
 
+    BOUNDS: ClassVar[dict[str, tuple[float, float]]] = {
+        "adds": (1, 64),
+        "candidates": (1, 1000),
+        "dense_weight": (0, 1),
+        "file_weight": (0, 10),
+    }
+
     model: str | None = None
     query_prompt: str | None = None
     passage_prompt: str | None = None

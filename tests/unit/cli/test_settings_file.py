@@ -11,10 +11,16 @@ import pytest
 from local_assistants.cli import checks, exit_codes
 from local_assistants.cli.app import run
 from local_assistants.engine.errors import InvalidRequest
-from local_assistants.settings_file import read_settings_file
+from local_assistants.settings_file import OperatorSettings, read_settings_file
 from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
 from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits
 from local_assistants.tools.code_interpreter.settings import Settings
+from local_assistants.tools.file_search.parsing.limits import ParseLimits
+from local_assistants.tools.file_search.settings import (
+    IndexSettings,
+    LibrarySettings,
+    WorkerSettings,
+)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "settings-file.md").read_text()
 EXAMPLE = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
@@ -22,10 +28,15 @@ SECTIONS = dict(re.findall(r"^## `\[(.*?)\]`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL
 
 
 def read(folder: Path, text: str) -> dict[str, Any]:
-    """What a file of this text says of the code interpreter."""
+    """What a file of this text says, by table."""
     path = folder / "settings.toml"
     path.write_text(text)
-    return dict(read_settings_file(path).code_interpreter)
+    return {table: found for table, found in vars_of(read_settings_file(path)).items() if found}
+
+
+def vars_of(found: OperatorSettings) -> dict[str, dict[str, Any]]:
+    """The tables at the top."""
+    return {each.name: dict(getattr(found, each.name)) for each in dataclasses.fields(found)}
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -37,11 +48,16 @@ def refusal(folder: Path, text: str) -> str:
 
 def test_the_example_of_the_page(tmp_path: Path) -> None:
     """Everything in it arrives, as the settings' own classes."""
-    assert {
+    code = {
         "hints": True,
         "limits": Limits(wall_seconds=60, memory_bytes=2048 * MIB, data_bytes=1024 * MIB),
         "sessions": SessionLimits(idle=600, live=8, pool=2),
-    } == read(tmp_path, EXAMPLE)
+    }
+    search = {
+        "worker": WorkerSettings(threads=4),
+        "limits": ParseLimits(seconds=300, file_bytes=1024 * MIB),
+    }
+    assert {"code_interpreter": code, "file_search": search} == read(tmp_path, EXAMPLE)
 
 
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
@@ -55,6 +71,10 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("code_interpreter", Settings),
         ("code_interpreter.limits", Limits),
         ("code_interpreter.sessions", SessionLimits),
+        ("file_search", LibrarySettings),
+        ("file_search.worker", WorkerSettings),
+        ("file_search.index", IndexSettings),
+        ("file_search.limits", ParseLimits),
     ],
 )
 def test_the_page_has_every_key_with_its_default(tmp_path: Path, name: str, of: Any) -> None:
@@ -67,11 +87,27 @@ def test_the_page_has_every_key_with_its_default(tmp_path: Path, name: str, of: 
         for each in dataclasses.fields(of)
         if isinstance(each.default, bool | int | float | str)
     }
-    part = name.partition(".")[2]
-    assert settable == (dataclasses.asdict(found[part]) if part else found)
+    top, _, part = name.partition(".")
+    assert settable == (
+        dataclasses.asdict(found[top][part], dict_factory=_known) if part else found[top]
+    )
     assert tomllib.loads(lines).keys() == settable.keys()
 
 
+def _known(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("name", "of"), [("file_search", LibrarySettings), ("file_search.index", IndexSettings)]
+)
+def test_the_page_has_the_keys_without_a_default(name: str, of: Any) -> None:
+    """Those that mean something else when they are left out."""
+    rows = re.findall(r"^\| `(\w+)` \| none \|", SECTIONS[name], re.MULTILINE)
+    assert [each.name for each in dataclasses.fields(of) if each.default is None] == rows
+
+
+SEARCH = "[file_search]\n"
 TOP, LIMITS, SESSIONS = (f"[code_interpreter{part}]\n" for part in ("", ".limits", ".sessions"))
 
 
@@ -81,6 +117,8 @@ TOP, LIMITS, SESSIONS = (f"[code_interpreter{part}]\n" for part in ("", ".limits
         ("", "[code_interpretr]", "the key 'code_interpretr' is not known (did you mean 'code_interpreter'?)"),
         ("", "code_interpreter = 3", "code_interpreter must be a table."),
         (TOP, "hint = true", "the key 'hint' is not known (did you mean 'hints'?)"),
+        (LIMITS, 'memory_bytes = "1 KiB"', "memory_bytes must be at least 512 MiB, and 1024 bytes is not."),
+        (SESSIONS, "pool = 9", "in its sessions: pool = 9 is more than live = 4, and those of the pool are among"),
         (TOP, "live = 3", "the key 'live' belongs in [code_interpreter.sessions]."),
         (TOP, "root = '/'", "the key 'root' is not known; there are: "),
         (TOP, "limits = 3", "limits must be a table."),
@@ -94,6 +132,11 @@ TOP, LIMITS, SESSIONS = (f"[code_interpreter{part}]\n" for part in ("", ".limits
         (LIMITS, "nice = 20", "nice must be at most 19, and 20 is not."),
         (LIMITS, "memory_bytes = '4 apples'", "memory_bytes must be a size such as"),
         (LIMITS, "memory_bytes = '64 MiB'", "memory_bytes must be at least 512 MiB, and 64 MiB is not."),
+        (SEARCH, "modle = 'x'", "the key 'modle' is not known (did you mean 'model'?)"),
+        (SEARCH, "threads = 2", "the key 'threads' belongs in [file_search.worker]."),
+        (SEARCH, "dense_weight = 2.0", "dense_weight must be at most 1, and 2 is not."),
+        ("[file_search.worker]\n", "threads = 0", "threads must be at least 1, and 0 is not."),
+        ("[file_search.limits]\n", "memory_bytes = '64 MiB'", "memory_bytes must be at least 256 MiB"),
         (SESSIONS, "pool = -1", "pool must be at least 0, and -1 is not."),
     ],
 )  # fmt: skip
