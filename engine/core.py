@@ -7,15 +7,16 @@ from typing import Self
 from .errors import NotFound
 from .feed import EventFeed
 from .journal import Journal
-from .ports import BlobStore, Clock, Ids, Library, Models, Store, Tool
+from .ports import BlobStore, Clock, Ids, Library, Models, Retriever, Store, Tool
 from .settings import CoreSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Ports and the few objects that all parts of the core share. `tools` is keyed by the API's tool type.
+    """Ports and the few objects that all parts of the core share.
 
-    A core as it is put together works on everything that is stored; `of` gives the one of a project.
+    `tools` is keyed by the API's tool type; `retrievers` are the sources of passages beside the library. A core as it
+    is put together works on everything that is stored; `of` gives the one of a project.
     """
 
     store: Store
@@ -28,6 +29,7 @@ class Core:
     feed: EventFeed
     journal: Journal
     settings: CoreSettings
+    retrievers: tuple[Retriever, ...] = ()
 
     def now(self) -> int:
         """Unix seconds, as the API shows them."""

@@ -70,7 +70,15 @@ class Citations:
         try:
             return await self.opened(citation.source, citation.file_id, *span)
         except NotFound:
-            return None
+            return await self._elsewhere(citation, *span)
+
+    async def _elsewhere(self, citation: Citation, start: int, end: int) -> dict[str, Any] | None:
+        """The passage in the first source beside the library that knows it."""
+        for source in self._core.retrievers:
+            found = await source.open(citation.source, citation.file_id, start, end)
+            if found is not None:
+                return _passage(citation.source, citation.file_id, citation.filename, found)
+        return None
 
     async def opened(
         self, vector_store_id: str, file_id: str, start: int, end: int

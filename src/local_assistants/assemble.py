@@ -20,7 +20,7 @@ from local_assistants.engine.core import Core
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import DEFAULT_PROJECT
-from local_assistants.engine.ports import Clock, Models, Store, Tool
+from local_assistants.engine.ports import Clock, Models, Retriever, Store, Tool
 from local_assistants.engine.services import Export, Keys, Overview, Services
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
 from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig
@@ -57,6 +57,7 @@ class Settings:
         code_interpreter: fields of the code interpreter's own `Settings` that differ from their defaults, such as
             {"limits": Limits(wall_seconds=60)}; `read_settings_file` gives them too.
         file_search: fields of file search's own `LibrarySettings` that differ from their defaults, the same way.
+        retrievers: sources that serve passages to file search beside the vector stores; whoever made them closes them.
         busy_thread: what becomes of a new message or run while a run holds its thread: refuse, queue, interrupt.
         busy_wait: seconds that a request may wait for a busy thread at most.
         core: the core's own settings.
@@ -80,6 +81,7 @@ class Settings:
     allow_unsandboxed: bool = False
     code_interpreter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     file_search: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    retrievers: tuple[Retriever, ...] = ()
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0
     core: CoreSettings = field(default_factory=CoreSettings)
@@ -183,6 +185,7 @@ def _core(settings: Settings, models: Models, feed: EventFeed, clock: Clock) -> 
         models=models,
         tools=_tools(settings, clock, library),
         library=library,
+        retrievers=settings.retrievers,
         clock=clock,
         ids=RandomIds(),
         feed=feed,
@@ -238,7 +241,7 @@ def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str
     )
     tools: list[Tool] = [
         code_interpreter.CodeInterpreter(code_settings, clock),
-        FileSearch(library),
+        FileSearch(library, *settings.retrievers),
     ]
     return {tool.type: tool for tool in tools}
 

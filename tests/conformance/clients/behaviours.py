@@ -71,13 +71,13 @@ BEHAVIOURS = (
         "the SDK's type requires it; the hosted service sent `vector_store.file_batch`",
     ),
     (
-        "`rewrite_query` and `ranker` of a search",
-        "accepted; the query is searched, and given back, as it was sent, and there is one ranking",
-        "rewriting would cost a turn of a small model for each search",
+        "`rewrite_query` of a search",
+        "by rules: questions are evened out and split (file-search.md)",
+        "a model's rewriting would cost a turn of it for each search",
     ),
     (
         "`quote` of a citation",
-        "the passage itself (the hosted service left it out, or empty)",
+        "the sentence that is cited (the hosted service left it out, or empty)",
         "older samples read it",
     ),
     (

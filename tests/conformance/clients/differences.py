@@ -32,6 +32,7 @@ class Difference:
 
 
 _ON_WIRE = "the hosted service sent it, without it being in the SDK's types"
+_IN_FILE = "where the passage stands in its file's text, to open it by (file-search.md)"
 _IF_SET = "the hosted service gave it only if it was set"
 
 FIELDS = (
@@ -70,5 +71,7 @@ FIELDS = (
     Difference("extra", "VectorStore.description", _ON_WIRE),
     Difference("extra", "Usage.prompt_token_details", _ON_WIRE),
     Difference("extra", "Usage.completion_tokens_details", _ON_WIRE),
+    Difference("extra", "VectorStoreSearchResponse.start", _IN_FILE),
+    Difference("extra", "VectorStoreSearchResponse.end", _IN_FILE),
     Difference("extra", "FileCitation.quote", "read by old programs; always empty"),
 )
