@@ -62,6 +62,7 @@ def _fulfil(
     mine, of_fork = os.pipe()  # `mine` hangs up when the fork ends
     fork = os.fork()
     if fork == 0:
+        link.close()  # the next order is none of its business
         _read_and_end(descriptors, filename, limits)
     os.close(of_fork)
     os.close(answer)
@@ -85,6 +86,7 @@ def _read_and_end(descriptors: tuple[int, int], filename: str, limits: ParseLimi
     try:
         seconds = int(limits.seconds) + 1
         bound(resource.RLIMIT_CPU, seconds)
+        bound(resource.RLIMIT_NPROC, 0)
         signal.alarm(seconds)
         file, answer = descriptors
         _write(answer, _answer(file, filename, limits))
