@@ -14,6 +14,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _SLICE = 500  # vectors added at once; what comes in between waits for so many
 _RETRY_SECONDS = 60.0
+_OPENING_SECONDS = 2.0  # that a first search waits for the index to be opened; reading all vectors takes about as long
 
 
 @dataclass(slots=True)
@@ -56,15 +58,23 @@ class Mirror:
         self._copies: defaultdict[str, _Copy] = defaultdict(_Copy)
         self._sweeping = asyncio.Lock()
         self._swept = False
+        self._looked = asyncio.Event()  # whether anybody still waits for the first sweep
         self._sweep_at = 0.0
         self._closed = False
 
     def in_step(self, store_id: str) -> bool:
-        """Whether the collection holds what the store does; if not, it is brought there in the background."""
-        if self._copies[store_id].in_step:
-            return True
-        self._begin_filling(store_id)
-        return False
+        """Whether the collection holds what the store does."""
+        return self._copies[store_id].in_step
+
+    async def ready(self, store_id: str) -> bool:
+        """The same; if not, it is brought there in the background. Waits for the index to be opened, not long."""
+        if not self.in_step(store_id):
+            self._begin_filling(store_id)
+            if not self._looked.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._looked.wait(), _OPENING_SECONDS)
+                self._looked.set()
+        return self.in_step(store_id)
 
     async def added(self, store_id: str, vectors: Sequence[tuple[str, bytes]]) -> None:
         """These vectors were committed."""
@@ -135,6 +145,7 @@ class Mirror:
             except (StorageFault, MissingDependency) as error:
                 _log.warning("Searching without the vector index: %s", error)
                 self._sweep_at = time.monotonic() + _RETRY_SECONDS
+            self._looked.set()
             return self._swept
 
     async def _compare(self, store_id: str) -> None:

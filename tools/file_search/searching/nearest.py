@@ -7,6 +7,7 @@ follows it (`mirror`), and when it fails a search goes on without it.
 It knows no text, embeds nothing, and does not look whether a file is still attached.
 """
 
+import asyncio
 import heapq
 import logging
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from ....engine.errors import StorageFault
 from ....engine.ports import Store, VectorIndex
 from ..settings import IndexSettings
-from .matrices import Matrices
+from .matrices import Matrices, Matrix
 from .mirror import Mirror
 from .ranking import Ranking
 
@@ -119,7 +120,7 @@ class Nearest:
             found = await (self._asked(search) if search.files is None else self._filtered(search))
         if found is None and self._matrices.fits(search.size):
             matrix = await self._matrices.get(search.store_id)
-            found = matrix.nearest(search.vectors, search.limit, search.files)
+            found = await _exact(matrix, search, search.files)
         if found is None:
             _log.warning(
                 "%s is searched by its words only: the vector index is not ready, and cache_bytes of "
@@ -139,12 +140,12 @@ class Nearest:
         left = await self._store.read(lambda tx: tx.count_vectors(store_id, files))
         if left <= (_READ_EACH_TIME if fits else self._settings.exact_vectors):
             matrix = await self._matrices.read(store_id, files)
-            return matrix.nearest(search.vectors, search.limit, None)
+            return await _exact(matrix, search, None)
         return None if fits else await self._asked(search, share=left / search.count)
 
     async def _asked(self, search: _Search, share: float = 1.0) -> Sequence[Ranking] | None:
         """What the vector index finds; None when it is not ready. `share` is what a filter leaves."""
-        if not self._mirror.in_step(search.store_id):
+        if not await self._mirror.ready(search.store_id):
             return None
         more = min(_MOST_ASKED, round(search.limit / share * _SPARE))
         asked = search.limit if search.files is None else max(search.limit, more)
@@ -168,6 +169,12 @@ class Nearest:
             self._matrices.forget(store_id)
         self._counts[store_id] = (count, now)
         return count
+
+
+async def _exact(
+    matrix: Matrix, search: _Search, files: Collection[str] | None
+) -> Sequence[Ranking]:
+    return await asyncio.to_thread(matrix.nearest, search.vectors, search.limit, files)
 
 
 def _of_files(ranking: Ranking, files: frozenset[str] | None) -> Ranking:

@@ -22,7 +22,7 @@ async def room(tmp_path: Path) -> AsyncIterator[VectorRoom]:
 
 async def test_a_small_store_is_searched_exactly(room: VectorRoom) -> None:
     """The order is that of the cosines, which are told, and nothing is written for an index."""
-    vectors = units(40)
+    vectors = units(39)
     await room.put(A, "one", vectors[:20])
     await room.put(A, "two", vectors[20:])
 
@@ -47,7 +47,7 @@ async def test_each_query_has_its_own_ranking(room: VectorRoom) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-@pytest.mark.parametrize("files", [{"f0"}, {"f1", "f2", "f3", "gone"}, {"gone"}, set()])
+@pytest.mark.parametrize("files", [{"f0"}, {"f1", "f2", "f3", "gone"}, {"gone"}, set[str]()])
 async def test_files_narrow_a_search(room: VectorRoom, files: set[str]) -> None:
     """Only chunks of these files are candidates, few or many, and never more than there are."""
     vectors = units(40)
