@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from local_assistants.engine.errors import InvalidRequest
 from local_assistants.toml_table import Table, read_toml
 
 if TYPE_CHECKING:
@@ -67,8 +68,17 @@ def _changes(
     for key, group in groups.items():
         if key in content:
             inner = table.get(key, Mapping[str, Any])
-            found[key] = group(**_changes(path, f"{name}.{key}", inner, group))
+            changes = _changes(path, f"{name}.{key}", inner, group)
+            found[key] = _made(Table(path, f"in [{name}.{key}]", inner), group, changes)
     return found
+
+
+def _made(table: Table, group: type[Any], changes: Mapping[str, Any]) -> Any:
+    """The settings of a subtable; what does not go together there is told with its place."""
+    try:
+        return group(**changes)
+    except InvalidRequest as error:
+        raise table.error(error.message) from error
 
 
 def _fields(of: type["DataclassInstance"]) -> tuple[dict[str, Any], dict[str, type[Any]]]:
@@ -127,4 +137,6 @@ def _check_choices(table: Table, of: type["DataclassInstance"], found: Mapping[s
 
 
 def _said(key: str, value: float) -> str:
-    return f"{value / _MIB:g} MiB" if _is_size(key) else f"{value:g}"
+    if not _is_size(key):
+        return f"{value:g}"
+    return f"{value / _MIB:g} MiB" if value >= _MIB else f"{value:g} bytes"

@@ -26,7 +26,7 @@ _HINT_SECONDS = 5.0
 _HINT_CHARS = 100_000
 _NAMED = 5  # files that were left out
 _SILENCE = "(no output)"
-_AGAIN = "That is no answer yet. Write the whole mended code now, in a ```python block, and nothing else."
+_AGAIN = "That is no answer yet. Call code_interpreter again, with the whole mended code."
 _SPEAK = "Nothing is known yet. Hint: use print(...) to see the result."
 
 
@@ -84,17 +84,9 @@ class Call:
             await self._send_logs(f"[{_not_kept(left_out)}]\n")
         if self._transcript.lost is not None:
             self._live.overfull = None
-        notes = [self._news(), full, added, *comments, *_files_notes(made, left_out)]
-        if self._left == 0:
-            most = self._settings.limits.session_files
-            notes.append(f"(This session has stored its {most} files and pictures; no more are.)")
-        if self._images:
-            notes.append(f"({len(self._images)} picture(s) shown to the user)")
         silent = not (self._transcript.text.strip() or failure or made or self._images)
-        if silent:
-            notes += [_SILENCE, _SPEAK if self._settings.hints else ""]
-        if self._settings.hints and (failure or silent or self._doubtful):
-            notes.append(_AGAIN)
+        notes = [self._news(), full, added, *comments, *_files_notes(made, left_out)]
+        notes += self._closing_notes(silent=silent)
         return ToolResult(
             output=for_model(
                 self._transcript.text,
@@ -107,6 +99,20 @@ class Call:
             failed=failure is not None or self._transcript.lost is not None,
             silent=silent or self._doubtful,
         )
+
+    def _closing_notes(self, *, silent: bool) -> list[str]:
+        """What was shown and kept, and whether that is an answer."""
+        notes: list[str] = []
+        if self._left == 0:
+            most = self._settings.limits.session_files
+            notes.append(f"(This session has stored its {most} files and pictures; no more are.)")
+        if self._images:
+            notes.append(f"({len(self._images)} picture(s) shown to the user)")
+        if silent:
+            notes += [_SILENCE, _SPEAK if self._settings.hints else ""]
+        if self._settings.hints and (self._transcript.failure or silent or self._doubtful):
+            notes.append(_AGAIN)
+        return notes
 
     def _news(self) -> str:
         news, self._live.news = self._live.news, ""
@@ -143,9 +149,9 @@ class Call:
         installing = refused.about_installing(code, packages)
         if failure is None:
             return [installing, *await self._remarks(code)]
-        return [hints.summary(failure), installing or await self._hint(failure, packages)]
+        return [hints.summary(failure), installing or await self._hint(code, failure, packages)]
 
-    async def _hint(self, failure: Failure, packages: Sequence[str]) -> str:
+    async def _hint(self, code: str, failure: Failure, packages: Sequence[str]) -> str:
         """What to do about an error."""
         listed = await asyncio.to_thread(files.names, self._live.data)
         limits, tier = self._settings.limits, self._place.tier
@@ -157,6 +163,7 @@ class Call:
             files=listed,
             packages=packages,
             loading=await self._place.loading(),
+            conditions=filters.conditions(code),
         )
         return hints.hint(failure, facts)
 

@@ -118,7 +118,7 @@ TOP, LIMITS, SESSIONS = (f"[code_interpreter{part}]\n" for part in ("", ".limits
         ("", "code_interpreter = 3", "code_interpreter must be a table."),
         (TOP, "hint = true", "the key 'hint' is not known (did you mean 'hints'?)"),
         (LIMITS, 'memory_bytes = "1 KiB"', "memory_bytes must be at least 512 MiB, and 1024 bytes is not."),
-        (SESSIONS, "pool = 9", "in its sessions: pool = 9 is more than live = 4, and those of the pool are among"),
+        (SESSIONS, "pool = 9", "pool = 9 is more than live = 4, and those of the pool are among"),
         (TOP, "live = 3", "the key 'live' belongs in [code_interpreter.sessions]."),
         (TOP, "root = '/'", "the key 'root' is not known; there are: "),
         (TOP, "limits = 3", "limits must be a table."),

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..kernels.outputs import Failure
 from ..sessions.files import printable
+from .filters import Condition
 from .prelude import ALIASES, TABLE
 
 # Run in the kernel after an error: the tables at hand, those of the failing frames first. The answer is untrusted.
@@ -115,19 +116,21 @@ class Facts:
         files: names in /mnt/data.
         packages: what is installed, as code imports it.
         loading: the lines that load the attached table, "" when there is none or more than one.
+        conditions: those in the failing code.
     """
 
     tables: Sequence[Table] = ()
     files: Sequence[str] = ()
     packages: Sequence[str] = ()
     loading: str = ""
+    conditions: Sequence[Condition] = ()
 
 
 def hint(failure: Failure, facts: Facts) -> str:
     """What to do about `failure`, "" when nothing certain can be said."""
     name, message = failure.name, failure.message
     if name in ("KeyError", "UndefinedVariableError") or _OF_A_TABLE.search(message):
-        return _column_hint(failure, facts.tables)
+        return _wide_hint(failure, facts) or _column_hint(failure, facts.tables)
     if name in ("FileNotFoundError", "NotADirectoryError"):
         return f"Hint: /mnt/data holds: {_list(facts.files)}. Use one of these names exactly."
     if name == "ModuleNotFoundError":
@@ -178,7 +181,7 @@ def _column_hint(failure: Failure, tables: Sequence[Table]) -> str:
             continue
         by_look = {_look(column): column for column in columns}
         meant = by_look.get(_look(wanted[0]))
-        variable = name if name.isidentifier() else "df"
+        variable = _variable(name)
         if meant is not None and meant.strip() != meant:
             return (
                 f"Hint: the column is really named {meant!r}: names hold invisible spaces. After loading, write: "
@@ -192,6 +195,29 @@ def _column_hint(failure: Failure, tables: Sequence[Table]) -> str:
             ", ".join(map(repr, shown)), _HINT_CHARS
         )
     return ""
+
+
+def _wide_hint(failure: Failure, facts: Facts) -> str:
+    """Of a table with a column for each year (or the like), for code that takes the years for values of one column."""
+    wanted = _wanted(failure)
+    for condition in facts.conditions:
+        for name, columns in facts.tables:
+            value = str(condition.value)
+            if wanted == [condition.column] and value in columns and wanted[0] not in columns:
+                return (
+                    f"Hint: there is no column {wanted[0]!r}: {value!r} is a column of its own. Leave out conditions "
+                    f"on {wanted[0]!r} and take the values from {_variable(name)}[{value!r}]. Other columns: "
+                    + printable(
+                        ", ".join(
+                            map(repr, [each for each in columns if not each.isdigit()][:_COLUMNS])
+                        )
+                    )
+                )
+    return ""
+
+
+def _variable(name: str) -> str:
+    return name if name.isidentifier() else "df"
 
 
 def _wanted(failure: Failure) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ....engine.errors import InvalidRequest
 from ....engine.ports import Clock, SessionStarted, ToolFile
 from ..isolation.folders import NOTHING, Footprint
 from ..kernels.kernel import Kernel
@@ -55,6 +56,12 @@ class SessionLimits:
     idle: float = 1800.0
     live: int = 4
     pool: int = 1
+
+    def __post_init__(self) -> None:
+        if self.pool > max(1, self.live):
+            raise InvalidRequest(
+                f"pool = {self.pool} is more than live = {self.live}, and those of the pool are among the live"
+            )
 
 
 @dataclass

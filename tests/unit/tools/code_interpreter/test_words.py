@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_assistants.tools.code_interpreter.advice import hints, profile
+from local_assistants.tools.code_interpreter.advice import filters, hints, profile
 from local_assistants.tools.code_interpreter.kernels import outputs
 from local_assistants.tools.code_interpreter.kernels.outputs import Failure, Output, Picture, Text
 
@@ -80,6 +80,28 @@ def test_a_misspelt_column_gets_the_nearest_names(name: str, message: str) -> No
     assert "no column 'Stat'. Columns of df: 'State'" in hint(
         name, message, [("", ["State", "Fund"])]
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("df[df['Year'] == 2010]['Rate'].max()", True),
+        ("df[df['Year'] == 1900]['Rate'].max()", False),
+        ("df['Year'].max()", False),
+        ("df[df['Month'] == 2010]", False),
+    ],
+)
+def test_a_table_with_a_column_for_each_value_is_told_as_that(code: str, said: bool) -> None:
+    """A small model takes years for the values of one column, and a list of the columns does not help it."""
+    facts = hints.Facts(
+        tables=[("df", ["Country", "2009", "2010"])], conditions=filters.conditions(code)
+    )
+    hint = hints.hint(Failure("KeyError", "'Year'", ""), facts)
+    expected = (
+        "Hint: there is no column 'Year': '2010' is a column of its own. Leave out conditions on 'Year' and take the "
+        "values from df['2010']. Other columns: 'Country'"
+    )
+    assert said is (expected == hint)
 
 
 def test_case_is_pointed_out() -> None:
