@@ -160,9 +160,15 @@ WHERE vector_store_id IN (SELECT value FROM json_each(:vector_store_ids)) ORDER 
 -- How many chunks and extracts the word indexes have, whosever they are.
 SELECT coalesce(sum(chunks), 0), coalesce(sum(extracts), 0) FROM text_stores;
 
--- name: drop_moved_chunk
--- A chunk that goes to another store changes its range.
-DELETE FROM chunks WHERE id = :id AND vector_store_id <> :vector_store_id;
+-- name: drop_hidden_chunk
+-- A chunk that goes to another store changes its range, one that was forgotten and not yet erased gives its id free.
+DELETE FROM chunks WHERE id = :id
+  AND seq >> 32 <> (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id);
+
+-- name: drop_hidden_extract
+-- So does an extract.
+DELETE FROM extracts WHERE vector_store_id = :vector_store_id AND file_id = :file_id
+  AND seq >> 32 <> (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id);
 
 -- name: put_chunk
 -- At the end of its store's range; a chunk that is put again keeps its place.
@@ -201,7 +207,7 @@ ORDER BY wanted.key;
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
 FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.vector_store_id = :vector_store_id AND c.file_id = :file_id
-  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+  AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY c.position;
 
 -- name: store_chunks
@@ -209,7 +215,7 @@ ORDER BY c.position;
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
 FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.vector_store_id = :vector_store_id
-  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+  AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY c.file_id, c.position;
 
 -- name: chunks_to_embed
@@ -217,35 +223,33 @@ ORDER BY c.file_id, c.position;
 SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks AS c
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id
   AND NOT EXISTS (SELECT 1 FROM chunk_vectors WHERE chunk = c.seq)
-  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+  AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY position LIMIT :limit;
 
 -- name: chunk_span
 -- The chunks of a file that overlap a stretch of its text.
 SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id AND start < :end AND "end" > :start
-  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+  AND seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY position;
 
 -- name: delete_file_chunks
 -- Forget a file; the ids go to the vector index.
 DELETE FROM chunks WHERE vector_store_id = :vector_store_id AND file_id = :file_id RETURNING id;
 
--- name: delete_store_chunks
--- Forget a whole vector store.
-DELETE FROM chunks WHERE vector_store_id = :vector_store_id RETURNING id;
+-- name: hide_texts
+-- Forget a whole vector store at once; its rows are erased little by little, and its next texts get a new range.
+UPDATE text_stores SET vector_store_id = NULL WHERE vector_store_id = :vector_store_id;
 
 -- name: delete_file_extracts
 -- What was made of a file.
 DELETE FROM extracts WHERE vector_store_id = :vector_store_id AND file_id = :file_id;
 
--- name: delete_store_extracts
--- What was made of the files of a vector store.
-DELETE FROM extracts WHERE vector_store_id = :vector_store_id;
-
 -- name: store_chunk_ids
 -- Ids of the chunks of a vector store (index chunks_of_file).
-SELECT id FROM chunks WHERE vector_store_id = :vector_store_id ORDER BY file_id, position;
+SELECT id FROM chunks WHERE vector_store_id = :vector_store_id
+  AND seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
+ORDER BY file_id, position;
 
 -- name: deleted_text_store
 -- A deleted vector store whose text is not erased yet.
@@ -285,7 +289,7 @@ CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq;
 -- The vectors of a vector store; the index chunks_of_file has the rest.
 SELECT c.id, v.vector FROM chunks AS c CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.vector_store_id = :vector_store_id
-  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+  AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY c.file_id, c.position;
 
 -- name: files_vectors
@@ -294,7 +298,7 @@ SELECT c.id, v.vector
 FROM json_each(:file_ids) AS wanted
 CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
 CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
-WHERE EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id)
+WHERE c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY wanted.value, c.position;
 
 -- name: count_store_vectors
@@ -307,7 +311,7 @@ SELECT count(*)
 FROM json_each(:file_ids) AS wanted
 CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
 CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
-WHERE EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id);
+WHERE c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id);
 
 -- name: put_extract
 -- What was made of a file; one row for each, in the range of its store.
@@ -328,13 +332,14 @@ ON CONFLICT (vector_store_id, file_id) DO UPDATE SET
 -- What was made of a file.
 SELECT vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete FROM extracts
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id
-  AND EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id);
+  AND seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id);
 
 -- name: find_extract
 -- The same made before in the project of a vector store (index extracts_by_content).
 SELECT e.vector_store_id, file_id, content, recipe, filename, text_bytes, chunks, opening, complete
 FROM extracts AS e CROSS JOIN vector_stores AS s ON s.id = e.vector_store_id
 WHERE content = :content AND recipe = :recipe AND complete
+  AND e.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = e.vector_store_id)
   AND s.project = (SELECT project FROM vector_stores WHERE id = :vector_store_id)
 ORDER BY e.seq LIMIT 1;
 
@@ -352,7 +357,9 @@ SELECT
   :to_store || '/' || :to_file || '/' || position, :to_store, :to_file, position,
   iif(substr(heading, 1, length(:old_name)) = :old_name, :new_name || substr(heading, length(:old_name) + 1), heading),
   text, start, "end", page
-FROM chunks WHERE vector_store_id = :from_store AND file_id = :from_file ORDER BY position;
+FROM chunks WHERE vector_store_id = :from_store AND file_id = :from_file
+  AND seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :from_store)
+ORDER BY position;
 
 -- name: copy_vectors
 -- Its vectors; copies have equal positions.

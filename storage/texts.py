@@ -35,7 +35,7 @@ class SQLiteTexts:
         new = [records.chunk_row(chunk) for chunk in chunks]
         for vector_store_id in {row["vector_store_id"] for row in new}:
             self._named("add_text_store", vector_store_id=vector_store_id)
-        self.connection.executemany(self._statements["drop_moved_chunk"], new)
+        self.connection.executemany(self._statements["drop_hidden_chunk"], new)
         self.connection.executemany(self._statements["put_chunk"], new)
         for name, wanted in (("put_vector", True), ("drop_vector", False)):
             some = [row for row in new if (row["vector"] is not None) is wanted]
@@ -66,17 +66,18 @@ class SQLiteTexts:
 
     def delete_chunks(self, vector_store_id: str, file_id: str | None = None) -> list[str]:
         """Ids of the chunks deleted; of the whole store when file_id is None."""
-        if file_id is None and not self._has_texts(vector_store_id):
-            # Deleted before: nothing finds its chunks, and they are being erased little by little.
-            left = self._named("store_chunk_ids", vector_store_id=vector_store_id)
-            return [row[0] for row in left]
-        deleted = self._of_file("delete_{}_chunks", vector_store_id, file_id).fetchall()
-        self._of_file("delete_{}_extracts", vector_store_id, file_id)
+        if file_id is None:
+            return self._forget(vector_store_id)
+        key = {"vector_store_id": vector_store_id, "file_id": file_id}
+        deleted = self._named("delete_file_chunks", **key).fetchall()
+        self._named("delete_file_extracts", **key)
         return [row[0] for row in deleted]
 
-    def _has_texts(self, vector_store_id: str) -> bool:
-        ids = rows.encode([vector_store_id])
-        return self._named("text_stores", vector_store_ids=ids).fetchone() is not None
+    def _forget(self, vector_store_id: str) -> list[str]:
+        """Hide all texts of a store, whose rows the eraser deletes: others cannot wait for so many."""
+        ids = self._named("store_chunk_ids", vector_store_id=vector_store_id).fetchall()
+        self._named("hide_texts", vector_store_id=vector_store_id)
+        return [row[0] for row in ids]
 
     def _of_file(self, name: str, vector_store_id: str, file_id: str | None) -> sqlite3.Cursor:
         if file_id is None:
@@ -173,6 +174,8 @@ class SQLiteTexts:
         texts = {"filename": extract.filename, "opening": extract.opening}
         cleaned = {name: rows.clean_search_text(text) for name, text in texts.items()}
         self._named("add_text_store", vector_store_id=extract.vector_store_id)
+        key = {"vector_store_id": extract.vector_store_id, "file_id": extract.file_id}
+        self._named("drop_hidden_extract", **key)
         self._named("put_extract", **asdict(extract) | cleaned)
 
     def extract(self, vector_store_id: str, file_id: str) -> Extract | None:

@@ -118,10 +118,46 @@ async def test_a_deleted_store_is_gone_at_once_and_erased_later(tmp_path: Path) 
         await store.write(filled)
         assert [[], [], [], {}, 0] == await store.write(delete)
         assert await erased(store.path)
-        ids = await store.read(lambda tx: tx.delete_chunks("vs_1"))
+        ids = await store.write(lambda tx: tx.delete_chunks("vs_1"))
         assert [] == ids
     finally:
         await store.close()
+
+
+def test_a_store_may_be_filled_again_before_its_old_texts_are_erased(tmp_path: Path) -> None:
+    """The same ids have the new texts, and erasing the old ones takes none of them."""
+    path = tmp_path / "store.db"
+    asyncio.run(SQLiteStore.open(path).close())
+    with closing(connect(path, OFTEN)) as connection:
+        tx = SQLiteTransaction(connection)
+        filled(tx)
+        assert len(tx.delete_chunks("vs_1")) == 120
+        again = [
+            samples.chunk(0, f"penguin {n}", id=f"vs_1/file-2/{n}", file_id="file-2", vector=b"v")
+            for n in range(3)
+        ]
+        tx.put_chunks(again)
+        tx.put_extract(Extract("vs_1", "file-2", "c", "r", "b.txt", 9, 3, complete=True))
+
+        def seen() -> list[object]:
+            return [
+                [one.text for one in tx.file_chunks("vs_1")],
+                tx.store_vectors("vs_1"),
+                tx.match_chunks(["vs_1"], "walrus", 9),
+                len(tx.match_chunks(["vs_1"], "penguin", 9)),
+                tx.extract("vs_1", "file-1"),
+                tx.match_files(["vs_1"], "walrusphone", 9),
+                tx.count_vectors("vs_1"),
+            ]
+
+        before = seen()
+        eraser = Eraser(connection, 0.0)
+        while eraser.wait() is not None:
+            eraser.step()
+        assert [] == left(path)
+        assert before == seen()
+    assert [f"penguin {n}" for n in range(3)] == before[0]
+    assert [[], 3, None, [], 3] == before[2:]
 
 
 def test_a_process_that_was_killed_is_followed_by_one_that_goes_on(tmp_path: Path) -> None:

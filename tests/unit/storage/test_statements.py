@@ -77,7 +77,7 @@ def test_the_word_index_agrees_with_the_chunks_after_every_kind_of_change(
     assert tx.delete_chunks("vs_0")
     assert words_agree(connection)
     connection.execute("DROP TRIGGER chunks_drop_words")
-    assert tx.delete_chunks("vs_1")
+    assert tx.delete_chunks("vs_1", "file-1")
     assert not words_agree(connection)  # the check sees what it is for
 
 
