@@ -10,7 +10,6 @@ It knows no text, embeds nothing, and does not look whether a file is still atta
 import asyncio
 import heapq
 import logging
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +25,6 @@ _log = logging.getLogger(__name__)
 _READ_EACH_TIME = 2000  # vectors that a filter leaves: so few are read, before the whole store is
 _SPARE = 2.0  # as many more hits are asked of the index as a filter seems to need
 _MOST_ASKED = 5000  # hits of one query to the index; a narrower filter gets fewer than it could
-_COUNT_SECONDS = 5.0  # after which another process's changes are noticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Nearest:
         self._matrices = Matrices(store, self._settings.cache_bytes)
         least = min(self._settings.collection_from, self._settings.exact_vectors + 1)
         self._mirror = Mirror(store, index, least, self._settings.quiet_seconds)
-        self._counts: dict[str, tuple[int, float]] = {}  # with the time of counting
+        self._counts: dict[str, int] = {}  # as the last search found them
 
     async def nearest(
         self,
@@ -116,9 +114,10 @@ class Nearest:
 
     async def _of_store(self, search: _Search) -> Sequence[Ranking]:
         found: Sequence[Ranking] | None = None
-        if search.count > self._settings.exact_vectors:
+        large = search.count > self._settings.exact_vectors
+        if large:
             found = await (self._asked(search) if search.files is None else self._filtered(search))
-        if found is None and self._matrices.fits(search.size):
+        if found is None and (not large or self._matrices.fits(search.size)):
             matrix = await self._matrices.get(search.store_id)
             found = await _exact(matrix, search, search.files)
         if found is None:
@@ -160,14 +159,11 @@ class Nearest:
         return [_of_files(ranking, search.files)[: search.limit] for ranking in found]
 
     async def _count(self, store_id: str) -> int:
-        before, at = self._counts.get(store_id, (0, 0.0))
-        now = time.monotonic()
-        if at and now - at < _COUNT_SECONDS:
-            return before
+        """How many vectors a store has now; notices most of what another process did."""
         count = await self._store.read(lambda tx: tx.count_vectors(store_id))
-        if at and count != before:
+        if self._counts.get(store_id, count) != count:
             self._matrices.forget(store_id)
-        self._counts[store_id] = (count, now)
+        self._counts[store_id] = count
         return count
 
 

@@ -152,6 +152,28 @@ async def test_memory_is_kept_within_its_budget(tmp_path: Path) -> None:
                 assert found == [f"vs_{number}/one/4"]
 
 
+async def test_a_small_store_that_is_not_kept(tmp_path: Path) -> None:
+    """Without any memory for vectors a small store is read at each search."""
+    async with vector_room(tmp_path, replace(SMALL, cache_bytes=0)) as room:
+        await room.put(A, "one", units(30))
+
+        for seed in range(2):
+            asked = question(seed)
+            assert await room.found(A, asked, 5) == await room.expected(A, asked, 5)
+
+
+async def test_what_another_process_commits(tmp_path: Path) -> None:
+    """It is found by the next search, though nobody here was told."""
+    vectors = units(30)
+    async with vector_room(tmp_path) as room, vector_room(tmp_path) as other:
+        await room.put(A, "one", vectors[:20])
+        before = await room.found(A, vectors[25], 1)
+        await other.put(A, "two", vectors[20:])
+
+        assert before != [f"{A}/two/5"]
+        assert await room.found(A, vectors[25], 1) == [f"{A}/two/5"]
+
+
 async def test_searches_beside_writes(room: VectorRoom) -> None:
     """While files come, every search finds what was committed before it."""
     vectors = units(120)
