@@ -157,6 +157,8 @@ async def test_what_a_search_answers(web: Web) -> None:
                 "score": 0.5,
                 "attributes": {},
                 "content": [{"type": "text", "text": "apples and pears"}],
+                "start": 0,
+                "end": 16,
             }
         ],
         "has_more": False,

@@ -136,6 +136,8 @@ def sent(method: str, path: str, ids: Mapping[str, str]) -> dict[str, Any]:
     """A body that the route would take, or one that changes the metadata."""
     if path.endswith("/parts"):
         return {"files": {"data": ("p", b"apples")}}
+    if path.endswith("/passages"):
+        return {"params": {"start": 0, "end": 5}}
     if method != "POST":
         return {}
     known = (body for end, body in BODIES.items() if path.endswith(end))
