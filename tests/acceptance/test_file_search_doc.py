@@ -44,12 +44,14 @@ def said(serve_script: ServeScript, tmp_path: Path) -> list[str]:
         cwd=tmp_path,
         env={**os.environ, "BASE": serve_script(TURNS)},
         text=True,
-        timeout=180,
+        timeout=280,
     )
     assert 0 == done.returncode, done.stderr
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_program_of_the_page_opens_what_the_model_cited(said: list[str]) -> None:
     """Indexed, found on its page, cited by file and page as models do, and opened at the sentence with the figure."""
     indexed, *found = said[:4]
