@@ -76,7 +76,11 @@ async def serve_forever(
             engine.services.core.feed.observers.extend(observers)
             app = create_app(engine.services, server_settings)
             config = uvicorn.Config(
-                app, log_level="warning", timeout_graceful_shutdown=5, **http_options()
+                app,
+                lifespan="off",  # nothing hangs on it, and a second Ctrl-C would break it off with a traceback
+                log_level="warning",
+                timeout_graceful_shutdown=5,
+                **http_options(),
             )
             server = Server(config)
             worker = engine.services.worker

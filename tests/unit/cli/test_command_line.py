@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -199,3 +200,21 @@ def test_advised_commands_can_be_run_as_they_stand(tmp_path: Path, inside: bool)
         f"{shown} interpreter install\n"
     )
     assert (exit_codes.CANNOT, expected) == (ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_a_second_ctrl_c_has_no_traceback(tmp_path: Path, pause: float) -> None:
+    """Whoever is impatient presses it twice."""
+    (tmp_path / "turns.yaml").write_text("turns: [{text: Hi}]")
+    arguments = ["--model", f"scripted:{tmp_path}/turns.yaml", "--data", str(tmp_path / "data")]
+    command = [sys.executable, "-m", "local_assistants", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("http://")
+        server.send_signal(signal.SIGINT)
+        time.sleep(pause)
+        server.send_signal(signal.SIGINT)
+        said = server.communicate(timeout=60)[1]
+    assert "Traceback" not in said
