@@ -13,8 +13,8 @@ own bm25(), unless there are no others.
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import log, log1p
+from dataclasses import dataclass, replace
+from math import ceil, log, log1p
 from typing import Any
 
 from . import rows
@@ -23,6 +23,8 @@ CANDIDATES = 1000
 """Texts that the rarest words choose at most, if one word alone has not more."""
 
 _RANGE = 2**32 - 1  # rows of a store
+_MANY_FILES = 0.25  # share of a store's files from which on the best of all are looked through
+_SPARE = 1.5  # so many more of them, since files do not match alike
 _FLOOR = 1e-6  # what bm25() takes for the rarity of a word that more than half of the texts have
 
 
@@ -85,11 +87,32 @@ def best(
     found = _telling([word for word in counted if word.texts], scope)
     if not found:
         return []
-    weighed = [_weighed(connection, index, scope, word) for word in found]
+    words = [_weighed(connection, index, scope, word) for word in found]
+    if scope.file_ids is not None and scope.share >= _MANY_FILES:
+        # Looking at each match costs more than looking at the best ones of all files, if there are enough among them.
+        wide = ceil(_SPARE * limit / scope.share)
+        everything = replace(scope, file_ids=None, share=1.0)
+        wanted = set(scope.file_ids)
+        hits = _search(connection, index, everything, words, wide)
+        kept = [(key, relevance) for key, file_id, relevance in hits if file_id in wanted]
+        if len(kept) >= limit:
+            return kept[:limit]
+    hits = _search(connection, index, scope, words, limit)
+    return [(key, relevance) for key, _, relevance in hits]
+
+
+def _search(
+    connection: sqlite3.Connection,
+    index: WordIndex,
+    scope: Scope,
+    words: Sequence[_Word],
+    limit: int,
+) -> list[tuple[str, str, float]]:
+    """(key, file id, relevance), best first."""
     values: dict[str, Any] = {"limit": limit, **_scope_values(scope)}
-    for number, word in enumerate(weighed):
+    for number, word in enumerate(words):
         values |= {f"word{number}": word.quoted, f"weight{number}": word.weight}
-    statement = _statement(index, scope, len(weighed), _choosing(weighed, scope, limit))
+    statement = _statement(index, scope, len(words), _choosing(words, scope, limit))
     return connection.execute(statement, values).fetchall()
 
 
@@ -162,7 +185,7 @@ def _statement(index: WordIndex, scope: Scope, words: int, choosing: int) -> str
         "ranked AS MATERIALIZED (SELECT row, sum(part) AS relevance FROM "
         f"({' UNION ALL '.join(['SELECT row, part FROM chosen', *others])}) "
         "GROUP BY row ORDER BY relevance DESC, row LIMIT :limit) "
-        f"SELECT {index.key}, relevance FROM ranked CROSS JOIN {index.texts} AS t ON t.seq = ranked.row "
+        f"SELECT {index.key}, t.file_id, relevance FROM ranked CROSS JOIN {index.texts} AS t ON t.seq = ranked.row "
         "ORDER BY relevance DESC, row"
     )
 

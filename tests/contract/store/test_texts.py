@@ -136,6 +136,26 @@ async def test_search_within_some_files(store: Store) -> None:
     assert len(await store.read(lambda tx: tx.match_chunks(["vs_1"], "walrus", 9, None))) == 6
 
 
+async def test_search_within_most_files_of_a_store(store: Store) -> None:
+    """The best of them, also when those of the other files match better."""
+    await add(
+        store,
+        *(chunk("vs_1", f"file-{n}", 0, f"walrus number{n} " * (1 + n % 2)) for n in range(60)),
+    )
+    for n in range(60):
+        made = extract("vs_1", f"file-{n}")
+        await store.write(lambda tx, made=made: tx.put_extract(made))  # type: ignore[misc]
+    all_of_them = await store.read(lambda tx: tx.match_chunks(["vs_1"], "walrus", 60))
+    for remainder in (0, 1):
+        files = {f"file-{n}" for n in range(60) if n % 2 == remainder}
+        expected = [hit for hit in all_of_them if hit[0].split("/")[1] in files]
+        for limit in (5, 30, 60):
+            found = await store.read(
+                lambda tx, f=files, n=limit: tx.match_chunks(["vs_1"], "walrus", n, f)  # type: ignore[misc]
+            )
+            assert expected[:limit] == found
+
+
 async def test_what_is_rare_is_judged_by_the_stores_searched(store: Store) -> None:
     """A word that all texts of a store have says nothing there, though it is rare in the whole database."""
     company = [f"nike nike nike annual report part {n}" for n in range(9)]
