@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ....engine.errors import AssistantsError
 from .archive import check_archive
 from .blocks import Blocks
 from .documents import Document, Page
@@ -37,9 +38,11 @@ def slides_document(file: BinaryIO, limits: ParseLimits) -> Document:
         if len(slides) > limits.pages:
             raise invalid(f"it has {len(slides)} slides, more than the {limits.pages} allowed")
         pages, unreadable = _read(slides)
-    except (MemoryError, RecursionError):
+    except (AssistantsError, MemoryError, RecursionError):
         raise
-    except (KeyError, ValueError, TypeError, AttributeError, SyntaxError, OSError) as error:
+    except (
+        Exception
+    ) as error:  # hostile input is met with whatever zipfile, lxml and python-pptx raise
         raise damaged("the presentation", type(error).__name__) from None
     document = Document.of_pages(pages, tuple(unreadable))
     if unreadable and not document.text:
