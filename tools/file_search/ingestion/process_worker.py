@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Model:
     factory: str
     options: Mapping[str, Any]
     recipe: str
-    prompts: Prompts = Prompts()
+    prompts: Prompts = field(default_factory=Prompts)
 
 
 class ProcessWorker:
