@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ class Vectors:
         numbers = np.random.default_rng(zlib.crc32(text.encode()))
         near = self._centres[numbers.integers(_CENTRES)]
         vector = near + 0.8 * numbers.standard_normal(_DIMENSIONS, "f4")
-        return (vector / np.linalg.norm(vector)).astype("<f4").tobytes()
+        unit: bytes = (vector / np.linalg.norm(vector)).astype("<f4").tobytes()
+        return unit
 
     async def encode(self, queries: Sequence[str]) -> list[bytes]:
         """A vector for each."""
@@ -86,7 +88,7 @@ async def filled(folder: Path, sizes: Sizes) -> None:
     await store.write(lambda tx: tx.put(empty))
     for number in range(sizes.files):
         chunks = list(_chunks(number, sizes.of_each, sentences, vectors))
-        await store.write(lambda tx, at=number, new=chunks: _put(tx, at, new))
+        await store.write(partial(_put, number=number, chunks=chunks))
     await store.close()
 
 

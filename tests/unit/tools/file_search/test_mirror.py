@@ -186,8 +186,9 @@ async def test_replaced_vectors_after_a_crash(tmp_path: Path) -> None:
         await room.nearest.settled()
 
         assert await room.found(A, new[30], 1) == [f"{A}/one/30"]
-        (found,) = await room.index.query(A, [new[30]], 1)
-        assert found == [(f"{A}/one/30", pytest.approx(1.0))]
+        ((best,),) = await room.index.query(A, [new[30]], 1)
+        assert best[0] == f"{A}/one/30"
+        assert best[1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("harm", ["garbage", "no folder", "no graph"])

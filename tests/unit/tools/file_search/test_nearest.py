@@ -28,7 +28,8 @@ async def test_a_small_store_is_searched_exactly(room: VectorRoom) -> None:
 
     (ranking,) = await room.nearest.nearest([A], [vectors[7]], 5)
 
-    assert ranking[0] == (f"{A}/one/7", pytest.approx(1.0))
+    assert ranking[0][0] == f"{A}/one/7"
+    assert ranking[0][1] == pytest.approx(1.0)
     assert await room.found(A, question(), 9) == await room.expected(A, question(), 9)
     assert not (room.folder / "vectors").exists()
 
