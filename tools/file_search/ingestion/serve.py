@@ -45,7 +45,6 @@ def main() -> None:
         level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s", force=True
     )
     asyncio.run(_serve(socket.socket(fileno=descriptor)))
-    os._exit(0)  # threads of the model may be in the middle of a batch that nobody wants
 
 
 def settle(parent: int) -> None:
@@ -63,18 +62,22 @@ def settle(parent: int) -> None:
 
 
 async def _serve(line: socket.socket) -> None:
-    reader, writer = await asyncio.open_unix_connection(sock=line)
-    with suppress(EOFError):
+    try:
+        reader, writer = await asyncio.open_unix_connection(sock=line)
         message, _ = await read_frame(reader)
         service = Service(_worker(message), writer)
         writer.write(frame({"ready": os.getpid()}))
         pulse = asyncio.create_task(service.pulse())
-        try:
-            while True:
-                message, _ = await read_frame(reader)
-                service.take(message)
-        finally:
-            pulse.cancel()
+        while not pulse.done():
+            message, _ = await read_frame(reader)
+            service.take(message)
+    except EOFError:
+        pass  # the library is gone
+    except Exception:
+        _log.exception("the worker process gives up")
+    # At once: threads of the model may be in the middle of a batch that nobody wants.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _worker(message: Message) -> InlineWorker:

@@ -128,8 +128,9 @@ async def test_errors_keep_their_class(worker: ProcessWorker, tmp_path: Path) ->
 
 async def test_a_killed_process_costs_a_pause(worker: ProcessWorker) -> None:
     """Calls that were at work are answered by the next process."""
-    calls = [asyncio.create_task(worker.embed([("", f"SLOW {number}")])) for number in range(3)]
     await _soon(worker.encode(["it is up"]))
+    calls = [asyncio.create_task(worker.embed([("", f"SLOW {number}")])) for number in range(3)]
+    await asyncio.sleep(0.1)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     answers = await _soon(asyncio.gather(*calls))
