@@ -51,7 +51,28 @@ def _times(axes: Any, samples: Samples) -> None:
     axes.set(xlabel="ms", ylabel="searches", title="A search over HTTP, its query embedded")
 
 
-PANELS = ((_quality, QUALITY), (_answers, QUALITY), (_times, ["search over HTTP, ms"]))
+def _filters(axes: Any, samples: Samples) -> None:
+    """Medians of searches that need no embedding, and their 99th percentiles."""
+    for at, (size, colour) in enumerate((("10,000", NAIVE), ("100,000", OURS))):
+        found = [sorted(samples[f"search of {size} chunks, {share}"]) for share in SHARES]
+        middle = [statistics.median(times) for times in found]
+        late = [times[int(len(times) * 0.99)] for times in found]
+        places = [place + 0.4 * at - 0.2 for place in range(len(SHARES))]
+        axes.bar(places, middle, 0.38, color=colour, label=f"{size} chunks")
+        axes.plot(places, late, "_", color=LIMIT, label=None if at else "p99")
+    axes.set_xticks(range(len(SHARES)), [f"{share} of\nthe files" for share in SHARES])
+    axes.set(yscale="log", ylabel="ms", title="Filtered searches, queries embedded already")
+    axes.legend(fontsize=7)
+
+
+SHARES = ("all", "1 %", "10 %", "33 %")
+SPEED = [f"search of {size} chunks, {share}" for size in ("10,000", "100,000") for share in SHARES]
+PANELS = (
+    (_quality, QUALITY),
+    (_answers, QUALITY),
+    (_times, ["search over HTTP, ms"]),
+    (_filters, SPEED),
+)
 
 
 def main() -> None:
