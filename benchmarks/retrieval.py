@@ -16,10 +16,15 @@ from types import ModuleType
 
 import _plot
 from _report import RESULTS, report
-from retrieval_parts import filings, quality, speed
+from retrieval_parts import filings, ingest, quality, speed
 from retrieval_parts.bench import Bench
 
-PARTS: dict[str, ModuleType] = {"quality": quality, "filings": filings, "speed": speed}
+PARTS: dict[str, ModuleType] = {
+    "quality": quality,
+    "filings": filings,
+    "speed": speed,
+    "ingest": ingest,
+}
 DRAWING = Path(__file__).with_name("retrieval_parts") / "drawing.py"
 
 

@@ -8,6 +8,7 @@ to the vector store is not returned.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ...engine.objects import StaticChunking, VectorStoreFile
 from ...engine.ports import (
@@ -24,6 +25,7 @@ from ...engine.states import StoreFileStatus
 from .ingestion.pipeline import Pipeline
 from .ingestion.worker import QueryEncoder, Worker
 from .opening import joined, opened
+from .searching.cross_encoder import CrossEncoder
 from .searching.nearest import Nearest
 from .searching.rewriting import rewritten
 from .searching.searcher import Searcher
@@ -57,7 +59,8 @@ class FileLibrary:
         self._encoder: QueryEncoder = encoder or worker
         self._nearest = Nearest(store, index, settings.index)
         self._pipeline = Pipeline(store, self._nearest, worker, settings)
-        self._searcher = Searcher(store, self._nearest, self._encoder, settings)
+        self._reranker = _reranker(settings)
+        self._searcher = Searcher(store, self._nearest, self._encoder, settings, self._reranker)
 
     @property
     def name(self) -> str:
@@ -119,3 +122,11 @@ class FileLibrary:
         await self._worker.close()
         if self._encoder is not self._worker:
             await self._encoder.close()
+        if self._reranker is not None:
+            await self._reranker.close()
+
+
+def _reranker(settings: LibrarySettings) -> CrossEncoder | None:
+    if settings.reranker is None:
+        return None
+    return CrossEncoder(Path(settings.reranker).expanduser(), settings.worker.threads)

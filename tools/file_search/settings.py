@@ -71,6 +71,7 @@ class LibrarySettings:
         candidates: how many hits of each way of searching are fused.
         dense_weight: share of the vectors' say in the fusion, 0..1; the keywords have the rest.
         file_weight: say of a chunk's whole file (its name and its beginning) beside the chunk's own, which is 1.
+        reranker: a cross-encoder's model folder, by path, that reads the best passages once more; None: none does.
     """
 
     BOUNDS: ClassVar[dict[str, tuple[float, float]]] = {
@@ -90,3 +91,4 @@ class LibrarySettings:
     candidates: int = 100
     dense_weight: float = 0.5
     file_weight: float = 0.3
+    reranker: str | None = None

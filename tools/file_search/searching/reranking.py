@@ -38,6 +38,8 @@ async def reranked(
     Raises:
         MissingDependency, ToolFault: see `Reranker.scores`.
     """
+    if not passages:
+        return []
     first = passages[:READ]
     texts = [passage.chunk.text for passage in first]
     judged = [await reranker.scores(query, texts) for query in queries]
@@ -47,6 +49,6 @@ async def reranked(
         for passage, score in zip(first, best, strict=True)
     ]
     mixed.sort(key=lambda passage: -passage.score)
-    least = mixed[-1].score if mixed else 0.0
+    least = mixed[-1].score
     rest = [replace(one, score=min(one.score, least)) for one in passages[READ:]]
     return [*mixed, *rest]
