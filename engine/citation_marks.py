@@ -17,7 +17,7 @@ reference references ref refs number no from in
 _LABELS = tuple(_LABEL_WORDS.split())
 _JOINTS = ("and", "to", "page", "pages", "p", "pp", "pg")
 _WORDS = (*_LABELS, *_JOINTS)
-_LABEL = rf"(?:(?:{'|'.join(_LABELS)})\b[ ]?[.:#]?[ ]?)*"
+_LABEL = rf"(?:(?:{'|'.join(_LABELS)})\b(?:[ ]?[.:#])?[ ]?)*"
 _NUMBER = r"\d{1,3}(?!\d)"
 _NUMBERS = rf"[#^]?{_NUMBER}(?:[ ]?(?:,|;|&|and|to|-|–)[ ]?{_LABEL}[#^]?{_NUMBER})*"
 _PAGE = (
@@ -35,10 +35,8 @@ class CitationMarks:
         self._by_number = {citation.number: citation for citation in citations}
         self._names = tuple(dict.fromkeys(citation.filename.lower() for citation in citations))
         self._reach = max(map(len, self._names), default=0) + _SLACK
-        named = "|".join(
-            re.escape(citation.filename)
-            for citation in sorted(citations, key=lambda one: -len(one.filename))
-        )
+        spelled = {citation.filename for citation in citations}
+        named = "|".join(map(re.escape, sorted(spelled, key=lambda name: (-len(name), name))))
         name = f"[\"'`]?(?:{named or '(?!)'})[\"'`]?"
         inside = rf"[ ]?{_LABEL}(?:{_NUMBERS}(?:[ ]?[,:]?[ ]?{name})?|{name}){_PAGE}?[ ]?"
         square = rf"\[{inside}\](?!\()"

@@ -159,6 +159,18 @@ def test_citation_marks(written: str, expected: str) -> None:
     assert expected == shown(*written)
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "written",
+    ["[" + "source " * 200 + "x]", "(" * 2000, "[1" + ", 1" * 500 + " x]", "source: " * 500]
+    + ["[1" + " and 2" * 500, "[" + "see: passage #" * 100, "【1" + ":†" * 1000],
+)
+def test_no_text_makes_the_search_for_marks_slow(written: str) -> None:
+    """A model that repeats itself, or was told to, holds nobody up: these would take years if tried in every way."""
+    assert shown(written).count("【0:") <= 500
+    assert shown(written) == shown(*(written[at : at + 7] for at in range(0, len(written), 7)))
+
+
 def test_a_citation_names_file_quote_and_page() -> None:
     """So that a client can show what was cited."""
     annotator, _ = annotate("It failed [1].")
