@@ -139,6 +139,7 @@ class Capabilities:
     tools: bool = True
     vision: bool = False
     prefill_rate: float | None = None  # prompt tokens per second, None when unknown
+    forced_calls: bool = False  # a forced tool is called whatever the model would rather write
     extra: dict[str, Any] = field(
         default_factory=dict[str, Any]
     )  # what a backend likes to tell, for people

@@ -9,7 +9,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .objects import Run
+from .objects import CodeInterpreterTool, Run
 from .settings import CoreSettings
 
 MOST_REMINDERS = 2
@@ -26,6 +26,7 @@ class Called:
         tool_turns: those that called engine-side tools, or tools that do not exist.
         failed_calls: calls whose code failed.
         in_circles: the latest turn only repeated calls; the next one has to answer.
+        code_open: the latest call of code failed or told nothing, and the model is to write the next one.
     """
 
     turns: int = 0
@@ -33,6 +34,7 @@ class Called:
     tool_turns: int = 0
     failed_calls: int = 0
     in_circles: bool = False
+    code_open: bool = False
 
     def may_run_code(self, settings: CoreSettings) -> bool:
         """Whether code may fail once more."""
@@ -51,12 +53,14 @@ class Choice:
     Attributes:
         mode: what the model is told.
         forced: the one tool it has to call; overrides `mode`.
+        urged: a tool that the backend is asked to force; a call of another one, or an answer, is taken all the same.
         forbidden: the run allows no call at all. (`mode` is also "none" for a model that has called enough.)
         parallel: whether the turn may make more than one call.
     """
 
     mode: Literal["none", "auto", "required"] = "auto"
     forced: str | None = None
+    urged: str | None = None
     forbidden: bool = False
     parallel: bool = True
 
@@ -88,7 +92,8 @@ def choice_of(run: Run, called: Called, settings: CoreSettings) -> Choice:
     if called.must_answer(settings):
         return Choice("none", parallel=parallel)
     if called.obeyed:
-        return Choice(parallel=parallel)
+        urged = CodeInterpreterTool().type if called.code_open else None
+        return Choice(urged=urged, parallel=parallel)
     if isinstance(wish, dict):
         named: dict[str, Any] = wish.get("function") or {"name": wish["type"]}
         return Choice(forced=str(named["name"]), parallel=parallel)

@@ -8,6 +8,7 @@ from .ports import Citation, MadeFile
 from .prompt import Budget
 from .settings import CoreSettings
 from .states import On
+from .tool_runner import ToolOutcome
 from .turn import Turn
 
 
@@ -36,6 +37,10 @@ class Execution:
     def next_number(self) -> int:
         """The first number no passage of this run has had yet; calls leave gaps between theirs."""
         return max((citation.number for citation in self.citations), default=0) + 1
+
+    def is_open(self, outcome: ToolOutcome) -> bool:
+        """Whether code is to be written again: a small model quotes its own instead, which would pass for an answer."""
+        return outcome.code_open and self.capabilities.forced_calls
 
     def refusals(self, settings: CoreSettings) -> dict[str, str]:
         """Tools that the run may not use any more, each with what a call of it is answered with."""

@@ -217,6 +217,7 @@ class RunLoop:
             execution.files |= {made.path: made for made in outcome.files}
             execution.images += outcome.images
             execution.called.failed_calls += outcome.failed_code
+        execution.called.code_open = self._core.settings.nudges and execution.is_open(outcome)
         return await self._commit_calls(execution, turn, outcome)
 
     def _readable(self, execution: Execution, turn: Turn, calls: int) -> Reading:

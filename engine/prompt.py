@@ -272,7 +272,7 @@ class PromptBuilder:
             messages=(ChatMessage(role="system", content=system),) if system else (),
             tools=self._schemas(session),
             tool_choice=choice.mode,
-            forced_tool=choice.forced,
+            forced_tool=choice.forced or choice.urged,
             parallel_tool_calls=choice.parallel,
             temperature=1.0 if run.temperature is None else run.temperature,
             top_p=1.0 if run.top_p is None else run.top_p,

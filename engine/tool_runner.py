@@ -49,6 +49,12 @@ class ToolOutcome:
         return any(result.failed or result.silent for _, result in self.results[-1:])
 
     @property
+    def code_open(self) -> bool:
+        """Whether that last call was code."""
+        code = CodeInterpreterTool().type
+        return self.failed and self.results[-1][0].name == code
+
+    @property
     def failed_code(self) -> int:
         """Calls whose code failed."""
         return sum(

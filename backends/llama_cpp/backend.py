@@ -123,6 +123,7 @@ class LlamaCppBackend:
             context_window=self._context.size,
             vision=self._vision is not None,
             prefill_rate=self._scheduler.prefill_rate,
+            forced_calls=True,
             extra={
                 "threads": self._context.threads,
                 "widths": self._widths.rates,

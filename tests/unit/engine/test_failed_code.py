@@ -4,11 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from local_assistants.engine.chat import ChatRequest, ToolCall
+from local_assistants.engine.chat import Capabilities, ChatRequest, ToolCall
 from local_assistants.engine.nudges import ENOUGH, GIVE_UP, NOT_RUN, REPEATED
 from local_assistants.engine.objects import CodeInterpreterCall, RunStep, ToolCallsDetails
 from local_assistants.engine.ports import Emit, ToolResult, ToolSession
-from tests.support.engine import CODE, FAST, FUNCTION, SEARCH, ScriptedTool, calls, house
+from tests.support.engine import (
+    CODE,
+    FAST,
+    FUNCTION,
+    SEARCH,
+    RecordingBackend,
+    ScriptedTool,
+    calls,
+    house,
+)
 
 TWICE = replace(FAST, max_failed_calls=2)
 ANSWER: dict[str, Any] = {"text": "I could not."}
@@ -131,6 +140,51 @@ async def test_an_error_has_no_note_until_it_is_repeated(tmp_path: Path) -> None
 
     assert [f"fine\n\n{ENOUGH}", "Error", f"Error\n\n{REPEATED}"] == outputs(requests[-1])
     assert "none" == requests[-1].tool_choice
+
+
+class Forcing(RecordingBackend):
+    """A model that cannot but make a call that is forced."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The script's, and that."""
+        return replace(super().capabilities, forced_calls=True)
+
+
+async def test_after_code_that_failed_the_model_writes_code(tmp_path: Path) -> None:
+    """Where a call can be forced: a small model quotes its code else, and that would pass for the answer."""
+    turns = [code("bad 1"), code("fine"), calls("add", {}), ANSWER]
+    settings = replace(FAST, nudges=True)
+    async with house(tmp_path, tools=[interpreter()], settings=settings) as home:
+        backend = home.models.current = Forcing(turns, clock=home.clock)
+        run = await home.finish(await home.ask(tools=[CODE, FUNCTION]))
+        _, after = await home.submit(run, {"call_3": "7"})
+        run = await home.finish(run, after)
+
+    forced = [request.forced_tool for request in backend.requests]
+    assert ["completed", None, "code_interpreter", None, None] == [run.status, *forced]
+
+
+async def test_an_answer_is_taken_all_the_same(tmp_path: Path) -> None:
+    """It is the backend that is asked to force the call; nobody insists."""
+    turns = [code("bad"), ANSWER]
+    settings = replace(FAST, nudges=True)
+    async with house(tmp_path, tools=[interpreter()], settings=settings) as home:
+        backend = home.models.current = Forcing(turns, clock=home.clock)
+        run = await home.finish(await home.ask(tools=[CODE]))
+
+    assert ("completed", 2) == (run.status, len(backend.requests))
+
+
+async def test_a_model_that_cannot_be_forced_decides_for_itself(tmp_path: Path) -> None:
+    """As larger ones behind a server do well."""
+    turns = [code("bad"), ANSWER]
+    settings = replace(FAST, nudges=True)
+    async with house(tmp_path, turns, tools=[interpreter()], settings=settings) as home:
+        await home.finish(await home.ask(tools=[CODE]))
+        forced = [request.forced_tool for request in home.backend.requests]
+
+    assert [None, None] == forced
 
 
 async def test_code_that_came_in_another_form_is_shown(tmp_path: Path) -> None:
