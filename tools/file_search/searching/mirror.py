@@ -61,6 +61,12 @@ class Mirror:
         self._looked = asyncio.Event()  # whether anybody still waits for the first sweep
         self._sweep_at = 0.0
         self._closed = False
+        self._first: asyncio.Task[bool] | None = None
+
+    def begin(self) -> None:
+        """Put right in the background what a crash may have left; once."""
+        if self._first is None and not self._closed:
+            self._first = asyncio.create_task(self._sweep())
 
     def in_step(self, store_id: str) -> bool:
         """Whether the collection holds what the store does."""
@@ -118,18 +124,21 @@ class Mirror:
         self._out_of_step(self._copies[store_id])
 
     async def settled(self) -> None:
-        """Wait for what is being filled."""
-        tasks = [copy.filling for copy in self._copies.values() if copy.filling is not None]
-        await asyncio.gather(*tasks)
+        """Wait for what is being put right or filled."""
+        await asyncio.gather(*self._tasks())
 
     async def close(self) -> None:
         """End what is under way and close the index."""
         self._closed = True
-        tasks = [copy.filling for copy in self._copies.values() if copy.filling is not None]
+        tasks = self._tasks()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._index.close()
+
+    def _tasks(self) -> list[asyncio.Task[Any]]:
+        tasks = [self._first, *(copy.filling for copy in self._copies.values())]
+        return [task for task in tasks if task is not None]
 
     # --- the collections that a start finds ---------------------------------------------------------
 

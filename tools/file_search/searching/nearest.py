@@ -69,6 +69,7 @@ class Nearest:
         `files` narrows to these (vector store id, file id). A large store whose index is not ready and that does not
         fit into the cache has no candidates.
         """
+        self._mirror.begin()
         found: list[list[Ranking]] = [[] for _ in vectors]
         for store_id in dict.fromkeys(store_ids):
             chosen = None
@@ -85,6 +86,7 @@ class Nearest:
     async def added(self, store_id: str, vectors: Sequence[tuple[str, bytes]]) -> None:
         """Vectors were committed: (chunk id, vector)."""
         self.changed(store_id)
+        self._mirror.begin()
         await self._mirror.added(store_id, vectors)
 
     async def removed(self, store_id: str) -> None:

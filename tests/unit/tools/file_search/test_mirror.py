@@ -174,6 +174,22 @@ async def test_what_a_crash_left_is_put_right_at_the_next_start(tmp_path: Path) 
         assert await room.found(A, question(), 60) == await room.expected(A, question(), 60)
 
 
+async def test_a_deletion_that_a_crash_cut_off(tmp_path: Path) -> None:
+    """The first search in any store of the next process has the rest of it erased."""
+    vectors = units(1300)
+    async with vector_room(tmp_path) as room:
+        await room.put(A, "one", vectors)
+        await room.nearest.settled()
+        await room.store.write(lambda tx: tx.delete_chunks(A))  # and the index never hears of it
+    async with vector_room(tmp_path) as room:
+        await room.put(B, "one", units(5))
+        await room.found(B, vectors[0], 1)
+        await room.nearest.settled()
+
+        assert await room.index.names() == []
+        assert holders(tmp_path / "vectors", vectors[40]) == []
+
+
 async def test_replaced_vectors_after_a_crash(tmp_path: Path) -> None:
     """A file replaced by as many vectors, the index not told: what is committed next makes it look again."""
     old, new = units(60), units(60, seed=9)
