@@ -73,7 +73,8 @@ def chunk(document: Document, tokenizer: Tokenizer, sizes: Sizes) -> list[Piece]
 
 def _line(path: list[Heading]) -> str:
     """The titles of a path, each once: many a page's title is its first heading too."""
-    return _PATH_BORDER.join(dict.fromkeys(heading.title for heading in path[-_DEEPEST:]))
+    titles = [heading.title for heading in path if heading.title]
+    return _PATH_BORDER.join(dict.fromkeys(titles[-_DEEPEST:]))
 
 
 def _stretches(

@@ -41,6 +41,10 @@ class Blocks:
         """Put all that follows under a title that is not part of the text."""
         self._headings.append(Heading.at(self._length, 0, clean(title)))
 
+    def end_sections(self) -> None:
+        """What follows stands under none of the headings before it, the document's title left aside."""
+        self._headings.append(Heading(self._length, 1, ""))
+
     def page(self, number: int | None = None) -> Page:
         """What was collected."""
         return Page(number, "".join(self._parts), self._headings)

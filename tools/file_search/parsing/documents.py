@@ -24,7 +24,8 @@ class PageSpan:
 class Heading:
     """From `start` on the text stands under `title`, until a heading of the same `level` or a lower one follows.
 
-    Level 0 is the title of the whole document. A heading need not be part of the text.
+    Level 0 is the title of the whole document. A heading need not be part of the text; one without a title ends the
+    sections before it.
     """
 
     start: int
@@ -66,9 +67,7 @@ class Document:
         headings: list[Heading] = []
         start = 0
         for page in pages:
-            headings += [
-                Heading(start + h.start, h.level, h.title) for h in page.headings if h.title
-            ]
+            headings += [Heading(start + h.start, h.level, h.title) for h in page.headings]
             if not page.text.strip():
                 continue
             spans.append(PageSpan(page.number, start, start + len(page.text)))

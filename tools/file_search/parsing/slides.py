@@ -67,6 +67,7 @@ def _read(slides: Iterable["Slide"]) -> tuple[list[Page], list[int]]:
 
 def _page(number: int, slide: "Slide") -> Page:
     blocks = Blocks()
+    blocks.end_sections()
     title: Any = slide.shapes.title
     if title is not None:
         blocks.add(" ".join(title.text_frame.text.split()), level=1)

@@ -144,6 +144,14 @@ def test_a_title_that_says_the_same_twice_is_said_once(tokenizer: Tokenizer) -> 
     assert chunk(document, tokenizer, Sizes())[0].heading == "Report > Sales"
 
 
+def test_a_heading_without_a_title_ends_sections(tokenizer: Tokenizer) -> None:
+    """A slide without a title does not stand under the one before it."""
+    first, second = [Heading(0, 1, "Results")], [Heading(0, 1, "")]
+    document = Document.of_pages([Page(1, "words", first), Page(2, "words", second)])
+
+    assert [piece.heading for piece in chunk(document, tokenizer, Sizes())] == ["Results", ""]
+
+
 def test_a_section_begins_without_the_end_of_the_one_before(tokenizer: Tokenizer) -> None:
     """No overlap across a heading: the chunk that begins there stands under it alone."""
     text = "# One\n\n" + "Some words here. " * 45 + "\n\n# Two\n\n" + "Other words there. " * 60

@@ -189,7 +189,7 @@ def test_a_slide_is_a_page() -> None:
         1: "Results\n\nleft\n\nright\nsecond line\n\nbelow\n\nNotes: Say this.",
         3: "Year | Sales\n2023 | 7\n\n| Sales | Costs\nNorth | 1.5 | 1\nSouth |  | 12345678",
     }
-    assert headings(document) == [(1, "Results")]
+    assert headings(document) == [(1, ""), (1, "Results"), (1, ""), (1, "")]
 
 
 def expanding(document: bytes, member: str) -> bytes:
