@@ -192,10 +192,20 @@ def claim_of(value: str) -> tuple[str, str]:
     return said[:start], said[start:end]
 
 
-def cited_span(citation: Citation, value: str) -> tuple[int, int] | None:
-    """Which stretch of a passage's text bears out what `value` says at its end; None when none does."""
-    before, claim = claim_of(value)
-    return proof(citation.text, claim, before)
+def cited_span(citation: Citation, value: str, after: str = "") -> tuple[int, int] | None:
+    """Which stretch of a passage's text bears out what a marker stands for; None: none does, or it is not known yet.
+
+    That is the sentence at the end of `value`; for a marker at the head of a line, what comes `after` it.
+    """
+    line = re.sub("【[^】]*】", "", value[value.rfind("\n") + 1 :])
+    if re.search(r"[^\W\d_]", line):
+        before, claim = claim_of(value)
+        return proof(citation.text, claim, before)
+    following = re.sub("【[^】]*】", "", after.partition("\n")[0])
+    if not following.strip():
+        return proof(citation.text, claim_of(value)[1]) if after else None
+    start, end = sentences(following)[0]
+    return proof(citation.text, following[start:end], following)
 
 
 def quote_of(citation: Citation, value: str) -> str:

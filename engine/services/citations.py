@@ -1,8 +1,8 @@
 """Opens citations: the page and the sentence that stand behind a marker in a message (an extension).
 
 What a marker stands for is in the transcript, as the model was given it; the sentence is found again by what the
-message says before the marker, as when it was written. Answers are made from the text that is indexed, so a citation
-can be opened for as long as its file is in its vector store.
+message says before the marker, as when it was written, or after a marker at the head of a line. Answers are made from
+the text that is indexed, so a citation can be opened for as long as its file is in its vector store.
 """
 
 import re
@@ -15,6 +15,7 @@ from ..errors import InvalidRequest, NotFound
 from ..expiry import find_file
 from ..objects import Annotation, Message, TextContent, Thread, VectorStore, VectorStoreFile
 from ..ports import Citation, Opened, Transaction
+from ..sentences import quoted, sentences
 from .lookup import must
 
 _MARKER = re.compile(r"【\d+:(\d+)†")
@@ -61,11 +62,13 @@ class Citations:
             "text": mark.text,
             "start_index": mark.start_index,
             "end_index": mark.end_index,
-            "passage": citation and await self._cited(citation, value[: mark.start_index]),
+            "passage": citation and await self._cited(citation, value, mark),
         }
 
-    async def _cited(self, citation: Citation, value: str) -> dict[str, Any] | None:
-        start, end = cited_span(citation, value) or (0, len(citation.text))
+    async def _cited(
+        self, citation: Citation, value: str, mark: Annotation
+    ) -> dict[str, Any] | None:
+        start, end = _sentence(citation, value, mark)
         span = (citation.start + start, citation.start + end)
         try:
             return await self.opened(citation.source, citation.file_id, *span)
@@ -105,6 +108,17 @@ class Citations:
         if found is None:
             raise NotFound(f"File '{file_id}' has no text from {start} to {end}.")
         return _passage(vector_store_id, file_id, filename, found)
+
+
+def _sentence(citation: Citation, value: str, mark: Annotation) -> tuple[int, int]:
+    """The stretch of the passage that is cited: by what the answer says, by the quote, else all of it."""
+    said = cited_span(citation, value[: mark.start_index], value[mark.end_index :] or "\n")
+    if said is not None:
+        return said
+    quote = mark.file_citation.quote if mark.file_citation else None
+    spans = sentences(citation.text)
+    told = (span for span in spans if quoted(citation.text[span[0] : span[1]]) == quote)
+    return next(told, (0, len(citation.text)))
 
 
 def _marks(message: Message) -> Sequence[tuple[str, Annotation]]:

@@ -78,6 +78,32 @@ async def test_each_citation_opens_its_own_sentence(tmp_path: Path) -> None:
     assert [mark["text"] for mark in marks] == [one["text"] for one in shown["data"]]
 
 
+@pytest.mark.parametrize(
+    ("said", "sentences"),
+    [
+        ("[1] They sold 1,234 pears.", ["Pears are green, and 1,234 were sold."]),
+        (
+            "Found:\n- [1] Sales rose 5%.\n- [1] 1234 pears were sold.",
+            ["Sales rose by 5% in 2023.", "Pears are green, and 1,234 were sold."],
+        ),
+        ("Sales rose in 2023.\n[1]", ["Sales rose by 5% in 2023."]),
+        ("Unicorns exist [1].", [PASSAGE]),
+    ],
+)
+async def test_a_number_before_its_claim_opens_what_follows(
+    tmp_path: Path, said: str, sentences: list[str]
+) -> None:
+    """At the head of a line; alone on one it stands for what was said, and a claim without proof for the passage."""
+    turns = [TURNS[0], {"text": said}]
+    async with open_web(tmp_path, turns, tools=[finding("", "")]) as web:
+        message = await answered(web, *await filled(web))
+        shown = await web.get(
+            f"{LOCAL}/threads/{message['thread_id']}/messages/{message['id']}/citations"
+        )
+
+    assert sentences == [one["passage"]["quote"] for one in shown["data"]]
+
+
 async def test_a_citation_outlives_its_text_without_it(tmp_path: Path) -> None:
     """The file is taken out of its store: the citation is listed, and has no passage any more."""
     async with open_web(tmp_path, TURNS, tools=[finding("", "")]) as web:
