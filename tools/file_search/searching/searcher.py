@@ -21,6 +21,9 @@ from .reranking import Reranker, reranked
 from .rewriting import rewritten
 
 _MATCHES = 1000  # texts whose relevance is asked for: a candidate found by its vector may be further down than others
+_FEW_FILES = (
+    200  # up to so many, words are looked for in them alone; else everywhere, which is quicker then
+)
 _SPARE = 20  # chunks beside twice as many as are wanted: some are joined, some repeat others
 _UNRANKED = "none"  # the contract's name for a search without more than fusing
 
@@ -106,12 +109,7 @@ class Searcher:
 
     def _evidence(self, tx: Transaction, asked: _Asked) -> Evidence:
         """What speaks for each candidate of a query; runs on a reader's thread."""
-        files = None if asked.allowed is None else {file for _, file in asked.allowed}
-        matches = [
-            hit
-            for hit in tx.match_chunks(asked.stores, asked.text, _MATCHES, files)
-            if asked.allowed is None or _key(hit[0]) in asked.allowed
-        ]
+        matches = _matches(tx, asked, self._settings.candidates)
         best = [id_ for id_, _ in matches[: self._settings.candidates]]
         ids = list(dict.fromkeys([*(id_ for id_, _ in asked.nearest), *best]))
         near = _cosines(tx, asked, ids)
@@ -135,6 +133,21 @@ class Searcher:
             passages = await reranked(self._reranker, texts, passages)
         wanted = [one for one in passages if one.score >= query.score_threshold]
         return await asyncio.to_thread(joined, wanted, query.max_results)
+
+
+def _matches(tx: Transaction, asked: _Asked, wanted: int) -> Ranking:
+    """The best matches of the words in the allowed files, `wanted` or more if there are so many."""
+    allowed = asked.allowed
+    if allowed is None:
+        return tx.match_chunks(asked.stores, asked.text, _MATCHES)
+    if len(allowed) > _FEW_FILES:
+        found = tx.match_chunks(asked.stores, asked.text, _MATCHES)
+        kept = [hit for hit in found if _key(hit[0]) in allowed]
+        if len(kept) >= wanted or len(found) < _MATCHES:
+            return kept
+    files = {file for _, file in allowed}
+    found = tx.match_chunks(asked.stores, asked.text, _MATCHES, files)
+    return [hit for hit in found if _key(hit[0]) in allowed]
 
 
 def _with_files(tx: Transaction, asked: _Asked, found: Evidence) -> Evidence:

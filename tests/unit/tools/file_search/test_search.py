@@ -190,3 +190,14 @@ async def test_a_detached_file_is_not_found(place: Place) -> None:
     await place.store.write(lambda tx: tx.delete(VectorStoreFile, f"{STORE}/file-a"))
 
     assert await place.search("zebras") == []
+
+
+async def test_filters_that_leave_many_files_hold_too(place: Place) -> None:
+    """Words are then looked for everywhere, and the others' matches are dropped."""
+    for number in range(210):
+        await place.put(f"new{number}", {f"lions {number}": None}, year=2020)
+    await place.put("old", {"zebras graze": None}, year=1990)
+    await place.put("newest", {"zebras drink": None}, year=2020)
+    recent = {"type": "gt", "key": "year", "value": 2000}
+
+    assert await place.texts("zebras", filters=recent) == ["zebras drink"]
