@@ -208,7 +208,7 @@ INSERT INTO file_attributes (vector_store_id, name, kind, value, store_file)
   FROM vector_store_files AS f CROSS JOIN json_each(f.body, '$.attributes') AS a WHERE json_valid(f.body);
 
 -- What each vector store takes, from when until when (Unix seconds; no end: still). No reference to vector_stores: what
--- was used stays used when one is deleted. What was used before this table is not known.
+-- was used stays used when one is deleted. What was used before this table is not known: existing stores begin today.
 CREATE TABLE storage_periods (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   project TEXT NOT NULL,
@@ -223,3 +223,8 @@ CREATE UNIQUE INDEX storage_periods_open ON storage_periods (vector_store_id) WH
 CREATE INDEX storage_periods_by_end ON storage_periods (until);
 
 CREATE INDEX storage_periods_of_project ON storage_periods (project, until);
+
+INSERT INTO storage_periods (project, vector_store_id, usage_bytes, since)
+  SELECT s.project, s.id, sum(f.usage_bytes), CAST(strftime('%s', 'now') AS INTEGER)
+  FROM vector_stores AS s CROSS JOIN vector_store_files AS f ON f.vector_store_id = s.id
+  GROUP BY s.id HAVING sum(f.usage_bytes) > 0;
