@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ....engine.errors import MissingDependency, ToolFault
 
@@ -72,12 +72,13 @@ class CrossEncoder:
         try:
             process.stdin.write(json.dumps(texts).encode() + b"\n")
             await process.stdin.drain()
-            reply: Any = json.loads(await process.stdout.readline())
+            reply: dict[str, Any] = json.loads(await process.stdout.readline())
         except (OSError, ValueError) as error:
             raise ToolFault(f"The reranking model in {self._folder} failed: {error}.") from error
-        if not isinstance(reply, list) or len(cast("list[Any]", reply)) != len(texts) - 1:
-            raise ToolFault(f"The reranking model in {self._folder} failed: {reply}")
-        return cast("list[float]", reply)
+        scores: list[float] = reply.get("scores", [])
+        if len(scores) != len(texts) - 1:
+            raise ToolFault(f"The reranking model in {self._folder} failed: {reply.get('error')}")
+        return scores
 
     async def _started(self) -> asyncio.subprocess.Process:
         command = ["-P", "-m", _CHILD, str(self._folder), str(self._threads), str(os.getpid())]

@@ -24,9 +24,9 @@ def main() -> None:
     for line in sys.stdin:
         try:
             model = model or _loaded(folder, threads)
-            reply: Any = _scores(model, *json.loads(line))
+            reply: dict[str, Any] = {"scores": _scores(model, *json.loads(line))}
         except (ImportError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            reply = f"{type(error).__name__}: {error}"[:500]
+            reply = {"error": f"{type(error).__name__}: {error}"[:500]}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 

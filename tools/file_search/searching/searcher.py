@@ -7,6 +7,7 @@ way of searching, and every candidate is then judged by both, and by its file. I
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ....engine.objects import File, VectorStoreFile
 from ....engine.ports import Passage, SearchQuery, Store, Transaction
@@ -76,7 +77,7 @@ class Searcher:
             return []
         asked = await self._asked(query, texts, allowed)
         found = await asyncio.gather(
-            *(self._store.read(lambda tx, one=one: self._evidence(tx, one)) for one in asked)
+            *(self._store.read(partial(self._evidence, asked=one)) for one in asked)
         )
         ranking = best_of(self._scores(query, one) for one in found)
         ranking = ranking[: _SPARE + 2 * query.max_results]

@@ -40,10 +40,8 @@ async def test_scores_are_mixed_half_and_half() -> None:
 
     ranked = await reranked(LongestFirst(), ["long"], found)
 
-    assert [(one.filename, one.score) for one in ranked] == [
-        ("2.txt", pytest.approx(0.9)),
-        ("1.txt", pytest.approx(0.7)),
-    ]
+    assert [one.filename for one in ranked] == ["2.txt", "1.txt"]
+    assert [one.score for one in ranked] == pytest.approx([0.9, 0.7])
 
 
 async def test_a_passage_counts_by_the_query_it_answers_best() -> None:
@@ -52,10 +50,8 @@ async def test_a_passage_counts_by_the_query_it_answers_best() -> None:
 
     ranked = await reranked(LongestFirst(), ["long", "short"], found)
 
-    assert {one.filename: one.score for one in ranked} == {
-        "1.txt": pytest.approx(0.75),
-        "2.txt": pytest.approx(0.75),
-    }
+    assert {one.filename for one in ranked} == {"1.txt", "2.txt"}
+    assert [one.score for one in ranked] == pytest.approx([0.75, 0.75])
 
 
 async def test_the_rest_stays_behind() -> None:
