@@ -63,7 +63,9 @@ class Pipeline:
         self._store = store
         self._nearest = nearest
         self._worker = worker
-        self._reading = asyncio.Semaphore(settings.adds)
+        self._reading = Turns(
+            settings.adds
+        )  # a file may be read for minutes, and a store may have many such
         self._turns = Turns()
         self._same: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -101,12 +103,13 @@ class Pipeline:
             )
             await self._nearest.added(job.vector_store_id, vectors)
             return copied
-        async with self._reading:
+        async with self._reading.turn(job.vector_store_id, 1):
             extracted = await self._worker.extract(job.path, job.filename, job.sizes)
         if extracted.unreadable:
             _log.warning("%s: unreadable pages: %s", job.file_id, extracted.unreadable)
         extract = job.extract(extracted)
-        await self._put(job, job.chunks(extracted), extract)
+        # A large file has a hundred thousand: half a second that others would wait for.
+        await self._put(job, await asyncio.to_thread(job.chunks, extracted), extract)
         return extract
 
     async def _put(self, job: Job, chunks: Sequence[Chunk], extract: Extract) -> None:

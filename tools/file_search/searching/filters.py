@@ -13,6 +13,8 @@ Attributes = Mapping[str, str | int | float | bool]
 Matches = Callable[[Attributes], bool]
 
 _DEEPEST = 16
+_MOST = 500  # comparisons; the database gives up at 1,000 in one chain
+_MOST_VALUES = 5_000  # of all comparisons together; looking them up takes a time that grows with their number squared
 _ORDERS: dict[str, Callable[[float, float], bool]] = {
     "gt": lambda have, want: have > want,
     "gte": lambda have, want: have >= want,
@@ -30,12 +32,31 @@ def compiled(spec: Any, depth: int = 0) -> Matches:
     if not isinstance(spec, Mapping):
         raise _bad("a filter must be an object")
     fields = cast("Mapping[str, Any]", spec)
+    if not depth:
+        _check_size(fields)
     kind, key = fields.get("type"), fields.get("key")
     if kind in ("and", "or"):
         return _compound(fields, depth)
     if not isinstance(key, str):
         raise _bad("a comparison needs a 'key' that is a string")
     return _comparison(str(kind), key, fields.get("value"))
+
+
+def _check_size(spec: Mapping[str, Any]) -> None:
+    """Refuse what would keep the database busy; what is no filter at all is found later."""
+    comparisons, values = 0, 0
+    left: list[tuple[Any, int]] = [(spec, 0)]
+    while left:
+        part, depth = left.pop()
+        fields = cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+        inner, value = fields.get("filters"), fields.get("value")
+        if isinstance(inner, list | tuple) and depth <= _DEEPEST:
+            left += [(one, depth + 1) for one in cast("Sequence[Any]", inner)]
+        if "key" in fields:
+            comparisons += 1
+            values += len(cast("Sequence[Any]", value)) if isinstance(value, list | tuple) else 1
+    if comparisons > _MOST or values > _MOST_VALUES:
+        raise _bad(f"a filter may have {_MOST} comparisons and {_MOST_VALUES:,} values")
 
 
 def _bad(reason: str) -> InvalidRequest:

@@ -22,9 +22,13 @@ _COURTESIES = re.compile(
     )\b[\s,.:;!]*""",
     re.VERBOSE | re.IGNORECASE,
 )
-_ENDING = re.compile(r"[\s,]*\b(?:please|thanks|thank you)[\s.!]*$", re.IGNORECASE)
+# Where blanks or commas begin, not at each of them: anything else takes a time that grows with their number squared.
+_ENDING = re.compile(
+    r"(?<![\s,])[\s,]*+(?:\b(?:please|thanks|thank you)\b[\s,.!]*+)++$", re.IGNORECASE
+)
 _QUESTIONS = re.compile(r"(?<=[?;])\s+|(?<=[.!])\s+(?=[A-Z0-9\"“])|(?<=[^\s\d]\))\s+(?=[A-Z])")
 _QUOTED = re.compile(r"[\"“”„]([^\"“”„]{3,100})[\"“”]")
+_LONGEST = 2000  # code points; what is longer is a text to find the like of, no question
 _LEAST_WORDS = 3  # a part with fewer says too little to be looked for without the rest
 
 
@@ -34,6 +38,8 @@ def rewritten(queries: Sequence[str]) -> tuple[str, ...]:
 
 
 def _parts(query: str) -> list[str]:
+    if len(query) > _LONGEST:
+        return [query]
     plain = _plain(query)
     # Names first: a question that is kept then holds no name that was not, and rewriting it again finds nothing new.
     found = dict.fromkeys([plain, *_names(plain), *_questions(plain)])
@@ -61,6 +67,6 @@ def _plain(query: str) -> str:
     short = line
     while match := _COURTESIES.match(short):
         short = short[match.end() :]
-    while match := _ENDING.search(short):
+    if match := _ENDING.search(short):
         short = short[: match.start()]
     return short or line

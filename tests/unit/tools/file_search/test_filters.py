@@ -86,3 +86,31 @@ def test_what_is_no_filter_is_refused(spec: Any) -> None:
         compiled(spec)
 
     assert caught.value.param == "filters"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(
+            {"type": "or", "filters": [compare("eq", "year", year) for year in range(501)]},
+            id="comparisons",
+        ),
+        pytest.param(compare("in", "year", list(range(5001))), id="values"),
+        pytest.param(
+            {"type": "and", "filters": [compare("nin", "year", list(range(2600)))] * 2},
+            id="values of several",
+        ),
+    ],
+)
+def test_a_filter_that_would_keep_the_database_busy_is_refused(spec: dict[str, Any]) -> None:
+    """SQLite gives up at a thousand comparisons, and takes seconds for tens of thousands of values."""
+    with pytest.raises(InvalidRequest, match="500 comparisons and 5,000 values"):
+        compiled(spec)
+
+
+def test_large_filters_are_filters() -> None:
+    """Up to the limits that the refusal names."""
+    years = compare("in", "year", list(range(4501)))
+    spec = {"type": "and", "filters": [years, *[compare("eq", "kind", "10-K")] * 499]}
+
+    assert compiled(spec)(FILE)

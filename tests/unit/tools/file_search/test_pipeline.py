@@ -13,8 +13,10 @@ from local_assistants.engine.ports import Indexed, SearchQuery, Store, ToolFile,
 from local_assistants.engine.states import StoreFileStatus, StoreStatus
 from local_assistants.storage.sqlite import SQLiteStore
 from local_assistants.storage.vectors.index import open_index
+from local_assistants.tools.file_search.chunking.chunking import Sizes
 from local_assistants.tools.file_search.ingestion.inline import InlineWorker
 from local_assistants.tools.file_search.ingestion.pipeline import BATCH
+from local_assistants.tools.file_search.ingestion.worker import Extracted
 from local_assistants.tools.file_search.library import FileLibrary
 from tests.support.counting_embedder import CountingEmbedder
 
@@ -304,3 +306,44 @@ async def test_the_beginning_of_a_file_is_kept_to_find_it_as_a_whole(room: Room)
     assert extract.complete
     expected = replace(extract, text_bytes=len(LONG.encode()), chunks=(await room.counts())[0])
     assert expected == extract
+
+
+class Slow(InlineWorker):
+    """Reads a file for as long as the test likes, and notes which ones it began to read."""
+
+    def __init__(self, embedder: CountingEmbedder) -> None:
+        super().__init__(embedder)
+        self.begun: asyncio.Queue[str] = asyncio.Queue()
+        self.done = asyncio.Semaphore(0)
+
+    async def extract(self, path: Path, filename: str, sizes: Sizes) -> Extracted:
+        """Wait for `done`, then read."""
+        self.begun.put_nowait(filename)
+        await self.done.acquire()
+        return await super().extract(path, filename, sizes)
+
+
+async def test_files_of_another_store_are_read_between_slow_ones(room: Room) -> None:
+    """A parser may take minutes for a hostile file, and whoever has many of them is not alone."""
+    worker = Slow(room.embedder)
+    index = open_index(room.folder / "vectors of its own")
+    library = FileLibrary(room.store, index, worker, Queries(room.folder))
+    names = [*(f"slow{number}.txt" for number in range(6)), "other.txt"]
+    tasks: list[asyncio.Task[Indexed]] = []
+    for name in names:
+        store_id = B if name == "other.txt" else A
+        source = await room.attach(store_id, name, f"{SHORT} {name}")
+        tasks.append(asyncio.create_task(library.add(store_id, source, None)))
+        await asyncio.sleep(0.05)
+    begun: list[str] = []
+    async with asyncio.timeout(10):
+        for _ in names:
+            begun.append(await worker.begun.get())
+            if len(begun) > 1:
+                worker.done.release()
+    worker.done.release()
+    await asyncio.gather(*tasks)
+    await library.close()
+
+    assert begun.index("other.txt") <= 3
+    assert set(names) == set(begun)
