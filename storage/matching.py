@@ -58,6 +58,7 @@ class Scope:
         stores: ids of the stores.
         file_ids: the files that may be found; None: all.
         share: which part of the stores' files these are, 0..1.
+        also: rows whose relevance is wanted in any case, if they have one of the words.
     """
 
     ranges: Sequence[int]
@@ -66,6 +67,7 @@ class Scope:
     stores: Sequence[str] = ()
     file_ids: Sequence[str] | None = None
     share: float = 1.0
+    also: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,10 @@ def best(
     quoted: Sequence[str],
     limit: int,
 ) -> list[tuple[str, float]]:
-    """(key, relevance > 0) of the texts that have any of the words, best first; `quoted`: as FTS5 strings."""
+    """(key, relevance > 0) of the texts that have any of the words, best first; `quoted`: as FTS5 strings.
+
+    At most `limit`, and those of `scope.also` beside them.
+    """
     counted = [_Word(word, _count(connection, index, word, scope.ranges)) for word in quoted]
     found = _telling([word for word in counted if word.texts], scope)
     if not found:
@@ -96,7 +101,7 @@ def best(
         hits = _search(connection, index, everything, words, wide)
         kept = [(key, relevance) for key, file_id, relevance in hits if file_id in wanted]
         if len(kept) >= limit:
-            return kept[:limit]
+            return kept if scope.also else kept[:limit]
     hits = _search(connection, index, scope, words, limit)
     return [(key, relevance) for key, _, relevance in hits]
 
@@ -158,6 +163,7 @@ def _choosing(words: Sequence[_Word], scope: Scope, limit: int) -> int:
 def _scope_values(scope: Scope) -> dict[str, Any]:
     bounds = {f"first{n}": first for n, first in enumerate(scope.ranges)}
     bounds |= {f"last{n}": first + _RANGE for n, first in enumerate(scope.ranges)}
+    bounds |= {"also": rows.encode(list(scope.also))} if scope.also else {}
     if scope.file_ids is None:
         return bounds
     return bounds | {
@@ -174,17 +180,21 @@ def _statement(index: WordIndex, scope: Scope, words: int, choosing: int) -> str
     )
     only = "" if scope.file_ids is None else " AND +rowid IN allowed"
     # a plus keeps SQLite from searching the word anew for each of the rows
-    among = " AND +rowid IN (SELECT row FROM chosen)"
+    among = " AND +rowid IN scored"
     stores = range(len(scope.ranges))
     chosen = [_matches(index, word, store, only) for word in range(choosing) for store in stores]
     others = [
         _matches(index, word, store, among) for word in range(choosing, words) for store in stores
     ]
+    also = " UNION SELECT value FROM json_each(:also)" if scope.also else ""
+    kept = " UNION SELECT * FROM summed WHERE row IN (SELECT value FROM json_each(:also))"
     return (
         f"WITH {allowed if only else ''}chosen AS MATERIALIZED ({' UNION ALL '.join(chosen)}), "
-        "ranked AS MATERIALIZED (SELECT row, sum(part) AS relevance FROM "
-        f"({' UNION ALL '.join(['SELECT row, part FROM chosen', *others])}) "
-        "GROUP BY row ORDER BY relevance DESC, row LIMIT :limit) "
+        f"scored AS MATERIALIZED (SELECT row FROM chosen{also}), "
+        "summed AS MATERIALIZED (SELECT row, sum(part) AS relevance FROM "
+        f"({' UNION ALL '.join(['SELECT row, part FROM chosen', *others])}) GROUP BY row), "
+        "ranked AS MATERIALIZED (SELECT * FROM "
+        f"(SELECT * FROM summed ORDER BY relevance DESC, row LIMIT :limit){kept if also else ''}) "
         f"SELECT {index.key}, t.file_id, relevance FROM ranked CROSS JOIN {index.texts} AS t ON t.seq = ranked.row "
         "ORDER BY relevance DESC, row"
     )

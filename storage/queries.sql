@@ -156,6 +156,16 @@ WHERE NOT EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_stor
 SELECT number << 32, chunks, extracts FROM text_stores
 WHERE vector_store_id IN (SELECT value FROM json_each(:vector_store_ids)) ORDER BY number;
 
+-- name: chunk_rows
+-- Where chunks lie.
+SELECT c.seq FROM json_each(:keys) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value;
+
+-- name: extract_rows
+-- Where the extracts of files lie, by "<vector_store_id>/<file_id>".
+SELECT e.seq FROM json_each(:keys) AS wanted CROSS JOIN extracts AS e
+ON e.vector_store_id = substr(wanted.value, 1, instr(wanted.value, '/') - 1)
+AND e.file_id = substr(wanted.value, instr(wanted.value, '/') + 1);
+
 -- name: count_texts
 -- How many chunks and extracts the word indexes have, whosever they are.
 SELECT coalesce(sum(chunks), 0), coalesce(sum(extracts), 0) FROM text_stores;

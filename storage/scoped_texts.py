@@ -102,10 +102,12 @@ class ScopedTexts(SQLiteTransaction):
         text: str,
         limit: int,
         file_ids: Collection[str] | None = None,
+        *,
+        also: Collection[str] = (),
     ) -> list[tuple[str, float]]:
         """Within the project's vector stores."""
         owned = sorted(self._owned_stores(vector_store_ids))
-        return super().match_chunks(owned, text, limit, file_ids)
+        return super().match_chunks(owned, text, limit, file_ids, also=also)
 
     def match_files(
         self,
@@ -113,10 +115,12 @@ class ScopedTexts(SQLiteTransaction):
         text: str,
         limit: int,
         file_ids: Collection[str] | None = None,
+        *,
+        also: Collection[str] = (),
     ) -> list[tuple[str, float]]:
         """Within the project's vector stores."""
         owned = sorted(self._owned_stores(vector_store_ids))
-        return super().match_files(owned, text, limit, file_ids)
+        return super().match_files(owned, text, limit, file_ids, also=also)
 
     def matching_files(
         self, vector_store_ids: Sequence[str], filters: Mapping[str, Any]

@@ -114,10 +114,13 @@ class SQLiteTexts:
         text: str,
         limit: int,
         file_ids: Collection[str] | None = None,
+        *,
+        also: Collection[str] = (),
     ) -> list[tuple[str, float]]:
         """Keyword search over heading and text: (chunk id, relevance > 0), best first."""
         words = keywords.quoted_words(rows.clean_search_text(text))
         scope = self._search_scope(vector_store_ids, file_ids, 0)
+        scope = replace(scope, also=self._rows("chunk_rows", also))
         return matching.best(self.connection, matching.CHUNKS, scope, words, limit)
 
     def match_files(
@@ -126,11 +129,20 @@ class SQLiteTexts:
         text: str,
         limit: int,
         file_ids: Collection[str] | None = None,
+        *,
+        also: Collection[str] = (),
     ) -> list[tuple[str, float]]:
         """Keyword search over names and openings: ("store/file", relevance > 0), best first."""
         words = keywords.quoted_words(rows.clean_search_text(text))
         scope = self._search_scope(vector_store_ids, file_ids, 1)
+        scope = replace(scope, also=self._rows("extract_rows", also))
         return matching.best(self.connection, matching.FILES, scope, words, limit)
+
+    def _rows(self, name: str, keys: Collection[str]) -> list[int]:
+        """The rows of these keys, as far as they are known."""
+        if not keys:
+            return []
+        return [row[0] for row in self._named(name, keys=rows.encode(list(keys)))]
 
     def _search_scope(
         self, vector_store_ids: Sequence[str], file_ids: Collection[str] | None, which: int

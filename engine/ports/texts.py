@@ -111,8 +111,14 @@ class Texts(Protocol):
         text: str,
         limit: int,
         file_ids: Collection[str] | None = None,
+        *,
+        also: Collection[str] = (),
     ) -> list[tuple[str, float]]:
-        """Keyword search: (chunk id, relevance > 0), best first. `text` is any user text, never query syntax."""
+        """Keyword search: (chunk id, relevance > 0), best first. `text` is any user text, never query syntax.
+
+        Beside the best `limit` come those of the chunks `also` that have any of the words: what was found otherwise is
+        to be judged by its words too.
+        """
         ...
 
     def match_files(
@@ -121,8 +127,13 @@ class Texts(Protocol):
         text: str,
         limit: int,
         file_ids: Collection[str] | None = None,
+        *,
+        also: Collection[str] = (),
     ) -> list[tuple[str, float]]:
-        """Keyword search over file names and openings: ("<vector_store_id>/<file_id>", relevance > 0), best first."""
+        """Keyword search over file names and openings: ("<vector_store_id>/<file_id>", relevance > 0), best first.
+
+        `also`: such keys, as in `match_chunks`.
+        """
         ...
 
     def matching_files(

@@ -136,6 +136,21 @@ async def test_search_within_some_files(store: Store) -> None:
     assert len(await store.read(lambda tx: tx.match_chunks(["vs_1"], "walrus", 9, None))) == 6
 
 
+async def test_texts_found_otherwise_are_judged_by_their_words_too(store: Store) -> None:
+    """They come beside the best, as relevant as in a search for all; without any of the words they do not."""
+    texts = [f"walrus {'tusk ' * n}" for n in range(9)] + ["penguin"]
+    await add(store, *(chunk("vs_1", f"f{n}", 0, text) for n, text in enumerate(texts)))
+    also = ["vs_1/f0/0", "vs_1/f9/0", "vs_2/f0/0"]
+
+    def look(tx: Transaction) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+        everything = tx.match_chunks(["vs_1"], "walrus tusk", 99)
+        return everything, tx.match_chunks(["vs_1"], "walrus tusk", 2, also=also)
+
+    everything, found = await store.read(look)
+    assert found == [*everything[:2], everything[-1]]
+    assert found[-1][0] == "vs_1/f0/0"
+
+
 async def test_search_within_most_files_of_a_store(store: Store) -> None:
     """The best of them, also when those of the other files match better."""
     await add(

@@ -1,6 +1,7 @@
 """From the best chunks to passages: what repeats is left out, what touches is joined. Pure functions."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,12 +20,12 @@ def joined(found: Sequence[Passage], most: int) -> list[Passage]:
     A passage is a stretch of one page of its file: its text is the file's from its start to its end.
     """
     kept: list[Passage] = []
-    seen: list[_Words] = []
+    seen: defaultdict[frozenset[str], list[_Words]] = defaultdict(list)  # by their figures
     for passage in found:
         words = _words(passage.chunk.text)
-        if any(words.repeats(other) for other in seen):
+        if any(words.repeats(other) for other in seen[words.figures]):
             continue
-        seen.append(words)
+        seen[words.figures].append(words)
         if not _absorbed(kept, passage):
             if len(kept) == most:
                 break
@@ -34,7 +35,7 @@ def joined(found: Sequence[Passage], most: int) -> list[Passage]:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What two texts are compared by: their words in threes, a few of those, and every word with a digit."""
+    """What two texts are compared by: words in threes, a few of those, and all that are not of letters only."""
 
     triples: frozenset[tuple[str, ...]]
     sample: tuple[tuple[str, ...], ...]
@@ -43,10 +44,10 @@ class _Words:
     def repeats(self, other: "_Words") -> bool:
         """Whether one text is the other but for a few words.
 
-        Another figure makes another text: tables and forms differ in nothing else.
+        Another figure makes another text: tables and forms differ in nothing else. That is not asked here.
         """
         few, many = sorted((len(self.triples), len(other.triples)))
-        if few < _ALIKE * many or self.figures != other.figures:
+        if few < _ALIKE * many:
             return False
         if other.triples.isdisjoint(self.sample):
             return False  # most are told apart by this, which is quick
@@ -56,10 +57,11 @@ class _Words:
 
 def _words(text: str) -> _Words:
     words = _WORD.findall(text.casefold())
-    triples = frozenset(zip(words, words[1:], words[2:], strict=False))
-    triples = triples or frozenset([tuple(words) or (text,)])
-    figures = frozenset(word for word in words if any(map(str.isdigit, word)))
-    return _Words(triples, tuple(sorted(triples)[:_SAMPLED]), figures)
+    triples = list(zip(words, words[1:], words[2:], strict=False)) or [tuple(words) or (text,)]
+    sample = tuple(triples[:: max(1, len(triples) // _SAMPLED)])
+    return _Words(
+        frozenset(triples), sample, frozenset(word for word in words if not word.isalpha())
+    )
 
 
 def _absorbed(kept: list[Passage], passage: Passage) -> bool:

@@ -66,7 +66,7 @@ def fused(found: Evidence, weights: Weights) -> dict[str, float]:
     """The weighted sum of what is known of each candidate; a way that found nothing has no say."""
     chunks = _mixed(found.cosines, found.words, weights.dense)
     files = _mixed(found.openings, found.files, weights.dense) if weights.file else {}
-    if not files:
+    if not any(files.values()):
         return chunks
     return {
         id_: (score + weights.file * files.get(file_key(id_), 0.0)) / (1 + weights.file)
@@ -76,9 +76,11 @@ def fused(found: Evidence, weights: Weights) -> dict[str, float]:
 
 def _mixed(cosines: Scores, relevance: Scores, share: float) -> dict[str, float]:
     dense, sparse = shares(cosines), shares(relevance)
-    if not dense or not sparse:
-        return dense or sparse
-    ids = dict.fromkeys([*dense, *sparse])
+    ids = dict.fromkeys([*cosines, *relevance])
+    if (
+        not dense or not sparse
+    ):  # who has nothing in common with the query comes last, and is not lost
+        return {id_: (dense or sparse).get(id_, 0.0) for id_ in ids}
     return {id_: share * dense.get(id_, 0.0) + (1 - share) * sparse.get(id_, 0.0) for id_ in ids}
 
 

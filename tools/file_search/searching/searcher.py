@@ -21,10 +21,6 @@ from .ranking import Evidence, Ranking, Scores, Weights, best_of, file_key, fuse
 from .reranking import Reranker, reranked
 from .rewriting import rewritten
 
-_MATCHES = 1000  # texts whose relevance is asked for: a candidate found by its vector may be further down than others
-_FEW_FILES = (
-    200  # up to so many, words are looked for in them alone; else everywhere, which is quicker then
-)
 _SPARE = 20  # chunks beside twice as many as are wanted: some are joined, some repeat others
 _UNRANKED = "none"  # the contract's name for a search without more than fusing
 
@@ -137,25 +133,19 @@ class Searcher:
 
 
 def _matches(tx: Transaction, asked: _Asked, wanted: int) -> Ranking:
-    """The best matches of the words in the allowed files, `wanted` or more if there are so many."""
-    allowed = asked.allowed
-    if allowed is None:
-        return tx.match_chunks(asked.stores, asked.text, _MATCHES)
-    if len(allowed) > _FEW_FILES:
-        found = tx.match_chunks(asked.stores, asked.text, _MATCHES)
-        kept = [hit for hit in found if _key(hit[0]) in allowed]
-        if len(kept) >= wanted or len(found) < _MATCHES:
-            return kept
-    files = {file for _, file in allowed}
-    found = tx.match_chunks(asked.stores, asked.text, _MATCHES, files)
-    return [hit for hit in found if _key(hit[0]) in allowed]
+    """The best `wanted` matches of the words in the allowed files, and how the nearest chunks match."""
+    near = [id_ for id_, _ in asked.nearest]
+    if asked.allowed is None:
+        return tx.match_chunks(asked.stores, asked.text, wanted, also=near)
+    files = {file for _, file in asked.allowed}
+    found = tx.match_chunks(asked.stores, asked.text, wanted, files, also=near)
+    return [hit for hit in found if _key(hit[0]) in asked.allowed]
 
 
 def _with_files(tx: Transaction, asked: _Asked, found: Evidence) -> Evidence:
     """The evidence with what names and beginnings of the candidates' files say."""
     keys = {file_key(id_) for id_ in [*found.cosines, *found.words]}
-    files = {key.split("/")[1] for key in keys}
-    named = tx.match_files(asked.stores, asked.text, _MATCHES, files)
+    named = tx.match_files(asked.stores, asked.text, 1, also=keys)
     openings = _cosines(tx, asked, [f"{key}/0" for key in sorted(keys)])
     return replace(
         found,

@@ -32,6 +32,14 @@ def test_nothing_in_common_is_no_evidence(scores: dict[str, float]) -> None:
     assert shares(scores) == {}
 
 
+def test_candidates_with_nothing_in_common_are_kept() -> None:
+    """A filter may leave nothing else: they come last, and score nothing."""
+    found = Evidence(cosines={"a": -0.1, "b": -0.2}, words={}, openings={"vs/f": -0.1})
+
+    assert {"a": 0.0, "b": 0.0} == fused(found, Weights(0.5, 0.3))
+    assert {"a": 0.0, "b": 1.0} == fused(Evidence({"a": -0.1}, {"b": 2.0}), EVEN)
+
+
 def test_fusion_weighs_both() -> None:
     """A candidate's score is the weighted sum; words that it lacks give nothing."""
     found = Evidence(cosines={"a": 0.8, "b": 0.4, "c": 0.2}, words={"b": 12.0, "c": 3.0})
