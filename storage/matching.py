@@ -161,7 +161,7 @@ def _choosing(words: Sequence[_Word], scope: Scope, limit: int) -> int:
 
 
 def _scope_values(scope: Scope) -> dict[str, Any]:
-    bounds = {f"first{n}": first for n, first in enumerate(scope.ranges)}
+    bounds: dict[str, Any] = {f"first{n}": first for n, first in enumerate(scope.ranges)}
     bounds |= {f"last{n}": first + _RANGE for n, first in enumerate(scope.ranges)}
     bounds |= {"also": rows.encode(list(scope.also))} if scope.also else {}
     if scope.file_ids is None:
