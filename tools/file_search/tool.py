@@ -252,5 +252,6 @@ def _citation(shown: _Shown, queries: Sequence[str]) -> Citation:
 
 
 def _one_line(name: str) -> str:
-    """A file name as the prompt may carry it: whoever uploads may have put lines of instructions into it."""
-    return re.sub(r"[\s\x00-\x1f]+", " ", name).strip()[:100]
+    """A file name as the prompt may carry it: whoever uploads may have put lines of instructions or numbers into it."""
+    line = re.sub(r"[\s\x00-\x1f]+", " ", name).strip()[:100]
+    return _LIKE_A_NUMBER.sub(r"(\1)", line)
