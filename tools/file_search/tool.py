@@ -43,6 +43,7 @@ _LEAST_TOKENS = 60  # a passage cut shorter than this says nothing
 _LARGEST_SHARE = 0.4  # of the budget for one passage, so that a second and a third can be read
 _ASKED_TOKENS = 300  # for each result that the client asks for: a chunk, its place and blanks
 _LIKE_A_NUMBER = re.compile(r"[\[【](\d{1,3})[\]】]")  # in a text it is no number of ours
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which nothing behind this can encode
 
 _SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -131,7 +132,7 @@ def parsed_queries(arguments: str) -> tuple[str, ...]:
     """The queries of a call, () when there are none; read tolerantly: small models write one string, other names."""
     try:
         given: Any = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     if isinstance(given, dict):
         fields = cast("dict[str, Any]", given)
@@ -142,7 +143,8 @@ def parsed_queries(arguments: str) -> tuple[str, ...]:
     if not isinstance(given, list):
         return ()
     items = cast("list[object]", given)
-    texts = [one for one in items if isinstance(one, str) and one.strip()]
+    plain = (_SURROGATE.sub("", one) for one in items if isinstance(one, str))
+    texts = [one for one in plain if one.strip()]
     short = (" ".join(text.split())[:_QUERY_CHARACTERS] for text in texts)
     return tuple(dict.fromkeys(short))[:QUERIES]
 

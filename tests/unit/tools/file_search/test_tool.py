@@ -232,14 +232,16 @@ async def test_nothing_found() -> None:
     "arguments",
     ['{"queries": ["net sales"]}', '{"queries": "net sales"}', '{"query": "net  sales"}']
     + ['"net sales"', '["net sales", "net sales"]', '{"q": "net sales", "n": 3}']
-    + ['{"queries": [" ", "net sales", 5]}'],
+    + ['{"queries": [" ", "net sales", 5]}', '{"queries": ["\\ud800net sales", "\\udfff"]}'],
 )
 def test_sloppy_arguments_are_understood(arguments: str) -> None:
     """Small models write one string, other names, repetitions."""
     assert parsed_queries(arguments) == ("net sales",)
 
 
-@pytest.mark.parametrize("arguments", ["", "net sales", "{}", "[]", "3", '{"queries": []}', "null"])
+@pytest.mark.parametrize(
+    "arguments", ["", "net sales", "{}", "[]", "3", '{"queries": []}', "null", "[" * 100_000]
+)
 async def test_arguments_without_a_query_are_explained(arguments: str) -> None:
     """What cannot be understood comes back as advice, not as an error."""
     made = ToolCall(id="call_1", name="file_search", arguments=arguments)
