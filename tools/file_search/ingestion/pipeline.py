@@ -63,9 +63,8 @@ class Pipeline:
         self._store = store
         self._nearest = nearest
         self._worker = worker
-        self._reading = Turns(
-            settings.adds
-        )  # a file may be read for minutes, and a store may have many such
+        # A file may be read for minutes, and a store may have many such.
+        self._reading = Turns(settings.adds)
         self._turns = Turns()
         self._same: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 

@@ -48,7 +48,9 @@ def _check_size(spec: Mapping[str, Any]) -> None:
     left: list[tuple[Any, int]] = [(spec, 0)]
     while left:
         part, depth = left.pop()
-        fields = cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+        if not isinstance(part, Mapping):
+            continue
+        fields = cast("Mapping[str, Any]", part)
         inner, value = fields.get("filters"), fields.get("value")
         if isinstance(inner, list | tuple) and depth <= _DEEPEST:
             left += [(one, depth + 1) for one in cast("Sequence[Any]", inner)]
