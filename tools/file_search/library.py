@@ -10,6 +10,7 @@ to the vector store is not returned.
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...engine.errors import MissingDependency
 from ...engine.objects import StaticChunking, VectorStoreFile
 from ...engine.ports import (
     Indexed,
@@ -129,4 +130,9 @@ class FileLibrary:
 def _reranker(settings: LibrarySettings) -> CrossEncoder | None:
     if settings.reranker is None:
         return None
-    return CrossEncoder(Path(settings.reranker).expanduser(), settings.worker.threads)
+    folder = Path(settings.reranker).expanduser()
+    if not (folder / "config.json").is_file():
+        raise MissingDependency(
+            f"There is no reranking model in {folder}; correct `reranker` in the settings file or leave it out."
+        )
+    return CrossEncoder(folder, settings.worker.threads)

@@ -13,7 +13,7 @@ import os
 import resource
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ....engine import errors
@@ -51,13 +51,24 @@ def confine(memory: int) -> bool:
         ),  # as 0, but it also keeps a host's collector of crashes from being started
     ):
         bound(kind, value)
+    # Each by itself: a kernel without Landlock has a filter all the same.
+    return all([_in_force(_renounce_privileges), _in_force(_restrict_files), _in_force(_filter)])
+
+
+def _in_force(wall: Callable[[], None]) -> bool:
     try:
-        _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _restrict_files()
-        _filter_calls(build(walls=Walls.SAME_USER))
+        wall()
     except (OSError, Refusal):
         return False
     return True
+
+
+def _renounce_privileges() -> None:
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def _filter() -> None:
+    _filter_calls(build(walls=Walls.SAME_USER))
 
 
 def bound(kind: int, value: int) -> None:

@@ -63,7 +63,9 @@ def extension(filename: str) -> str:
     suffix = Path(filename).suffix.lower()
     if suffix in EXTENSIONS:
         return suffix
-    known = " ".join(sorted(EXTENSIONS))
+    known = " ".join(
+        sorted(EXTENSIONS - {_OLD_WORD})
+    )  # which is read only where it is a .docx by another name
     raise UnsupportedFile(
         f"The file type is not supported: file search cannot read '{filename}'. It reads {known}."
     )

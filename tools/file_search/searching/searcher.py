@@ -21,6 +21,7 @@ from .ranking import Evidence, Ranking, Scores, Weights, best_of, file_key, fuse
 from .reranking import Reranker, reranked
 from .rewriting import rewritten
 
+_MEANT = 4000  # characters of a query whose meaning is looked for: a thousand tokens, some windows of the model
 _SPARE = 20  # chunks beside twice as many as are wanted: some are joined, some repeat others
 _UNRANKED = "none"  # the contract's name for a search without more than fusing
 
@@ -96,7 +97,7 @@ class Searcher:
     ) -> list[_Asked]:
         stores = tuple(dict.fromkeys(query.vector_store_ids))
         by_files = query.ranker != _UNRANKED and query.hybrid is None
-        vectors = await self._encoder.encode(texts)
+        vectors = await self._encoder.encode([text[:_MEANT] for text in texts])
         most = self._settings.candidates
         rankings = await self._nearest.nearest(stores, vectors, most, allowed)
         return [

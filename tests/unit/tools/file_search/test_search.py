@@ -201,3 +201,12 @@ async def test_filters_that_leave_many_files_hold_too(place: Place) -> None:
     recent = {"type": "gt", "key": "year", "value": 2000}
 
     assert await place.texts("zebras", filters=recent) == ["zebras drink"]
+
+
+async def test_the_end_of_a_book_is_not_what_is_asked_for(place: Place) -> None:
+    """A query of any length costs a few windows of the model; its first words still find their passage."""
+    await place.put("near.txt", {"the harbour": NORTH, "the quay": EAST})
+
+    found = await place.search("quay " + "and so on " * 1000 + "north")
+
+    assert found[0].chunk.text == "the quay"
