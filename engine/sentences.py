@@ -60,17 +60,25 @@ def best_sentence(text: str, queries: Sequence[str]) -> tuple[int, int]:
     spread = Counter(stem for stems in found for stem in stems)
     wanted = [_stems(query) for query in queries]
 
-    def worth(at: int) -> tuple[float, int]:
+    def worth(at: int) -> tuple[float, bool, int]:
         shared = (
             sum(_weight(stem) / spread[stem] for stem in found[at] & words) for words in wanted
         )
         start, end = spans[at]
-        return max(shared, default=0.0), start - end  # among equals the shorter
+        # Among equals a sentence says more than a heading, and a shorter one more at a glance.
+        return max(shared, default=0.0), _is_whole(text, spans[at]), start - end
 
     if not spans:
         return 0, len(text)
     best = max(range(len(spans)), key=worth)
-    return spans[best if worth(best)[0] else 0]
+    if worth(best)[0]:
+        return spans[best]
+    return next((span for span in spans if _is_whole(text, span)), spans[0])
+
+
+def _is_whole(text: str, span: tuple[int, int]) -> bool:
+    """Whether it ends as a sentence does; headings and cells of tables do not."""
+    return text[span[0] : span[1]].rstrip("\"'”’)] \n").endswith((".", "!", "?", "。"))
 
 
 def _weight(stem: str) -> float:
@@ -92,11 +100,11 @@ def proof(text: str, claim: str, before: str = "") -> tuple[int, int] | None:
     spread = Counter(word for words in found for word in words)
     claimed, said = _evidence(claim), _evidence(before)
 
-    def worth(at: int) -> tuple[float, int]:
+    def worth(at: int) -> tuple[float, bool, int]:
         told = sum(_telling(word) / spread[word] for word in found[at] & claimed)
         hinted = sum(_telling(word) / spread[word] for word in found[at] & said)
         start, end = spans[at]
-        return told + hinted / 4, start - end
+        return told + hinted / 4, _is_whole(text, spans[at]), start - end
 
     best = max(range(len(spans)), key=worth, default=None)
     return spans[best] if best is not None and worth(best)[0] >= _TELLS_SOMETHING else None

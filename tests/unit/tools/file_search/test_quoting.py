@@ -45,6 +45,15 @@ def test_the_quote_is_the_best_sentence(query: str, expected: str) -> None:
     assert found in " ".join(REPORT.split())
 
 
+def test_a_heading_is_quoted_only_when_nothing_else_says_as_much() -> None:
+    """A citation opens the sentence, not the title above it."""
+    page = "Warranty terms\n\nThe warranty lasts 27 months.\n\n# Shipping\n\nParcels leave at noon."
+
+    assert quote(page, ["How long does the warranty last?"]) == "The warranty lasts 27 months."
+    assert quote(page, ["unrelated"]) == "The warranty lasts 27 months."
+    assert quote(page, ["shipping"]) == "# Shipping"
+
+
 def test_the_best_of_several_queries() -> None:
     """Any of the queries may find the sentence."""
     start, end = best_sentence(REPORT, ["nothing here", "stores in Texas"])
