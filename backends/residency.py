@@ -156,7 +156,7 @@ class Residency:
             self._tell(ModelStatus(slot.name, "unloaded"))
             raise
         except Exception as error:
-            text = error.message if isinstance(error, AssistantsError) else repr(error)
+            text = str(error) if isinstance(error, AssistantsError) else repr(error)
             self._tell(ModelStatus(slot.name, "failed", detail=text))
             _log.error("the model %s cannot be loaded: %s", slot.name, text)
             raise
@@ -247,7 +247,7 @@ class Residency:
         try:
             await backend.close()
         except AssistantsError as error:
-            _log.warning("unloading the model %s: %s", slot.name, error.message)
+            _log.warning("unloading the model %s: %s", slot.name, error)
         finally:
             slot.backend = slot.watcher = slot.closing = None
             self._tell(ModelStatus(slot.name, "unloaded"))

@@ -78,24 +78,26 @@ def read_script(path: Path) -> Script:
     try:
         data: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BackendFault(f"Cannot read the script {path}: {error.strerror}.") from error
+        raise BackendFault(
+            f"Cannot read the script {path.name}: {error.strerror}.", detail=str(path)
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BackendFault(f"{path} is not valid YAML: {error}") from error
-    return check_script(data, str(path))
+        raise BackendFault(f"{path.name} is not valid YAML: {error}", detail=str(path)) from error
+    return check_script(data, path.name, detail=str(path))
 
 
-def check_script(data: object, source: str) -> Script:
-    """The script in `data`; `source` names it in errors.
+def check_script(data: object, source: str, *, detail: str = "") -> Script:
+    """The script in `data`; `source` names it in errors, `detail` is where it lies.
 
     Raises:
         BackendFault: it is not well-formed; names turn and key.
     """
     if not isinstance(data, dict):
-        raise BackendFault(f"{source}: a script is a mapping with the key 'turns'.")
+        raise BackendFault(f"{source}: a script is a mapping with the key 'turns'.", detail=detail)
     try:
         return Script.model_validate(data)
     except ValidationError as error:
-        raise BackendFault(f"{source}: {_explain(error)}") from error
+        raise BackendFault(f"{source}: {_explain(error)}", detail=detail) from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -41,7 +41,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mode", action="append", choices=MODES, help="one side only")
     parser.add_argument("--only", type=lambda text: text.split(","), help="ids, or files' names")
     parser.add_argument("--limit", type=int, help="so many questions at most")
-    parser.add_argument("--open", action="store_true", help="leave out what was set aside")
+    parser.add_argument("--open", action="store_true", help="leave out what was not tuned on")
     parser.add_argument("--at-once", type=int, default=4, help="questions at a time")
     parser.add_argument("--threads", type=int, help="compute threads of the model")
     parser.add_argument("--resume", action="store_true", help="go on with what was interrupted")
@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
 
 
 def _wanted(question: Question, options: argparse.Namespace) -> bool:
-    if options.open and question.set_aside:
+    if options.open and (question.set_aside or question.fresh):
         return False
     names = (question.id, question.id.partition("-")[0])
     return options.only is None or any(name in options.only for name in names)
@@ -100,11 +100,16 @@ def _tell(models: Sequence[str], check: bool) -> int:
 
 
 def _rows(name: str, found: Sequence[Result], bare: float) -> list[Row]:
-    aside = [result for result in found if result.set_aside]
     ratio = _share(found) / bare if bare else None
     rows = [Row(f"{name}: right of {len(found)}", _share(found), "%", None, ratio, "bare")]
-    if aside:
-        rows.append(Row(f"{name}: right of the {len(aside)} set aside", _share(aside), "%"))
+    parts = {
+        "advice was tuned on": [each for each in found if not each.set_aside and not each.fresh],
+        "once set aside": [each for each in found if each.set_aside],
+        "never looked at": [each for each in found if each.fresh],
+    }
+    for words, part in parts.items():
+        if 0 < len(part) < len(found):
+            rows.append(Row(f"{name}: right of the {len(part)} {words}", _share(part), "%"))
     return [
         *rows,
         Row(f"{name}: calls of the interpreter", median([len(r.calls) for r in found]), ""),

@@ -1,6 +1,6 @@
 """Everything the core works with, in one frozen bundle that `assemble` fills."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -11,12 +11,19 @@ from .ports import BlobStore, Clock, Ids, Library, Models, Retriever, Store, Too
 from .settings import CoreSettings
 
 
+def _alone() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """Ports and the few objects that all parts of the core share.
 
     `tools` is keyed by the API's tool type; `retrievers` are the sources of passages beside the library. A core as it
     is put together works on everything that is stored; `of` gives the one of a project.
+
+    Several servers may share a store. `keeps_house` says whether this one does what only one of them may do: making
+    files searchable, which fills the vector index. It may become true at any time, and stays so.
     """
 
     store: Store
@@ -30,6 +37,7 @@ class Core:
     journal: Journal
     settings: CoreSettings
     retrievers: tuple[Retriever, ...] = ()
+    keeps_house: Callable[[], bool] = _alone
 
     def now(self) -> int:
         """Unix seconds, as the API shows them."""

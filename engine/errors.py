@@ -16,10 +16,10 @@
         ├── BackendFault         500  the model runtime failed or refused
         │   └── ContextOverflow  500  the prompt does not fit the model's context window
         ├── ToolFault            500  a tool cannot work at all (a failed call is no fault, it is output)
-        │   └── SandboxUnavailable
+        │   └── SandboxUnavailable   503  this host cannot isolate code; /readyz says so too
         ├── StorageFault         500  the disk or the database refused
         │   └── InsufficientStorage  507  the disk is full, or nearly
-        └── MissingDependency    500  an optional package is not installed; names the command
+        └── MissingDependency    503  a package or a model is not here; names the command
 
 Each class carries the API's HTTP status, type and code (contract, section 5). Foreign exceptions are mapped to
 these once, at the edge of the adapter that met them. This module knows no HTTP library and formats no response.
@@ -36,15 +36,28 @@ class AssistantsError(Exception):
         type: the API's error type.
         code: the API's error code or None.
         param: dotted path of the parameter at fault or None.
+        detail: what only whoever runs the server may read, as paths on its disk: in `str`, so in the log, never in
+            `message`.
+        passing: whether the host is at fault and not what was asked, so that the same may succeed later.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
 
-    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        detail: str = "",
+        passing: bool = False,
+    ) -> None:
+        super().__init__(f"{message} ({detail})" if detail else message)
         self.message = message
+        self.detail = detail
+        self.passing = passing
         self.code = code if code is not None else self.default_code
         self.param = param
 
@@ -152,6 +165,8 @@ class ToolFault(ServerFault):
 class SandboxUnavailable(ToolFault):
     """Model-written code cannot be isolated on this host, so it is not run. Says why and what mends it."""
 
+    status = 503
+
 
 class StorageFault(ServerFault):
     """The disk or the database refused; what was acknowledged before stands."""
@@ -164,4 +179,6 @@ class InsufficientStorage(StorageFault):
 
 
 class MissingDependency(ServerFault):
-    """A package that this part needs is not installed; names the command that installs it."""
+    """A package or a model that this part needs is not here; names the command that gets it."""
+
+    status = 503

@@ -4,7 +4,7 @@ A follower reads the journal first and then what is published. It never misses o
 two (a slow follower, a subscription made late) is filled from the journal. Publishing never waits for a reader.
 
 Only what this process writes is published. For what another one writes on the same store, a follower that has heard
-nothing for a while looks into the journal.
+nothing for a while looks into the journal: each second, and ten times a second as long as it finds something there.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter
+from typing import Literal
 
 from .errors import NotFound
 from .events import RUN_END, STREAM_END, Event, EventName
@@ -24,6 +25,7 @@ from .ports import Store, Transaction
 _BATCH = 1000  # events read from the journal at a time
 _BACKLOG = 1024  # events a follower may lag behind in memory; beyond that it reads the journal
 _SILENCE = 1.0  # seconds without an event, after which another process may be the one that works on the run
+_ELSEWHERE = 0.1  # the same while it is another one
 
 
 class Until(StrEnum):
@@ -48,12 +50,12 @@ class Subscription:
         self._events.extend(events)
         self._wake()
 
-    async def take(self) -> list[Event]:
-        """Wait for events and return all there are; none after a second of silence."""
+    async def take(self, seconds: float = _SILENCE) -> list[Event]:
+        """Wait for events and return all there are; none after some seconds of silence."""
         if not self._events:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            silence = loop.call_later(_SILENCE, self._wake)  # a third of what asyncio.timeout costs
+            silence = loop.call_later(seconds, self._wake)  # a third of what asyncio.timeout costs
             try:
                 await self._waiter
             finally:
@@ -85,6 +87,11 @@ class EventFeed:
         for observer in self.observers:
             observer.published(events)
 
+    def stored(self, kind: Literal["read", "write"], seconds: float) -> None:
+        """Tell the observers how long the store took."""
+        for observer in self.observers:
+            observer.stored(kind, seconds)
+
     @contextmanager
     def subscribe(self, run_id: str) -> Iterator[Subscription]:
         """A subscription to one run for the length of the block."""
@@ -109,15 +116,15 @@ class EventFeed:
     ) -> AsyncGenerator[Sequence[Event], None]:
         """Every event of the run with seq > `after`, up to the first that `until` asks for, as they come together.
 
-        A batch is empty when nothing has come for a second. There is none at all if the run's latest event is one
-        that ends and the follower has seen it.
+        A batch is empty when nothing has come for a second or less. There is none at all if the run's latest event is
+        one that ends and the follower has seen it.
 
         Raises:
             NotFound: the run was deleted before all of it was told.
         """
         ends = _ENDS[until]
         with self.subscribe(run_id) as live:
-            seen = after
+            seen, silence = after, 0.0  # the first look at the journal is not for silence
             if after and await _nothing_to_come(store, run_id, after, ends):
                 return
             while True:
@@ -127,10 +134,12 @@ class EventFeed:
                 yield told
                 if over:
                     return
+                silence = _after_silence(silence, told)
                 while len(stored) < _BATCH:  # else the journal has more
-                    fresh = [event for event in await live.take() if event.seq > seen]
+                    fresh = [event for event in await live.take(silence) if event.seq > seen]
                     if not fresh or fresh[0].seq != seen + 1:
                         break  # silence or a gap: the journal has what is missing
+                    silence = _SILENCE
                     told, over = _up_to_end(fresh, ends)
                     seen = told[-1].seq
                     yield told
@@ -146,6 +155,13 @@ async def one_by_one(
         async for batch in source:
             for event in batch:
                 yield event
+
+
+def _after_silence(seconds: float, told: Sequence[Event]) -> float:
+    """How long to wait before the next look into the journal; the last one was after `seconds` and told this."""
+    if not seconds:
+        return _SILENCE
+    return _ELSEWHERE if told else min(2 * seconds, _SILENCE)
 
 
 def _up_to_end(events: Sequence[Event], ends: frozenset[EventName]) -> tuple[Sequence[Event], bool]:

@@ -1,8 +1,10 @@
 """Makes the files of vector stores searchable, several at a time, and moves their status.
 
-The queue is the store itself: files in status in_progress. So a restart goes on where it stopped. Projects and vector
+The queue is the store itself: files in status in_progress. So a restart goes on where it stopped. Of several servers on
+one store only the one that keeps house indexes, whichever took the files in. Projects and vector
 stores take turns, and none of them ever has all places. A file that cannot be read ends as failed with the API's
-last_error; ingestion itself goes on.
+last_error; ingestion itself goes on. What is the host's fault, a full disk for one, leaves the file in progress, and
+it is tried again (`setbacks`).
 """
 
 import asyncio
@@ -17,11 +19,11 @@ from .errors import AssistantsError, InvalidRequest, UnsupportedFile
 from .expiry import find_file
 from .objects import ChunkingStrategy, LastError, StaticChunking, VectorStore, VectorStoreFile
 from .ports import Indexed, PageQuery, ToolFile, Transaction
+from .setbacks import Setbacks, growing
 from .states import STORE_FILE, On, StoreFileStatus, StoreStatus
 from .tally import Change, account, recount
 
 _log = logging.getLogger("local_assistants.ingestion")
-_RETRY_AFTER = 1.0
 _LOOK_EVERY = 1.0  # seconds; a long file may be removed meanwhile, and others wait behind it
 _STORES_SEEN = 1000  # vector stores looked at for the next file
 
@@ -30,42 +32,71 @@ Waiting = tuple[str, VectorStoreFile]
 
 
 class Ingestion(Background):
-    """The task that hands out places. `wake` it when files were added; a file cut short by `stop` is indexed again."""
+    """The task that hands out places. A file cut short by `stop` is indexed again.
+
+    `wake` it when files were added, and now and then: another server may have added some, or may be gone.
+    """
 
     def __init__(self, core: Core) -> None:
         super().__init__()
         self._core = core
+        self.setbacks = Setbacks(core.clock)
+        self._alarm: asyncio.Task[None] | None = None
         self._counted = False
+        self._stumbles = 0  # in a row, over what is no file's
         self._at_work: dict[str, tuple[Waiting, asyncio.Task[None]]] = {}
 
     async def stop(self) -> None:
         """Stop; what is left is done after the next start."""
         await super().stop()
         tasks = [task for _, task in self._at_work.values()]
+        tasks += [self._alarm] if self._alarm is not None else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _once(self) -> None:
+        if not self._core.keeps_house():
+            return  # another server does; the next heartbeat asks again
         try:
             if not self._counted:
                 await self._core.store.write(lambda tx: _recount_unfinished(tx, self._core.now()))
                 self._counted = True
             while (waiting := await self._next()) is not None:
                 self._begin(waiting)
+            self._set_alarm()
+            self._stumbles = 0
         except AssistantsError:
             _log.exception("ingestion stopped for a moment")
-            await self._core.clock.sleep(_RETRY_AFTER)
+            self._stumbles += 1
+            await self._core.clock.sleep(growing(self._stumbles - 1))
             self.wake()
 
     async def _next(self) -> Waiting | None:
         """The file whose turn it is; None when there is none, or no place for it."""
-        if len(self._at_work) >= self._core.settings.indexed_at_once:
-            return None
-        beside = list(self._at_work)
-        found = await self._core.store.read(lambda tx: tx.waiting_store_files(beside, _STORES_SEEN))
-        at_work = [waiting for waiting, _ in self._at_work.values()]
-        return chosen(found, at_work, self._core.settings.indexed_at_once)
+        places = self._core.settings.indexed_at_once
+        while len(self._at_work) < (1 if self.setbacks.trouble else places):
+            beside = [*self._at_work, *self.setbacks.shut_out(self._at_work)]
+            found = await self._waiting(beside)
+            again = self.setbacks.next(self._at_work)
+            if found or again is None:
+                at_work = [waiting for waiting, _ in self._at_work.values()]
+                return chosen(found, at_work, places)
+            self.setbacks.forget(again)  # it was removed or cancelled
+        return None
+
+    async def _waiting(self, beside: list[str]) -> list[Waiting]:
+        return await self._core.store.read(lambda tx: tx.waiting_store_files(beside, _STORES_SEEN))
+
+    def _set_alarm(self) -> None:
+        """Look again when a pause is over."""
+        pause = self.setbacks.pause()
+        if pause and (self._alarm is None or self._alarm.done()):
+            self._alarm = asyncio.create_task(self._wake_after(pause))
+
+    async def _wake_after(self, seconds: float) -> None:
+        await self._core.clock.sleep(seconds)
+        self.wake()
 
     def _begin(self, waiting: Waiting) -> None:
         item = waiting[1]
@@ -80,27 +111,35 @@ class Ingestion(Background):
         self.wake()
 
     async def _take(self, item: VectorStoreFile) -> None:
-        """Index a file; what the store refuses to record is done again a little later."""
+        """Index a file; it stays in progress when the host is at fault, or its outcome could not be recorded."""
+        key = f"{item.vector_store_id}/{item.id}"
         try:
             await self._index(item)
-        except AssistantsError:
-            _log.exception("the outcome for file %s could not be recorded", item.id)
-            await self._core.clock.sleep(_RETRY_AFTER)
+        except AssistantsError as fault:
+            pause = self.setbacks.met(key, fault)
+            _log.warning("file %s waits, for %.0f seconds at least: %s", item.id, pause, fault)
 
     async def _index(self, item: VectorStoreFile) -> None:
+        """Index a file and record what became of it.
+
+        Raises:
+            AssistantsError: the host is at fault; nothing was recorded.
+        """
         indexed, error, began = Indexed(0, 0), None, perf_counter()
         try:
             now = self._core.now()
             file = await self._core.store.read(lambda tx: find_file(tx, item.id, now))
             if file is None:
                 raise InvalidRequest("The file was deleted before it could be indexed.")
-            source = ToolFile(file, self._core.blobs.path(file.id))
+            source = ToolFile(file, await self._core.blobs.intact(file.id, file.bytes))
             indexed = await self._add(item, source)
         except UnsupportedFile as refused:
             error = LastError(code="unsupported_file", message=refused.message)
         except InvalidRequest as refused:
             error = LastError(code="invalid_file", message=refused.message)
         except AssistantsError as fault:
+            if fault.passing:
+                raise
             _log.exception("file %s could not be indexed", item.id)
             error = LastError(code="server_error", message=fault.message)
         except Exception:
@@ -109,6 +148,7 @@ class Ingestion(Background):
         kept = await self._core.store.write(
             lambda tx: _settle(tx, item, indexed, error, self._core.now())
         )
+        self.setbacks.over(f"{item.vector_store_id}/{item.id}")
         for observer in self._core.feed.observers:
             outcome = StoreFileStatus.FAILED if error else StoreFileStatus.COMPLETED
             observer.indexed(outcome, perf_counter() - began)

@@ -57,7 +57,7 @@ class Unit:
     def save(self, obj: Run | RunStep | Message, *announced: EventName) -> None:
         """Store a new or changed object and journal the given events with its wire form."""
         self.tx.put(obj)
-        run_id, shown = _run_id(obj), _public(obj)
+        run_id, shown = _run_id(obj), public_form(obj)
         for name in announced:
             self.emit(run_id, name, shown)
 
@@ -135,7 +135,8 @@ def public_step(step: RunStep, include_content: bool = False) -> dict[str, Any]:
     return wire
 
 
-def _public(obj: Run | RunStep | Message) -> dict[str, Any]:
+def public_form(obj: Run | RunStep | Message) -> dict[str, Any]:
+    """As events show it."""
     if isinstance(obj, RunStep):
         return public_step(obj)
     wire = obj.to_wire()

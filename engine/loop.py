@@ -14,7 +14,7 @@ from contextlib import aclosing
 from functools import partial
 
 from .annotations import Annotator
-from .chat import ChatMessage
+from .chat import ChatMessage, ChatRequest
 from .choice import MOST_REMINDERS, Called
 from .core import Core
 from .endings import Unfinished, close_open, end_run, last_error
@@ -32,7 +32,7 @@ from .objects import (
     Thread,
     Usage,
 )
-from .ports import TranscriptEntry
+from .ports import Backend, TranscriptEntry
 from .prompt import PromptBuilder, ThreadView, function_names, read_thread
 from .pump import batches
 from .readiness import wait_for_thread_store
@@ -42,6 +42,7 @@ from .states import RUN, On, RunStatus
 from .tool_runner import ToolOutcome, run_tools
 from .tool_step import chat_calls
 from .turn import Turn, TurnPlan
+from .watching import watched_execution, watched_turn
 
 _log = logging.getLogger("local_assistants.run")
 _SORRY = "Sorry, something went wrong."
@@ -59,11 +60,12 @@ class RunLoop:
         Cancelled with `execution.stop` set, it ends the run that way; without, it leaves the run to be taken up again.
         """
         execution.begun = True
-        try:
-            await self._execute(execution)
-        except LeaseLost as lost:
-            _log.warning("%s It goes on without us.", lost.message)
-            await self._forget_deleted(execution.run.thread_id)
+        with watched_execution(self._core, execution.run):
+            try:
+                await self._execute(execution)
+            except LeaseLost as lost:
+                _log.warning("%s It goes on without us.", lost)
+                await self._forget_deleted(execution.run.thread_id)
 
     async def _forget_deleted(self, thread_id: str) -> None:
         """Have a thread that was deleted while we worked on it forgotten again: the turn may have begun after that."""
@@ -89,7 +91,7 @@ class RunLoop:
                 raise
             await self._end(execution, execution.stop)
         except AssistantsError as error:
-            _log.warning("run %s failed: %s", execution.run.id, error.message)
+            _log.warning("run %s failed: %s", execution.run.id, error)
             await self._end(execution, On.FAIL, error=last_error(error))
         except Exception:
             _log.exception("run %s failed", execution.run.id)
@@ -157,15 +159,20 @@ class RunLoop:
             plan = self._plan(execution, builder, view)
             turn = Turn(self._core, execution.run, plan)
             execution.turn = turn
-            source = batches(backend.stream(prompt.request), self._core.settings.flush_interval)
-            async with aclosing(source) as stream:
-                async for batch in stream:
-                    await turn.write(batch)
+            await self._stream(execution.run, turn, backend, prompt.request)
             execution.budget.spend(turn.spent.prompt_tokens, turn.spent.completion_tokens)
             if await self._reminded(execution, turn, plan):
                 continue
             if not await self._after(execution, builder, view):
                 return
+
+    async def _stream(self, run: Run, turn: Turn, backend: Backend, request: ChatRequest) -> None:
+        source = batches(backend.stream(request), self._core.settings.flush_interval)
+        with watched_turn(self._core, turn, run, request) as watch:
+            async with aclosing(source) as stream:
+                async for batch in stream:
+                    watch.heard()
+                    await turn.write(batch)
 
     def _plan(self, execution: Execution, builder: PromptBuilder, view: ThreadView) -> TurnPlan:
         return TurnPlan(

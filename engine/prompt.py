@@ -223,7 +223,11 @@ class PromptBuilder:
         """The request of the next turn, cut to what fits. `called`: what the turns before have called.
 
         The prompt may be over budget still; the caller compares `tokens`.
+
+        Raises:
+            StorageFault: a file that the model or its code would be given is damaged.
         """
+        await self._examine(view)
         session = self.session(view)
         units = await self._units(view, session, vision=backend.capabilities.vision)
         request = await self._bare_request(view, session, self.choice(called))
@@ -319,6 +323,22 @@ class PromptBuilder:
         file = view.files.get(file_id)
         path = None if file is None else self._path(file)
         return None if path is None else str(path)
+
+    async def _examine(self, view: ThreadView) -> None:
+        """Look at the bytes of what is given away as it is; of what is searched the text is in the store.
+
+        Raises:
+            StorageFault: some are damaged.
+        """
+        blobs = self._core.blobs
+        for file in view.files.values():
+            if file.id in view.stored_files or self._path(file) is None:
+                continue
+            try:
+                await blobs.intact(file.id, file.bytes)
+            except StorageFault:
+                if self._path(file) is not None:  # not deleted at this moment
+                    raise
 
     def _path(self, file: File) -> Path | None:
         """Where a file's bytes lie; None when it was deleted since the thread was read."""

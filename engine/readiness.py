@@ -31,8 +31,8 @@ async def wait_for_thread_store(core: Core, run: Run) -> None:
         return any(store.status is StoreStatus.IN_PROGRESS for store in own)
 
     await core.store.write(use)
-    deadline = core.clock.now() + core.settings.index_wait
-    while await core.store.read(indexing) and core.clock.now() < deadline:
+    began, most = core.clock.now(), core.settings.index_wait
+    while await core.store.read(indexing) and 0 <= core.clock.now() - began < most:
         await core.clock.sleep(_LOOK_EVERY)
 
 

@@ -12,8 +12,8 @@ from .chat import Capabilities
 from .objects import Usage
 from .settings import CoreSettings
 
-_LEAST = 300  # tokens: one passage, or the end of a traceback
-_MOST = 16_000  # what the hosted search gives at most
+LEAST_OUTPUT = 300  # tokens: one passage, or the end of a traceback
+MOST_OUTPUT = 16_000  # what the hosted search gives at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,17 @@ def reading(
     """
     quarter = capabilities.context_window // 4
     free = capabilities.context_window // 2 - spent.total_tokens
-    limits = [_MOST, max(quarter, free)]
+    limits = [MOST_OUTPUT, max(quarter, free)]
     if prompt_budget is not None:
         limits.append(prompt_budget - spent.total_tokens)
-    most = max(_LEAST, min(limits) // max(1, calls))
-    usual = max(_LEAST, min(quarter, _in_good_time(settings, capabilities)) // max(1, calls))
+    most = max(LEAST_OUTPUT, min(limits) // max(1, calls))
+    usual = max(LEAST_OUTPUT, min(quarter, _in_good_time(settings, capabilities)) // max(1, calls))
     return Reading(min(usual, most), most)
 
 
 def _in_good_time(settings: CoreSettings, capabilities: Capabilities) -> int:
     tokens = settings.tool_output_tokens
     readable = (capabilities.prefill_rate or 0.0) * settings.reading_seconds
-    while 2 * tokens <= min(readable, _MOST):
+    while 2 * tokens <= min(readable, MOST_OUTPUT):
         tokens *= 2
     return tokens

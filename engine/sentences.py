@@ -25,6 +25,11 @@ _DATES = "january february march april may june july august september october no
 _MONTHS = frozenset(month[:_STEM] for month in _DATES.split())
 
 
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to be seen in a text: no character but blanks and invisible ones."""
+    return not any(char.isprintable() and not char.isspace() for char in text)
+
+
 def sentences(text: str) -> list[tuple[int, int]]:
     """(start, end) of the sentences of `text`; what is long for one (tables, lists) goes by lines."""
     spans: list[tuple[int, int]] = []

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from .core import Core
@@ -22,6 +22,7 @@ OwnerT = TypeVar("OwnerT", Assistant, Thread)
 
 _log = logging.getLogger("local_assistants.files")
 _CHUNK = 1 << 20
+_LONGEST_NAME, _LEAST_STEM = 255, 200  # characters; what leaves less is no ending
 
 
 async def keep_file(
@@ -65,9 +66,16 @@ def new_file(
 
 
 def clean_name(name: str | None) -> str:
-    """A file name without folders and control characters, at most 255 long; "upload" when nothing is left."""
+    """A file name without folders and control characters, at most 255 long; "upload" when nothing is left.
+
+    A longer one keeps its ending, by which the file's type is known.
+    """
     last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
-    cleaned = "".join(c for c in last if c.isprintable()).strip()[:255]
+    cleaned = "".join(c for c in last if c.isprintable()).strip()
+    if len(cleaned) > _LONGEST_NAME:
+        ending = PurePosixPath(cleaned).suffix
+        kept = _LONGEST_NAME - len(ending)
+        cleaned = cleaned[:kept] + ending if kept >= _LEAST_STEM else cleaned[:_LONGEST_NAME]
     return "upload" if cleaned in ("", ".", "..") else cleaned
 
 

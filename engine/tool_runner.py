@@ -18,6 +18,7 @@ from .ports import Citation, MadeFile, Tool, ToolResult, ToolSession, Transcript
 from .speech import apply
 from .stored_files import keep_file
 from .tool_step import CallDraft, ToolStep
+from .watching import watched_call
 
 _CITATIONS_PER_CALL = 50  # room in the numbering for what one search may find
 
@@ -119,7 +120,8 @@ async def _run_call(
     async def emit(output: CodeOutput) -> None:
         await core.journal.commit(partial(apply, session.run_id, step.output(call, output)))
 
-    result = await tool.run(call.as_call(), session, emit)
+    with watched_call(core, session.run_id, call.as_call()) as seen:
+        seen.result = result = await tool.run(call.as_call(), session, emit)
     if result.search is not None:
         call.search = result.search
     elif call.name == "file_search":

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from .ahead import AheadOfTime
 from .core import Core
 from .endings import end_run
 from .errors import AssistantsError
 from .execution import Execution
 from .journal import Unit
 from .lease import FencedJournal
+from .log_context import working_on
 from .loop import RunLoop
 from .objects import Run
 from .ports import Transaction
@@ -34,7 +36,9 @@ class Worker:
         self._owner = core.ids.new("request")
         self._running: dict[str, tuple[Execution, asyncio.Task[None]]] = {}
         self._unended: set[str] = set()  # ours in the store, though nobody executes them any more
+        self._ahead = AheadOfTime(core.store, core.settings)
         self._wanted = asyncio.Event()
+        self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: set[asyncio.Task[None]] = set()  # ending runs that nobody executes
 
@@ -42,6 +46,12 @@ class Worker:
         """Begin to claim runs."""
         self._tasks = [asyncio.create_task(self._claim()), asyncio.create_task(self._beat())]
         self._wanted.set()
+
+    async def drain(self) -> None:
+        """Claim no more runs; returns when those that are executed here are over or wait for their client."""
+        self._draining = True
+        while self._running:
+            await asyncio.wait([task for _, task in self._running.values()])
 
     async def stop(self) -> None:
         """Stop executing; leases are given back so that the next start takes the runs up at once."""
@@ -95,11 +105,12 @@ class Worker:
             if run is not None and run.status is RunStatus.CANCELLING:
                 end_run(unit, run_id, On.STOPPED)
 
-        try:
-            await self._core.journal.commit(stop)
-        except AssistantsError:
-            _log.exception("run %s could not be ended; it is taken up like any other", run_id)
-            self.wake()
+        with working_on(run_id=run_id):
+            try:
+                await self._core.journal.commit(stop)
+            except AssistantsError:
+                _log.exception("run %s could not be ended; it is taken up like any other", run_id)
+                self.wake()
 
     async def _claim(self) -> None:
         while True:
@@ -111,13 +122,20 @@ class Worker:
                 _log.exception("no run could be claimed; the next heartbeat tries again")
 
     async def _claim_all(self) -> None:
-        while (places := self._core.settings.max_concurrent_runs - len(self._running)) > 0:
+        while (places := self._places) > 0:
             claimed = await self._core.store.write(partial(self._claim_some, places))
             for run in claimed:
                 if run.id not in self._running:  # else our own lease had lapsed: the machine slept
                     self._begin(run)
             if len(claimed) < places:
                 return
+
+    @property
+    def _places(self) -> int:
+        """How many more runs may be executed here."""
+        if self._draining:
+            return 0
+        return self._core.settings.max_concurrent_runs - len(self._running)
 
     def _begin(self, run: Run) -> None:
         execution = Execution(run)
@@ -135,6 +153,11 @@ class Worker:
         return claimed
 
     async def _execute(self, execution: Execution) -> None:
+        run_id = execution.run.id
+        with working_on(run_id=run_id, thread_id=execution.run.thread_id):
+            await self._execute_fenced(execution)
+
+    async def _execute_fenced(self, execution: Execution) -> None:
         run_id = execution.run.id
         fenced = FencedJournal(self._core.journal, run_id, self._owner)
         try:
@@ -173,6 +196,8 @@ class Worker:
             else:
                 await self._core.journal.commit(partial(end_run, run_id=run.id, event=On.EXPIRE))
         self.wake()  # a lease of another process may have lapsed
+        if await self._ahead.look(now):
+            self.wake()
 
     def _renew(self, tx: Transaction, now: float, lease: float) -> None:
         for run_id in tuple(self._unended):

@@ -14,10 +14,11 @@ from starlette.responses import Response
 
 from ..engine.errors import AssistantsError
 from ..engine.services import Services
-from . import docs, metrics
+from . import docs, meter, metrics
 from .access import Api
 from .bodies import BodyBudget
 from .door import Door
+from .draining import Drain, drain_of
 from .errors import on_assistants_error, on_http_exception
 from .gate import Gate
 from .reading import settings_of
@@ -49,13 +50,16 @@ async def healthz() -> Response:
 
 @health.get("/readyz")
 async def readyz(request: Request, api: Api) -> Response:
-    """Store, models and sandbox can be used; else 503 with a reason for each that cannot.
+    """Store, models, sandbox and the model of file search can be used; else 503 with a reason for each that cannot.
 
-    Models count that failed to load, and those that are loaded at the start while they are not there yet. `loading`
-    says how far models are.
+    A server that is being stopped is not ready. Models count that failed to load, and those that are loaded at the
+    start while they are not there yet. `loading` says how far models are.
 
-    `exclude` names a part that may be missing, such as `code_interpreter`; it may be repeated.
+    `exclude` names a part that may be missing, such as `code_interpreter` or `file_search`; it may be repeated.
     """
+    if drain_of(request.scope).begun:
+        reasons = {"server": "It is being stopped."}
+        return reply_json({"status": "not ready", "reasons": reasons}, status=503)
     excluded = request.query_params.getlist("exclude")
     # No key is asked for here, and reasons name folders of the host.
     told = settings_of(request).on_loopback
@@ -95,8 +99,8 @@ def version() -> str:
 def create_app(services: Services, settings: ServerSettings | None = None) -> FastAPI:
     """The ASGI application that serves `services` in both dialects."""
     settings = settings or ServerSettings()
-    counted = metrics.Metrics(version())
-    services.core.feed.observers.extend((counted.core, counted.models))
+    counted, drain = metrics.Metrics(version()), Drain()
+    services.core.feed.observers.extend(counted.observers)
     app = FastAPI(
         title="local-assistants",
         docs_url=None,
@@ -104,15 +108,16 @@ def create_app(services: Services, settings: ServerSettings | None = None) -> Fa
         openapi_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(metrics.Meter, metrics=counted),
-            Middleware(Gate, settings=settings, door=Door(services.keys, settings)),
-            Middleware(metrics.RouteNote),
+            Middleware(meter.Meter, metrics=counted),
+            Middleware(Gate, settings=settings, door=Door(services.keys, settings), drain=drain),
+            Middleware(meter.RouteNote),
         ],
     )
     app.state.services = services
     app.state.settings = settings
     app.state.bodies = BodyBudget(settings.max_bodies_bytes)
     app.state.metrics = counted
+    app.state.drain = drain
     app.state.routers = (*ROUTERS, docs.router)
     for router in app.state.routers:
         app.include_router(router)

@@ -13,7 +13,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..engine.errors import AssistantsError, InvalidRequest, NotFound, RateLimited, ServerFault
+from ..engine.errors import (
+    AssistantsError,
+    InvalidRequest,
+    MissingDependency,
+    NotFound,
+    RateLimited,
+    SandboxUnavailable,
+    ServerFault,
+)
 from .dialect import Dialect, dialect_of, original_path
 
 log = logging.getLogger(__name__)
@@ -100,6 +108,9 @@ async def on_assistants_error(request: Request, error: Exception) -> Response:
     where = request.scope.get(REQUEST_ID), request.method, original_path(request.scope)
     if isinstance(error, Crowded):  # no fault, and whoever brings it about could fill the log
         log.warning("request %s, %s %s: %s", *where, error)
+    elif isinstance(error, MissingDependency | SandboxUnavailable) or error.passing:
+        # A stack would say no more, and would take room on a disk that has none.
+        log.error("request %s, %s %s: %s", *where, error)
     elif error.status >= 500:
         log.error("request %s, %s %s: %s", *where, error, exc_info=error)
     return error_response(error, dialect_of(request.scope))

@@ -17,10 +17,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.errors import AssistantsError, InvalidRequest
+from ..engine.log_context import working_on
 from . import docs
 from .access import enter_project
 from .dialect import Dialect, dialect_of, rewrite
 from .door import Door
+from .draining import Drain, enter_drain
 from .errors import REQUEST_ID, Forbidden, Stopping, error_response, unforeseen
 from .settings import ServerSettings
 
@@ -28,16 +30,22 @@ log = logging.getLogger(__name__)
 
 OPEN_PATHS = docs.OPEN_PATHS | {"/healthz", "/readyz"}
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s/?#@\\:\[\]]+))(?::[0-9]*)?")
+_IDS = re.compile(
+    r"/\w+/threads/(?P<thread_id>thread_\w{1,64})(?:/runs/(?P<run_id>run_\w{1,64}))?(?:/.*)?"
+)
 BETA_PATHS = ("/v1/assistants", "/v1/threads")
 
 
 class Gate:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, door: Door) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ServerSettings, door: Door, drain: Drain | None = None
+    ) -> None:
         self.app = app
         self.settings = settings
         self.door = door
+        self.drain = drain or Drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -45,8 +53,16 @@ class Gate:
             await self.app(scope, receive, send)
             return
         scope = rewrite(scope)
+        enter_drain(scope, self.drain)
         answer = _Answer(send)
         scope[REQUEST_ID] = answer.request_id
+        with working_on(request_id=answer.request_id, **_ids_in(scope["path"])):
+            try:
+                await self._serve(scope, receive, answer)
+            finally:
+                _tell(scope, answer)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
             await self._check(scope)
             await self.app(scope, receive, answer.send)
@@ -54,9 +70,12 @@ class Gate:
             asyncio.CancelledError
         ):  # by the server that stops; it would answer with a body of its own
             if not answer.started:
+                on_leave = self.drain.took_leave()
                 stopping = Stopping("The server was stopped before it could answer. Try again.")
                 response = error_response(stopping, dialect_of(scope), {"retry-after": "1"})
                 await response(scope, receive, answer.send)
+                if on_leave:
+                    return
             raise
         except ClientDisconnect:
             log.debug("%s went away", answer.request_id)
@@ -91,16 +110,41 @@ class _Answer:
         self._began = time.perf_counter()
         self.request_id = f"req_{uuid.uuid4().hex}"
         self.started = False
+        self.status = 0  # none yet
+
+    @property
+    def seconds(self) -> float:
+        """Since the request came."""
+        return time.perf_counter() - self._began
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
             elapsed = round((time.perf_counter() - self._began) * 1000)
             headers["openai-processing-ms"] = str(max(1, elapsed))
             headers["openai-version"] = "2020-10-01"
         await self._send(message)
+
+
+def _tell(scope: Scope, answer: _Answer) -> None:
+    """A line for the log, in which the path is that of the OpenAI dialect; a poll that is answered is no news."""
+    polled = scope["method"] in ("GET", "HEAD") and answer.status < 400
+    level = logging.DEBUG if polled else logging.INFO
+    if log.isEnabledFor(level):
+        method, path, status = scope["method"], scope["path"], answer.status
+        fields = {"method": method, "path": path, "status": status}
+        fields["seconds"] = round(answer.seconds, 6)
+        log.log(level, "%s %s: %d", method, path, status, extra={"fields": fields})
+
+
+def _ids_in(path: str) -> dict[str, str]:
+    """The thread and the run that a path names, for the log."""
+    found = _IDS.fullmatch(path)
+    named = found.groupdict() if found else {}
+    return {key: value for key, value in named.items() if value}
 
 
 def check_host(headers: Mapping[str, str], settings: ServerSettings, *, guarded: bool) -> None:

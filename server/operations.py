@@ -298,6 +298,9 @@ PROGRESS = _object(
                     "stage": {"enum": ["reading", "embedding"]},
                     "chunks": {"type": ["integer", "null"], "minimum": 0},
                     "chunks_embedded": COUNT,
+                    "setback": {
+                        "anyOf": [_object({"reason": TEXT, "attempts": COUNT}), {"type": "null"}]
+                    },
                 }
             ),
         },

@@ -3,8 +3,8 @@
     x-busy-thread: refuse | queue | interrupt
     x-busy-wait: seconds to wait at most, no more than the server allows
 
-A request that waits is watched: when its client goes away, or its key is revoked, it is not carried out. Knows no
-thread and no run.
+A request that waits is watched: when its client goes away, or its key is revoked, it is not carried out; when the
+server is stopped, it is told to come again. Knows no thread and no run.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from ..engine.errors import InvalidRequest
 from ..engine.services import Patience
 from ..engine.settings import BusyPolicy
 from .access import still_in
+from .draining import drain_of
 from .reading import settings_of
 from .validation import unsupported_value
 
@@ -38,7 +39,8 @@ async def patience_of(request: Request) -> AsyncIterator[Patience]:
         yield Patience(policy, seconds)
         return
     async with watched(request) as gone:
-        yield Patience(policy, seconds, gone, partial(still_in, request.scope))
+        with drain_of(request.scope).holding():
+            yield Patience(policy, seconds, gone, partial(still_in, request.scope))
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from .validation import invalid_request, out_of_range, unsupported_value, wrong_
 
 BodyT = TypeVar("BodyT", bound=Body)
 
+_LARGEST = 10**15  # of a number in a query: no text is so long, no time so late
 _LARGE = 256 * 1024  # bytes of a body that the event loop is not kept from its work for
 STEP_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 _ORDERS: Mapping[str, Literal["asc", "desc"]] = {"asc": "asc", "desc": "desc"}
@@ -227,7 +228,7 @@ def read_stretch(request: Request) -> tuple[int, int]:
     """`start` and `end`, characters of a text.
 
     Raises:
-        InvalidRequest: one is missing or no whole number.
+        InvalidRequest: one is missing, no whole number or below 0.
     """
     start, end = _whole(request, "start"), _whole(request, "end")
     if start is None or end is None:
@@ -241,7 +242,7 @@ def read_period(request: Request) -> tuple[int, int | None]:
     """`since` (0 when it is not given) and `until`, Unix seconds.
 
     Raises:
-        InvalidRequest: one is no whole number.
+        InvalidRequest: one is no whole number or below 0.
     """
     return _whole(request, "since") or 0, _whole(request, "until")
 
@@ -250,10 +251,15 @@ def _whole(request: Request, name: str) -> int | None:
     given = request.query_params.get(name)
     if not given:
         return None
-    if not re.fullmatch(r"[0-9]{1,18}", given):
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", given):
         message, code = wrong_type(name, "an integer", given)
         raise InvalidRequest(message, code=code, param=name)
-    return int(given)
+    number = int(given)
+    if not 0 <= number <= _LARGEST:
+        bound = 0 if number < 0 else _LARGEST
+        message, code = out_of_range(name, number, bound, below=number < 0)
+        raise InvalidRequest(message, code=code, param=name)
+    return number
 
 
 def read_until(request: Request) -> Until:

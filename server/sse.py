@@ -14,11 +14,12 @@ from typing import Any
 
 from pydantic_core import to_json
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ..engine.errors import AssistantsError, AuthenticationFailed, ServerFault
 from ..engine.events import Event
 from .access import still_in
+from .draining import CUT, drain_of
 from .errors import SORRY
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def error_frame(error: Exception) -> bytes:
 class EventStream(Response):
     """The answer. When the client goes away, its source is closed within a second or with the next event.
 
-    When its key is revoked meanwhile, the stream says so as soon, and ends.
+    When its key is revoked meanwhile, the stream says so as soon, and ends; when the server is stopped, too.
     """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
@@ -85,18 +86,30 @@ class EventStream(Response):
         """Send the stream."""
         # Not StreamingResponse: its task group costs as much as sending ten events.
         gone = asyncio.create_task(_client_gone(receive))
+        drain = drain_of(scope)
+        last = b""
         try:
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            async with aclosing(_while_let_in(scope, self.chunks)) as chunks:
-                async for chunk in chunks:
-                    if gone.done():
-                        return
-                    if chunk:
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            try:
+                with drain.holding():
+                    async with aclosing(_while_let_in(scope, self.chunks)) as chunks:
+                        async for chunk in chunks:
+                            if gone.done():
+                                return
+                            if chunk:
+                                await send(_part(chunk))
+            except asyncio.CancelledError:
+                if not drain.took_leave():
+                    raise
+                last = error_frame(CUT)  # and no `done`: there is more to come, from another server
+            await send({"type": "http.response.body", "body": last, "more_body": False})
         finally:
             gone.cancel()
+
+
+def _part(chunk: bytes) -> Message:
+    return {"type": "http.response.body", "body": chunk, "more_body": True}
 
 
 async def _while_let_in(

@@ -7,6 +7,9 @@ A write goes to a file of its own, is flushed, and is then renamed to its place 
 reader sees the old bytes or the new ones. What a killed process left in `incoming` is swept at the next start;
 a file that somebody still holds locked is not.
 
+Each is sealed with its SHA-256, and compared with it before this process gives it out for the first time or after a
+change.
+
 What it does not know: what the bytes are and whose. It takes no key but letters, digits, `_` and `-`.
 """
 
@@ -19,18 +22,20 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from ..engine.errors import InsufficientStorage, StorageFault, TooLarge
+from . import seals
 from .faults import system_fault
 
 T = TypeVar("T")
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _GATHER = 1 << 20  # bytes gathered before a thread writes them
+_REMEMBERED = 10_000  # files that were found to be what was written
 _STRETCH = 64 << 20  # bytes written between two looks at the disk's free space
 
 
@@ -47,6 +52,7 @@ class FileBlobs:
         self._root = Path(root)
         self._min_free = min_free_bytes
         self._incoming = self._root / "incoming"
+        self._sound: dict[str, tuple[int, ...]] = {}
         with _mapped(self._root):
             _make_folder(self._root)
             _make_folder(self._incoming)
@@ -82,6 +88,32 @@ class FileBlobs:
             )
         return place
 
+    async def intact(self, key: str, size: int) -> Path:
+        """Where the bytes lie, once they are known to be the `size` bytes that were written.
+
+        Raises:
+            StorageFault: they are gone, damaged, or cannot be read.
+        """
+        return await self._in_thread(partial(self._examined, key, size))
+
+    def _examined(self, key: str, size: int) -> Path:
+        place = self.path(key)
+        seen = place.stat()
+        form = (seen.st_size, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns)
+        if self._sound.get(key) == form:
+            return place
+        seal = seals.of(place)
+        if seen.st_size != size or (seal is not None and seal != seals.digest(place)):
+            raise StorageFault(
+                f"The content of file {key} is damaged: it is not what was stored. Restore it from a backup or upload "
+                "it again.",
+                detail=str(place),
+            )
+        if len(self._sound) >= _REMEMBERED:
+            self._sound.clear()
+        self._sound[key] = form
+        return place
+
     async def delete(self, key: str) -> None:
         """Drop the bytes; nothing happens when there are none."""
         place = self._place(key)
@@ -101,10 +133,7 @@ class FileBlobs:
         return await self._in_thread(partial(_keys, self._root, time.time() - older_than))
 
     def _place(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise StorageFault("A file's key has letters, digits, '_' and '-' only, at most 200.")
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        return self._root / digest[:2] / digest[2:4] / key
+        return place_of(self._root, key)
 
     async def _receive(
         self, incoming: "_Incoming", chunks: AsyncIterator[bytes], limit: int
@@ -130,7 +159,8 @@ class FileBlobs:
         if shutil.disk_usage(self._root).free < self._min_free:
             raise InsufficientStorage(
                 f"The server's disk has less than {self._min_free} bytes left, which are kept free. Delete files that "
-                "are no longer needed, or ask whoever runs this server for more room."
+                "are no longer needed, or ask whoever runs this server for more room.",
+                passing=True,
             )
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -149,24 +179,44 @@ class FileBlobs:
         return result
 
 
+def place_of(root: Path, key: str) -> Path:
+    """Where below `root` the bytes of `key` lie, if they are there.
+
+    Raises:
+        StorageFault: it is no key.
+    """
+    if not _KEY.fullmatch(key):
+        raise StorageFault("A file's key has letters, digits, '_' and '-' only, at most 200.")
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return root / digest[:2] / digest[2:4] / key
+
+
+def places(root: Path) -> Iterator[Path]:
+    """All places below `root` that hold bytes; some may be gone when they are looked at."""
+    return root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*")
+
+
 class _Incoming:
     """One write under way. Not for two threads at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: BinaryIO | None = None
+        self._digest = hashlib.sha256()
         self._path = folder
 
     def append(self, data: bytes) -> None:
         """Add bytes; the first call makes the file."""
         if self._file is None:
             self._file = self._open()
+        self._digest.update(data)
         self._file.write(data)
 
     def settle(self, root: Path, place: Path) -> None:
         """Flush to the disk and take the final name."""
         assert self._file is not None  # append came first
         self._file.flush()
+        seals.put(self._file, self._digest.hexdigest())
         os.fsync(self._file.fileno())
         for folder in (*reversed(place.relative_to(root).parents[:-1]),):
             _make_folder(root / folder)
@@ -204,7 +254,7 @@ def _sweep(folder: Path) -> None:
 
 def _keys(root: Path, before: float) -> list[str]:
     found: list[str] = []
-    for place in root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+    for place in places(root):
         with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
             if place.stat().st_mtime <= before:
                 found.append(place.name)

@@ -1,9 +1,10 @@
 """Erases what was deleted, little by little, while nobody waits to write.
 
 SQLite deletes a row at once, but not every trace of it: the words stay in old segments of a word index until these are
-merged, and former pages stay in the write-ahead log until it is emptied. And the text of a large vector store takes
+merged, and former pages stay in the write-ahead log until it is emptied. And the text of a vector store or file takes
 longer to delete than others may wait. So this does it in steps of some hundredths of a second. What is to be done is in
-the database itself (text_stores, words_to_erase): a process that was killed is followed by one that goes on.
+the database itself (text_stores, files_to_erase, words_to_erase): a process that was killed is followed by one that
+goes on.
 
 What it does not promise: that the disk keeps no copy (a solid-state disk may), nor anything about backups. While a
 reader holds an old snapshot the log stays; it is tried again.
@@ -75,13 +76,19 @@ class Eraser:
 
     def _pending(self) -> bool:
         return any(
-            self._one(name) is not None for name in ("deleted_text_store", "deletions_to_erase")
+            self._connection.execute(self._statements[name]).fetchone() is not None
+            for name in ("deleted_text_store", "deleted_file", "deletions_to_erase")
         )
 
     def _next(self) -> float | None:
         """One step; seconds until the next one should follow, None when all is done."""
         if (number := self._one("deleted_text_store")) is not None:
             self._delete_slice(number)
+            return 0.0
+        if (
+            file := self._connection.execute(self._statements["deleted_file"]).fetchone()
+        ) is not None:
+            self._delete_slice_of_file(*file)
             return 0.0
         if self._deletions is None:
             self._deletions = self._one("deletions_to_erase")
@@ -103,6 +110,15 @@ class Eraser:
             self._connection.execute(self._statements["forget_text_store"], {"number": number})
         self._connection.execute("COMMIT")
 
+    def _delete_slice_of_file(self, vector_store_id: str, file_id: str) -> None:
+        """The same of a file, whose mark goes at the end."""
+        values = {"vector_store_id": vector_store_id, "file_id": file_id}
+        self._connection.execute("BEGIN IMMEDIATE")
+        erase = self._statements["erase_file_chunks"]
+        if not self._connection.execute(erase, values | {"limit": _SLICE}).rowcount:
+            self._connection.execute(self._statements["file_is_erased"], values)
+        self._connection.execute("COMMIT")
+
     def _begin_round(self) -> float:
         self._last_round = monotonic()
         # A negative number of pages begins a merge of all segments, a positive one goes on with it.
@@ -120,22 +136,27 @@ class Eraser:
 
     def _end_round(self, deletions: int) -> float | None:
         """Empty the log and note what is erased; seconds until that has to be tried again, None when it is done."""
-        if not self._log_emptied():
+        if not empty_log(self._connection):
             return _RETRY
         self._connection.execute(self._statements["words_are_erased"], {"deletions": deletions})
         self._deletions = None
         return None
 
-    def _log_emptied(self) -> bool:
-        """Whether no reader stood in the way."""
-        (timeout,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
-        self._connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {timeout}")
-        return not busy
-
     def _one(self, statement: str) -> int | None:
         row = self._connection.execute(self._statements[statement]).fetchone()
         return None if row is None else int(row[0])
+
+
+def empty_log(connection: sqlite3.Connection) -> bool:
+    """Write SQLite's log into the file and empty it, if nobody stands in the way now; whether that was so.
+
+    Raises:
+        sqlite3.Error: the disk or the database refused.
+    """
+    (timeout,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout}")
+    return not busy

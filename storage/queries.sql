@@ -90,6 +90,11 @@ SELECT count(*) FROM runs INDEXED BY runs_queued WHERE status = 'queued' AND pro
 -- The heartbeat of an owner, for all it works on.
 UPDATE runs SET lease_until = :until WHERE lease_owner = :owner;
 
+-- name: leases_after
+-- Those that end later than they can: the clock was set back. Looks at the runs at work only.
+SELECT id, lease_owner, lease_until FROM runs INDEXED BY runs_by_owner
+WHERE lease_owner IS NOT NULL AND lease_until > :until;
+
 -- name: release_run
 -- Give a run back to the queue, if it is still this owner's.
 UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = :run_id AND lease_owner = :owner;
@@ -152,13 +157,14 @@ INSERT INTO text_stores (vector_store_id) SELECT :vector_store_id
 WHERE NOT EXISTS (SELECT 1 FROM text_stores WHERE vector_store_id = :vector_store_id);
 
 -- name: text_stores
--- The ranges of vector stores: their first rows, and how many chunks and extracts lie in them.
-SELECT number << 32, chunks, extracts FROM text_stores
-WHERE vector_store_id IN (SELECT value FROM json_each(:vector_store_ids)) ORDER BY number;
+-- The ranges of vector stores: their first rows, how many chunks and extracts lie in them, how many chunks are dead.
+SELECT number << 32, s.chunks, extracts, coalesce(sum(e.chunks), 0)
+FROM text_stores AS s LEFT JOIN files_to_erase AS e ON e.vector_store_id = s.vector_store_id
+WHERE s.vector_store_id IN (SELECT value FROM json_each(:vector_store_ids)) GROUP BY number ORDER BY number;
 
 -- name: chunk_rows
 -- Where chunks lie.
-SELECT c.seq FROM json_each(:keys) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value;
+SELECT c.seq FROM json_each(:keys) AS wanted CROSS JOIN live_chunks AS c ON c.id = wanted.value;
 
 -- name: extract_rows
 -- Where the extracts of files lie, by "<vector_store_id>/<file_id>".
@@ -207,7 +213,7 @@ DELETE FROM chunk_vectors WHERE chunk = (SELECT seq FROM chunks WHERE id = :id);
 -- name: chunks
 -- Chunks by id, in the order asked for.
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
-FROM json_each(:ids) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value
+FROM json_each(:ids) AS wanted CROSS JOIN live_chunks AS c ON c.id = wanted.value
 CROSS JOIN text_stores AS s ON s.number = c.seq >> 32 AND s.vector_store_id IS NOT NULL
 LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
 ORDER BY wanted.key;
@@ -215,7 +221,7 @@ ORDER BY wanted.key;
 -- name: file_chunks
 -- The chunks of a file.
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
-FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
+FROM live_chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.vector_store_id = :vector_store_id AND c.file_id = :file_id
   AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY c.position;
@@ -223,14 +229,14 @@ ORDER BY c.position;
 -- name: store_chunks
 -- The chunks of a whole vector store.
 SELECT c.id, c.vector_store_id, c.file_id, c.position, c.text, c.start, c."end", c.page, c.heading, v.vector
-FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
+FROM live_chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.vector_store_id = :vector_store_id
   AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY c.file_id, c.position;
 
 -- name: chunks_to_embed
 -- The next chunks of a file that wait for their vectors.
-SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks AS c
+SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM live_chunks AS c
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id
   AND NOT EXISTS (SELECT 1 FROM chunk_vectors WHERE chunk = c.seq)
   AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
@@ -238,14 +244,37 @@ ORDER BY position LIMIT :limit;
 
 -- name: chunk_span
 -- The chunks of a file that overlap a stretch of its text.
-SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM chunks
+SELECT id, vector_store_id, file_id, position, text, start, "end", page, heading FROM live_chunks
 WHERE vector_store_id = :vector_store_id AND file_id = :file_id AND start < :end AND "end" > :start
   AND seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY position;
 
--- name: delete_file_chunks
--- Forget a file; the ids go to the vector index.
-DELETE FROM chunks WHERE vector_store_id = :vector_store_id AND file_id = :file_id RETURNING id;
+-- name: file_chunk_ids
+-- Ids of the chunks of a file (index chunks_of_file).
+SELECT id FROM live_chunks WHERE vector_store_id = :vector_store_id AND file_id = :file_id
+  AND seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
+ORDER BY position;
+
+-- name: hide_file
+-- Forget the chunks of a file at once; they are erased little by little.
+INSERT OR IGNORE INTO files_to_erase (vector_store_id, file_id, chunks, vectors)
+SELECT :vector_store_id, :file_id, count(*), count(v.chunk)
+FROM chunks AS c LEFT JOIN chunk_vectors AS v ON v.chunk = c.seq
+WHERE c.vector_store_id = :vector_store_id AND c.file_id = :file_id
+HAVING count(*) > 0;
+
+-- name: drop_hidden_file
+-- The rest of a file that was forgotten, before it comes again.
+DELETE FROM chunks WHERE vector_store_id = :vector_store_id AND file_id = :file_id
+  AND EXISTS (SELECT 1 FROM files_to_erase WHERE vector_store_id = :vector_store_id AND file_id = :file_id);
+
+-- name: file_is_erased
+-- Nothing is left of it.
+DELETE FROM files_to_erase WHERE vector_store_id = :vector_store_id AND file_id = :file_id;
+
+-- name: show_files
+-- The marks of files whose whole store is forgotten.
+DELETE FROM files_to_erase WHERE vector_store_id = :vector_store_id;
 
 -- name: hide_texts
 -- Forget a whole vector store at once; its rows are erased little by little, and its next texts get a new range.
@@ -257,13 +286,23 @@ DELETE FROM extracts WHERE vector_store_id = :vector_store_id AND file_id = :fil
 
 -- name: store_chunk_ids
 -- Ids of the chunks of a vector store (index chunks_of_file).
-SELECT id FROM chunks WHERE vector_store_id = :vector_store_id
+SELECT id FROM live_chunks WHERE vector_store_id = :vector_store_id
   AND seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY file_id, position;
 
 -- name: deleted_text_store
 -- A deleted vector store whose text is not erased yet.
 SELECT number FROM text_stores WHERE vector_store_id IS NULL LIMIT 1;
+
+-- name: deleted_file
+-- A file whose chunks are not erased yet.
+SELECT vector_store_id, file_id FROM files_to_erase LIMIT 1;
+
+-- name: erase_file_chunks
+-- A slice of its chunks, with vectors and words.
+DELETE FROM chunks WHERE seq IN (
+  SELECT seq FROM chunks WHERE vector_store_id = :vector_store_id AND file_id = :file_id LIMIT :limit
+);
 
 -- name: erase_chunks
 -- A slice of its chunks, with vectors and words.
@@ -291,13 +330,13 @@ UPDATE words_to_erase SET erased = :deletions WHERE erased < :deletions;
 
 -- name: vectors
 -- Vectors by chunk id.
-SELECT c.id, v.vector FROM json_each(:ids) AS wanted CROSS JOIN chunks AS c ON c.id = wanted.value
+SELECT c.id, v.vector FROM json_each(:ids) AS wanted CROSS JOIN live_chunks AS c ON c.id = wanted.value
 CROSS JOIN text_stores AS s ON s.number = c.seq >> 32 AND s.vector_store_id IS NOT NULL
 CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq;
 
 -- name: store_vectors
 -- The vectors of a vector store; the index chunks_of_file has the rest.
-SELECT c.id, v.vector FROM chunks AS c CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
+SELECT c.id, v.vector FROM live_chunks AS c CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.vector_store_id = :vector_store_id
   AND c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY c.file_id, c.position;
@@ -306,20 +345,22 @@ ORDER BY c.file_id, c.position;
 -- The vectors of some files of a vector store.
 SELECT c.id, v.vector
 FROM json_each(:file_ids) AS wanted
-CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
+CROSS JOIN live_chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
 CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id)
 ORDER BY wanted.value, c.position;
 
 -- name: count_store_vectors
--- How many of them there are; the triggers of chunk_vectors count.
-SELECT coalesce(sum(vectors), 0) FROM text_stores WHERE vector_store_id = :vector_store_id;
+-- How many of them there are; triggers count.
+SELECT coalesce(sum(vectors), 0)
+  - (SELECT coalesce(sum(vectors), 0) FROM files_to_erase WHERE vector_store_id = :vector_store_id)
+FROM text_stores WHERE vector_store_id = :vector_store_id;
 
 -- name: count_files_vectors
 -- How many of some files.
 SELECT count(*)
 FROM json_each(:file_ids) AS wanted
-CROSS JOIN chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
+CROSS JOIN live_chunks AS c ON c.vector_store_id = :vector_store_id AND c.file_id = wanted.value
 CROSS JOIN chunk_vectors AS v ON v.chunk = c.seq
 WHERE c.seq >> 32 = (SELECT number FROM text_stores WHERE vector_store_id = :vector_store_id);
 

@@ -21,7 +21,7 @@ from ..engine.objects import (
     VectorStoreFile,
     Wire,
 )
-from ..engine.ports import CodeSession, TranscriptEntry
+from ..engine.ports import CodeSession, Lease, TranscriptEntry
 from . import rows
 from .scoped_texts import ScopedTexts
 from .transaction import SQLiteTransaction, misplaced
@@ -47,6 +47,10 @@ class ScopedStore:
     async def read(self, query: Callable[["ScopedTransaction"], T]) -> T:
         """As the store's own `read`."""
         return await self._store.read(lambda tx: query(ScopedTransaction(tx, self._project)))
+
+    async def check(self) -> None:
+        """As the store's own `check`."""
+        await self._store.check()
 
     def scoped(self, project: str) -> "ScopedStore":
         """Itself; a view does not widen.
@@ -117,6 +121,10 @@ class ScopedTransaction(ScopedTexts):
         raise _no_queue()
 
     def release_run(self, run_id: str, owner: str) -> None:
+        """Refused."""
+        raise _no_queue()
+
+    def leases_after(self, until: float) -> list[Lease]:
         """Refused."""
         raise _no_queue()
 

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Literal, Self, TypeVar
 
 from ..engine.errors import StorageFault
@@ -52,9 +53,15 @@ class SQLiteSettings:
 
 
 class SQLiteStore:
-    """The `Store` port over one SQLite file. Made by `open`."""
+    """The `Store` port over one SQLite file. Made by `open`.
+
+    Attributes:
+        on_answer: called on the event loop after each read and write, with how many seconds it took from the request
+            to the answer.
+    """
 
     def __init__(self, path: Path, settings: SQLiteSettings) -> None:
+        self.on_answer: Callable[[Literal["read", "write"], float], None] = _nobody
         self._path = path
         self._settings = settings
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -106,7 +113,10 @@ class SQLiteStore:
         Raises:
             StorageFault: the store is closed, or the disk or the database refused; nothing was changed.
         """
-        return await asyncio.wrap_future(self._writer.submit(change))
+        began = perf_counter()
+        result = await self._writer.submit(change)
+        self.on_answer("write", perf_counter() - began)
+        return result
 
     async def read(self, query: Callable[[SQLiteTransaction], T]) -> T:
         """Run `query` on a snapshot that holds every write acknowledged before.
@@ -114,11 +124,23 @@ class SQLiteStore:
         Raises:
             StorageFault: the store is closed, or `query` tried to write.
         """
+        began = perf_counter()
         with self._lock:
             if self._closed:
                 raise StorageFault("The store is closed; open it again to use it.")
             future = self._readers.submit(self._snapshot, query)
-        return await asyncio.wrap_future(future)
+        result = await asyncio.wrap_future(future)
+        self.on_answer("read", perf_counter() - began)
+        return result
+
+    async def check(self) -> None:
+        """Return if the store can be read and written to; writes a page, which changes nothing.
+
+        Raises:
+            StorageFault: it cannot; the message says why.
+        """
+        await self.read(lambda tx: tx.count_queued())
+        await self.write(lambda tx: tx.touch())
 
     def scoped(self, project: str) -> ScopedStore:
         """A view of one project; costs nothing to make."""
@@ -166,6 +188,10 @@ class SQLiteStore:
             self._folder.cleanup()
 
 
+def _nobody(kind: Literal["read", "write"], seconds: float) -> None:
+    """Nobody wants to know."""
+
+
 def connect(path: Path, settings: SQLiteSettings) -> sqlite3.Connection:
     """A connection in autocommit mode; transactions are begun and ended by hand."""
     connection = sqlite3.connect(
@@ -185,7 +211,10 @@ def connect(path: Path, settings: SQLiteSettings) -> sqlite3.Connection:
 
 
 def prepare(path: Path, settings: SQLiteSettings) -> None:
-    """Make the file if it is not there (readable by its owner only), set WAL, apply the migrations."""
+    """Make the file if it is not there (readable by its owner only), set WAL, apply the migrations.
+
+    What holds data is copied before its schema changes (`migrations.keeping`).
+    """
     _check_sqlite()
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -193,9 +222,12 @@ def prepare(path: Path, settings: SQLiteSettings) -> None:
         _exclusive(path.with_name(path.name + ".lock")),
         closing(connect(path, settings)) as connection,
     ):
-        migrations.refuse_foreign(connection)
+        due = migrations.due(connection)
         _set_wal(path, connection)
+        kept = migrations.keep(connection, path, due[0]) if due else None
         migrations.migrate(connection)
+        if kept is not None:
+            migrations.tell(kept)
 
 
 @contextmanager
@@ -213,7 +245,8 @@ def _set_wal(path: Path, connection: sqlite3.Connection) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StorageFault(
-            f"The file system under {path} cannot hold the database (no write-ahead log). Use a local disk."
+            "The file system cannot hold the database (no write-ahead log). Use a local disk.",
+            detail=str(path),
         )
 
 

@@ -35,6 +35,8 @@ class SQLiteTexts:
         new = [records.chunk_row(chunk) for chunk in chunks]
         for vector_store_id in {row["vector_store_id"] for row in new}:
             self._named("add_text_store", vector_store_id=vector_store_id)
+        for vector_store_id, file_id in {(row["vector_store_id"], row["file_id"]) for row in new}:
+            self._finish_erasing(vector_store_id, file_id)
         self.connection.executemany(self._statements["drop_hidden_chunk"], new)
         self.connection.executemany(self._statements["put_chunk"], new)
         for name, wanted in (("put_vector", True), ("drop_vector", False)):
@@ -69,14 +71,22 @@ class SQLiteTexts:
         if file_id is None:
             return self._forget(vector_store_id)
         key = {"vector_store_id": vector_store_id, "file_id": file_id}
-        deleted = self._named("delete_file_chunks", **key).fetchall()
+        ids = self._named("file_chunk_ids", **key).fetchall()
+        self._named("hide_file", **key)  # the eraser deletes them: others cannot wait for so many
         self._named("delete_file_extracts", **key)
-        return [row[0] for row in deleted]
+        return [row[0] for row in ids]
+
+    def _finish_erasing(self, vector_store_id: str, file_id: str) -> None:
+        """Make way for a file's new chunks."""
+        key = {"vector_store_id": vector_store_id, "file_id": file_id}
+        self._named("drop_hidden_file", **key)
+        self._named("file_is_erased", **key)
 
     def _forget(self, vector_store_id: str) -> list[str]:
         """Hide all texts of a store, whose rows the eraser deletes: others cannot wait for so many."""
         ids = self._named("store_chunk_ids", vector_store_id=vector_store_id).fetchall()
         self._named("hide_texts", vector_store_id=vector_store_id)
+        self._named("show_files", vector_store_id=vector_store_id)
         return [row[0] for row in ids]
 
     def _of_file(self, name: str, vector_store_id: str, file_id: str | None) -> sqlite3.Cursor:
@@ -159,6 +169,7 @@ class SQLiteTexts:
             all_texts=everywhere[which],
             stores=stores,
             file_ids=wanted,
+            dead=which == 0 and any(row[3] for row in found),
             share=1.0 if wanted is None else min(1.0, len(wanted) / files),
         )
 
@@ -204,9 +215,8 @@ class SQLiteTexts:
 
     def copy_chunks(self, source: Extract, target: Extract) -> int:
         """Give `target`'s file the text and vectors of `source`'s, in place of what it had; how many chunks."""
-        self._named(
-            "delete_file_chunks", vector_store_id=target.vector_store_id, file_id=target.file_id
-        ).fetchall()
+        self.delete_chunks(target.vector_store_id, target.file_id)
+        self._finish_erasing(target.vector_store_id, target.file_id)
         keys = {
             "from_store": source.vector_store_id,
             "from_file": source.file_id,

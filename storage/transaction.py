@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
 from ..engine.objects import Assistant, FileCounts, Run, Thread, VectorStoreFile, Wire
-from ..engine.ports import CodeSession, PageQuery, TranscriptEntry
+from ..engine.ports import CodeSession, Lease, PageQuery, TranscriptEntry
 from . import records, rows
 from .texts import SQLiteTexts
 
@@ -179,6 +179,15 @@ class SQLiteTransaction(SQLiteTexts):
     def release_run(self, run_id: str, owner: str) -> None:
         """`owner` gives it back; nothing happens when it is not its owner."""
         self._named("release_run", run_id=run_id, owner=owner)
+
+    def touch(self) -> None:
+        """Write a page as it is, to see whether it can be written."""
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        self.connection.execute(f"PRAGMA user_version = {version}")
+
+    def leases_after(self, until: float) -> list[Lease]:
+        """Leases that end after `until`, of runs that want work."""
+        return [Lease(*row) for row in self._named("leases_after", until=until)]
 
     def overdue_runs(self, now: float) -> list[Run]:
         """Runs that are not over and past their expires_at, longest overdue first."""

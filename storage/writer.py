@@ -4,22 +4,24 @@ Each change runs in a SAVEPOINT of its own, so an exception rolls back that chan
 is kept after the COMMIT that holds it. While one COMMIT waits for the disk the next group gathers, so durability costs
 one flush a group, not one a caller. When nobody waits it lets the eraser do a step.
 
-What it does not know: asyncio, objects, SQL beyond the frame of a transaction. What it does not promise: that a change
+What it does not know: objects, SQL beyond the frame of a transaction. What it does not promise: that a change
 whose caller was cancelled is dropped; it is when it had not begun, else it is finished and stays.
 """
 
+import asyncio
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..engine.errors import StorageFault
-from .erasing import Eraser
+from .erasing import Eraser, empty_log
 from .faults import database_fault
+from .handover import Outcome, hand_over
 from .transaction import SQLiteTransaction
 
 T = TypeVar("T")
@@ -31,20 +33,7 @@ MOST_AT_ONCE = 128
 @dataclass(frozen=True, slots=True)
 class _Job:
     change: Callable[[SQLiteTransaction], Any]
-    future: "Future[Any]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    job: _Job
-    result: Any = None
-    error: BaseException | None = None
-
-    def tell(self) -> None:
-        if self.error is None:
-            self.job.future.set_result(self.result)
-        else:
-            self.job.future.set_exception(self.error)
+    future: "asyncio.Future[Any]"
 
 
 class Writer:
@@ -61,13 +50,13 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, change: Callable[[SQLiteTransaction], T]) -> "Future[T]":
-        """Queue a change; the future's result comes once it is on disk.
+    def submit(self, change: Callable[[SQLiteTransaction], T]) -> "asyncio.Future[T]":
+        """Queue a change; the result comes to the running event loop once it is on disk.
 
         Raises:
             StorageFault: the writer is closed.
         """
-        future: Future[T] = Future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         with self._ready:
             if self._closed:
                 raise StorageFault("The store is closed; open it again to use it.")
@@ -89,6 +78,10 @@ class Writer:
                 self._eraser.look()
             else:
                 self._eraser.step()
+        with suppress(sqlite3.Error):  # it is no worse in the log
+            empty_log(
+                self._connection
+            )  # closing does so only where no other process has the file open
         self._connection.close()
 
     def _next_group(self) -> list[_Job] | None:
@@ -101,18 +94,19 @@ class Writer:
             return some or None
 
     def _commit(self, group: Sequence[_Job]) -> None:
-        jobs = [job for job in group if job.future.set_running_or_notify_cancel()]
+        jobs = [job for job in group if not job.future.cancelled()]
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._attempt(job) for job in jobs]
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            outcomes = [_Outcome(job, error=database_fault(error, self._path)) for job in jobs]
-        for outcome in outcomes:
-            outcome.tell()
+            outcomes = [
+                Outcome(job.future, error=database_fault(error, self._path)) for job in jobs
+            ]
+        hand_over(outcomes)
 
-    def _attempt(self, job: _Job) -> _Outcome:
+    def _attempt(self, job: _Job) -> Outcome:
         """Run one change in its savepoint.
 
         Raises:
@@ -126,9 +120,9 @@ class Writer:
                 raise
             self._connection.execute("ROLLBACK TO change")
             self._connection.execute("RELEASE change")
-            return _Outcome(job, error=as_raised(error, self._path))
+            return Outcome(job.future, error=as_raised(error, self._path))
         self._connection.execute("RELEASE change")
-        return _Outcome(job, result)
+        return Outcome(job.future, result)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

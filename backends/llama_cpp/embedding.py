@@ -148,8 +148,9 @@ class _Native:
             self.specials = len(self._with_specials(""))
             if self.window <= self.specials:
                 raise BackendFault(
-                    f"{path} cannot be used as the embedding model: it reads {self.window} tokens of a text. "
-                    "Choose another one."
+                    f"{path.name} cannot be used as the embedding model: it reads {self.window} tokens of a text. "
+                    "Choose another one.",
+                    detail=str(path),
                 )
             self._ends = self._count_ends()
             self._open(threads)
@@ -171,7 +172,10 @@ class _Native:
         params.no_perf = True
         self._context = self._library.llama_init_from_model(self._model.handle, params)
         if not self._context:
-            raise BackendFault(f"No memory to embed with {self._path} ({last_errors()}).")
+            raise BackendFault(
+                f"No memory to embed with {self._path.name}.",
+                detail=f"{self._path}: {last_errors()}",
+            )
         self._room = min(
             self._library.llama_n_batch(self._context), self._library.llama_n_ubatch(self._context)
         )
@@ -183,7 +187,8 @@ class _Native:
             return
         what = "is a reranker" if pooling == _RANKING else "makes no vectors of whole texts"
         raise BackendFault(
-            f"{self._path} cannot be used as the embedding model: it {what}. Choose a GGUF of an embedding model."
+            f"{self._path.name} cannot be used as the embedding model: it {what}. Choose a GGUF of an embedding model.",
+            detail=str(self._path),
         )
 
     def _single_pass(self) -> bool:
@@ -228,12 +233,13 @@ class _Native:
 
         pointer = self._library.llama_get_embeddings_seq(self._context, sequence)
         if not pointer:
-            raise BackendFault(f"{self._path} gave no vector.")
+            raise BackendFault(f"{self._path.name} gave no vector.", detail=str(self._path))
         vector = np.ctypeslib.as_array(pointer, (self._size,)).astype(np.float32)
         length = float(np.linalg.norm(vector))
         if not np.isfinite(length) or length == 0.0:
             raise BackendFault(
-                f"{self._path} gave a vector without direction; the file may be damaged."
+                f"{self._path.name} gave a vector without direction; the file may be damaged.",
+                detail=str(self._path),
             )
         return (vector / length).astype("<f4").tobytes()
 

@@ -97,9 +97,9 @@ class NativeModel:
         params.progress_callback = self.native.llama_progress_callback(progressed)
         self.handle: Any = self.native.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
-            raise BackendFault(
-                f"Loading {path} was stopped." if stopped else self._refusal(path, last_errors())
-            )
+            if stopped:
+                raise BackendFault(f"Loading {path.name} was stopped.", detail=str(path))
+            raise self._refusal(path, last_errors())
         self.trained_context = int(self.native.llama_model_n_ctx_train(self.handle))
         # Of a recurrent state there is no earlier version to go back to.
         self.can_rewind = not (
@@ -108,13 +108,17 @@ class NativeModel:
         )
         self.vocabulary = Vocabulary(self.native, self.native.llama_model_get_vocab(self.handle))
 
-    def _refusal(self, path: Path, reason: str) -> str:
+    def _refusal(self, path: Path, reason: str) -> BackendFault:
         if "unknown model architecture" in reason:
-            return (
-                f"{path} is of the architecture '{self.facts.architecture}', which this llama.cpp does not know. "
-                "A newer one may: pip install --upgrade llama-cpp-python."
+            return BackendFault(
+                f"{path.name} is of the architecture '{self.facts.architecture}', which this llama.cpp does not know. "
+                "A newer one may: pip install --upgrade llama-cpp-python.",
+                detail=str(path),
             )
-        return f"llama.cpp cannot load {path}: {reason}."
+        return BackendFault(
+            f"llama.cpp cannot load {path.name}; the server's log says why.",
+            detail=f"{path}: {reason}",
+        )
 
     @property
     def template(self) -> str | None:

@@ -69,7 +69,10 @@ class Vision:
             os.fsencode(path), model.handle, params
         )
         if not self._handle:
-            raise BackendFault(f"llama.cpp cannot look at pictures with {path}: {last_errors()}.")
+            raise BackendFault(
+                f"llama.cpp cannot look at pictures with {path.name}; the server's log says why.",
+                detail=f"{path}: {last_errors()}",
+            )
         self.width = int(model.native.llama_model_n_embd_inp(model.handle))
         try:
             self._require_plain(path)
@@ -79,13 +82,14 @@ class Vision:
 
     def _require_plain(self, path: Path) -> None:
         if not self._library.mtmd_support_vision(self._handle):
-            raise BackendFault(f"{path} is no vision part of a model.")
+            raise BackendFault(f"{path.name} is no vision part of a model.", detail=str(path))
         crossed = self._library.mtmd_decode_use_mrope(self._handle)
         if crossed or self._library.mtmd_decode_use_non_causal(self._handle, None):
             raise BackendFault(
-                f"{path} is of a kind of vision that is not supported here: its pictures need positions in two "
+                f"{path.name} is of a kind of vision that is not supported here: its pictures need positions in two "
                 "dimensions, or attention in both directions. Serve the model without mmproj, or with llama.cpp's own "
-                "server (docs/openai-compatible.md)."
+                "server (docs/openai-compatible.md).",
+                detail=str(path),
             )
 
     def look(self, messages: Iterable[ChatMessage]) -> "dict[str, Seen | str]":

@@ -186,17 +186,17 @@ def check_secrets(settings: OpenAISettings) -> None:
 def _key(settings: OpenAISettings) -> str | None:
     """The key, read once. It is never part of an error."""
     if settings.api_key_env is not None:
-        place, key = f"the environment variable {settings.api_key_env}", None
+        place, detail = f"the environment variable {settings.api_key_env}", ""
         key = os.environ.get(settings.api_key_env)
     elif settings.api_key_file is not None:
-        place, key = str(settings.api_key_file), None
+        place, detail, key = "api_key_file", str(settings.api_key_file), None
         with contextlib.suppress(OSError, UnicodeDecodeError):
             key = settings.api_key_file.read_text("utf-8")
     else:
         return None
     key = (key or "").strip()
     if not _KEY.fullmatch(key):
-        raise BackendFault(f"There is no usable API key in {place}.")
+        raise BackendFault(f"There is no usable API key in {place}.", detail=detail)
     return key
 
 
@@ -206,4 +206,6 @@ def _certificates(settings: OpenAISettings) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=str(settings.ca_file))
     except (OSError, ssl.SSLError) as error:
-        raise BackendFault(f"There are no certificates in {settings.ca_file}.") from error
+        raise BackendFault(
+            "There are no certificates in ca_file.", detail=str(settings.ca_file)
+        ) from error

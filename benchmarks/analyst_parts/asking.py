@@ -36,6 +36,7 @@ class Result:
     completion_tokens: int
     set_aside: bool
     calls: Sequence[Mapping[str, Any]] = field(default_factory=list[dict[str, Any]])
+    fresh: bool = False
 
     @property
     def failed_calls(self) -> int:
@@ -133,6 +134,7 @@ class Asker:
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
             set_aside=question.set_aside,
+            fresh=question.fresh,
             calls=await self._calls(run),
         )
 

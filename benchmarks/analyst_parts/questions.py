@@ -1,6 +1,7 @@
 """The questions, as read from questions.toml: what is asked about which file, and what is true.
 
-They were written before any advice was tuned to them; those set aside were first asked when the tuning was over.
+They were written before any advice was tuned to them; those set aside were first asked when the first tuning was over.
+Their mistakes were looked at since; so there is a fresh table, that nobody looked at.
 """
 
 import tomllib
@@ -22,7 +23,8 @@ class Question:
         text: what the user asks.
         answer: all of this must be in an answer: numbers, and words, where `|` parts what means the same.
         within: how far a number may be off; for what is asked in rounded form.
-        set_aside: not looked at while advice is tuned.
+        set_aside: not looked at while advice was first tuned.
+        fresh: not looked at at all.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Question:
     answer: tuple[str | float, ...]
     within: float = 0.0
     set_aside: bool = False
+    fresh: bool = False
 
     @property
     def path(self) -> Path:

@@ -26,6 +26,7 @@ def main(folder: Path, banks: Path) -> None:
         _crime(pd.read_csv(folder / "state_crime.csv")),
         _planes(pd.read_csv(folder / "planes.csv")),
         _fertility(pd.read_csv(folder / "fertility.csv")),
+        _air(pd.read_csv(folder / "co2.csv")),
     )
     answers = {id_: answer for table in tables for id_, answer in table}
     print(json.dumps(answers, default=lambda value: value.item()))
@@ -127,6 +128,17 @@ def _fertility(df: pd.DataFrame) -> Iterator[tuple[str, Answer]]:
     yield "fertility-4", (countries.loc["India", "1960"] - countries.loc["India", "2010"],)
     yield "fertility-5", (int(countries.loc["Japan", years].astype(float).idxmin()),)
     yield "fertility-6", (countries["1960"].isna().sum(),)
+
+
+def _air(df: pd.DataFrame) -> Iterator[tuple[str, Answer]]:
+    day = pd.to_datetime(df["date"].astype(str), format="%Y%m%d")
+    years = df.groupby(day.dt.year)["co2"].mean()
+    yield "air-1", (df["co2"].max(), int(day[df["co2"].idxmax()].year))
+    yield "air-2", (df["co2"].isna().sum(),)
+    yield "air-3", (years[1990],)
+    yield "air-4", (str(df.groupby(day.dt.month_name())["co2"].mean().idxmax()),)
+    yield "air-5", (years[2000] - years[1970],)
+    yield "air-6", ((df["co2"] > 370).sum(),)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ class Worker(Child):
     """One that answers each line of JSON with one."""
 
     def __init__(self, module: str, log: Path, *arguments: str | Path) -> None:
-        super().__init__([sys.executable, "-m", f"api_parts.{module}", *arguments], log)
+        package = "" if "." in module else "api_parts."
+        super().__init__([sys.executable, "-m", f"{package}{module}", *arguments], log)
 
     def ask(self, kind: str, **job: Any) -> dict[str, Any]:
         """Have a job done.

@@ -102,8 +102,16 @@ class Connection(asyncio.Protocol):
         self._answer = Answer()
         self._done: asyncio.Future[Answer] | None = None
 
-    async def ask(self, method: str, path: str, body: bytes = b"", *, mark: bytes = b"") -> Answer:
-        """Send a request and wait for the whole answer; `mark` as in `Answer.marked`.
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        mark: bytes = b"",
+        kind: str = "application/json",
+    ) -> Answer:
+        """Send a request with a body of this kind and wait for the whole answer; `mark` as in `Answer.marked`.
 
         Raises:
             ConnectionError: the server closed the connection.
@@ -114,7 +122,7 @@ class Connection(asyncio.Protocol):
         self._done = asyncio.get_running_loop().create_future()
         request = (
             f"{method} {path} HTTP/1.1\r\nhost: {self._host}\r\naccept: */*\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"content-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         answer.began = time.perf_counter()
         self._transport.write(request.encode() + body)

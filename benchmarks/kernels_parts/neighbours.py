@@ -37,6 +37,16 @@ _HOSTILE = {
         "until = time.monotonic() + {seconds}\n"
         "while time.monotonic() < until: display('x' * 200)"
     ),
+    "forging": (  # round the standard streams and what cuts them off in the kernel
+        "import time\n"
+        "from ipykernel.kernelapp import IPKernelApp\n"
+        "app = IPKernelApp.instance()\n"
+        "parent = get_ipython().kernel.get_parent('shell')\n"
+        "said = {{'name': 'stdout', 'text': 'x' * 2000}}\n"
+        "until = time.monotonic() + {seconds}\n"
+        "while time.monotonic() < until:\n"
+        "    app.session.send(app.iopub_socket, 'stream', said, parent=parent)"
+    ),
 }
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Protocol
 
+from ..errors import InvalidRequest
 from ..objects import StaticChunking
 from .work import ToolFile
 
@@ -55,10 +57,22 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class HybridWeights:
-    """A client's weights for meaning (vectors) and words (keywords) in reciprocal rank fusion; not both 0."""
+    """A client's weights for meaning (vectors) and words (keywords) in reciprocal rank fusion.
+
+    Raises:
+        InvalidRequest: one is below 0 or no finite number, or both are 0.
+    """
 
     embedding_weight: float
     text_weight: float
+
+    def __post_init__(self) -> None:
+        both = (self.embedding_weight, self.text_weight)
+        if not all(isfinite(weight) and weight >= 0 for weight in both) or not any(both):
+            raise InvalidRequest(
+                "The weights of a hybrid search have to be finite, 0 or more, and one of them more than 0.",
+                param="ranking_options.hybrid_search",
+            )
 
 
 @dataclass(frozen=True, slots=True)

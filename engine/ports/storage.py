@@ -9,7 +9,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from ..chat import ChatMessage
 from ..events import Event, EventName
@@ -72,6 +72,14 @@ class CodeSession:
     started_at: int
 
 
+class Lease(NamedTuple):
+    """Whose a run is, and until when (Unix seconds) unless it is extended."""
+
+    run_id: str
+    owner: str
+    until: float
+
+
 class Transaction(Texts, Protocol):
     """Synchronous, on the store's own thread; all or nothing.
 
@@ -113,8 +121,8 @@ class Transaction(Texts, Protocol):
         """The project of a thread, for what is made on its behalf; None when there is no such thread."""
         ...
 
-    # runs; the queue is the whole store's: a scoped one refuses to claim, to extend, to release, to name the overdue,
-    # to say whether there are other projects
+    # runs; the queue is the whole store's: a scoped one refuses to claim, to extend, to release, to name leases and
+    # the overdue, to say whether there are other projects
     def active_run(self, thread_id: str) -> Run | None:
         """The run that is not over and so locks the thread."""
         ...
@@ -151,6 +159,10 @@ class Transaction(Texts, Protocol):
 
     def release_run(self, run_id: str, owner: str) -> None:
         """Give an unfinished run back, if `owner` still owns it. A run that is over or waits has no owner anyway."""
+        ...
+
+    def leases_after(self, until: float) -> list[Lease]:
+        """Leases that end after `until`; none does by more than a lease unless the clock was set back."""
         ...
 
     def overdue_runs(self, now: float) -> list[Run]:
@@ -267,6 +279,14 @@ class BlobStore(Protocol):
 
         Raises:
             StorageFault: they are gone.
+        """
+        ...
+
+    async def intact(self, key: str, size: int) -> Path:
+        """Where the bytes lie, once they are known to be the `size` bytes that were written.
+
+        Raises:
+            StorageFault: they are gone or damaged.
         """
         ...
 

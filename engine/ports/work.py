@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from ..chat import Capabilities, ChatRequest, Delta, ToolCall, ToolSchema
 from ..objects import (
@@ -211,6 +211,22 @@ class ToolResult:
 
 Emit = Callable[[CodeOutput], Awaitable[None]]
 """Called by a tool for each fragment of logs and each image, in order, as they come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """How many interpreters a tool keeps: those of sessions, spare ones, and how many there may be at once."""
+
+    sessions: int
+    spare: int
+    limit: int
+
+
+@runtime_checkable
+class HasKernels(Protocol):
+    """What a tool may be besides: able to say how many interpreters it keeps, for whoever watches the process."""
+
+    def kernels(self) -> Kernels: ...
 
 
 class Tool(Protocol):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from ..ports import HybridWeights
+from ..sentences import is_blank
 from .base import (
     Attributes,
     Body,
@@ -209,10 +210,19 @@ _QUERIES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Annotated[tuple[str, ...], 
 
 def _query(value: Any) -> Any:
     if isinstance(value, str):
+        _check_query("query", (), value)
         return value
     if not isinstance(value, list | tuple):
         raise wrong_type("a string or an array of strings")
-    return _QUERIES.validate_python(value)
+    queries = _QUERIES.validate_python(value)
+    for index, query in enumerate(queries):
+        _check_query(f"query[{index}]", (index,), query)
+    return queries
+
+
+def _check_query(name: str, loc: tuple[int, ...], query: str) -> None:
+    if is_blank(query):  # everything would be as near to it as anything else
+        raise problem(rule(f"Invalid '{name}': there is nothing to look for in it."), loc, query)
 
 
 class SearchStore(Body):

@@ -65,8 +65,8 @@ class Services:
         self._root = root or self
         self._projects: dict[str, Services] = {}
         self.housekeeping: Housekeeping = root.housekeeping if root else Housekeeping(core)
-        self.worker: Worker = root.worker if root else Worker(core, self.housekeeping.wake)
         self.ingestion: Ingestion = root.ingestion if root else Ingestion(core)
+        self.worker: Worker = root.worker if root else Worker(core, self._look_round)
         self.keys: Keys = root.keys if root else Keys(core.store, core.clock, core.ids)
         self.assistants = Assistants(core, self.ingestion)
         self.threads = Threads(core, self.ingestion, self.worker)
@@ -80,7 +80,7 @@ class Services:
         self.files = Files(core)
         self.uploads = Uploads(core)
         self.vector_stores = VectorStores(core, self.ingestion)
-        self.indexing = Indexing(core)
+        self.indexing = Indexing(core, self.ingestion.setbacks)
         self.models = ModelList(core)
         self.health: Health = root.health if root else Health(core)
         self.overview = Overview(core.store)
@@ -93,6 +93,11 @@ class Services:
         if project not in projects:
             projects[project] = Services(self._root.core.of(project), self._root)
         return projects[project]
+
+    def _look_round(self) -> None:
+        """With each heartbeat: time has gone by, and other servers may have left something to do."""
+        self.housekeeping.wake()
+        self.ingestion.wake()
 
     async def start(self) -> None:
         """Begin to execute runs, index files and tidy up, also what was left from before."""

@@ -92,9 +92,7 @@ class Citations:
             InvalidRequest: no such stretch can be.
             NotFound: no such store, file of it, or text.
         """
-        if not 0 <= start < end or end - start > _MOST_CHARACTERS:
-            message = f"'start' has to be less than 'end', by {_MOST_CHARACTERS} at most."
-            raise InvalidRequest(message, param="end")
+        _check_stretch(start, end)
         now = self._core.now()
 
         def name(tx: Transaction) -> str | None:
@@ -106,8 +104,29 @@ class Citations:
         filename = await self._core.store.read(name)
         found = await self._core.library.open(vector_store_id, file_id, start, end)
         if found is None:
-            raise NotFound(f"File '{file_id}' has no text from {start} to {end}.")
+            raise NotFound(
+                f"File '{file_id}' has no text from {start} to {end}: its text ends before, or it is not read yet."
+            )
         return _passage(vector_store_id, file_id, filename, found)
+
+
+def _check_stretch(start: int, end: int) -> None:
+    """Refuse what no stretch can be.
+
+    Raises:
+        InvalidRequest: names what is wrong with it.
+    """
+    if start < 0:
+        raise InvalidRequest(f"'start' counts from 0, and {start} is below.", param="start")
+    if end <= start:
+        message = f"'end' has to be greater than 'start', and {end} is not greater than {start}."
+        raise InvalidRequest(message, param="end")
+    if end - start > _MOST_CHARACTERS:
+        message = (
+            f"At most {_MOST_CHARACTERS} characters can be opened at once, "
+            f"and from {start} to {end} are {end - start}."
+        )
+        raise InvalidRequest(message, param="end")
 
 
 def _sentence(citation: Citation, value: str, mark: Annotation) -> tuple[int, int]:

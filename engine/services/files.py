@@ -77,12 +77,13 @@ class Files:
 
         Raises:
             InvalidRequest: files of this purpose are not handed out.
+            StorageFault: the bytes are gone or damaged.
         """
         file = await self.get(file_id)
         if file.purpose in _PRIVATE:
             raise InvalidRequest(f"Not allowed to download files of purpose: {file.purpose}")
         try:
-            return file, self._core.blobs.path(file_id)
+            return file, await self._core.blobs.intact(file_id, file.bytes)
         except StorageFault:
             await self.get(file_id)  # deleted at this moment: says so
             raise

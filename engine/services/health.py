@@ -26,16 +26,26 @@ class Checkable(Protocol):
 
 
 class Health:
-    """Asks the store, the models and every tool that is `Checkable`."""
+    """Asks the store, and the models, the library and every tool that is `Checkable`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._answers: dict[str, tuple[float, str]] = {}
 
     async def problems(self, excluded: Collection[str] = ()) -> dict[str, str]:
-        """Why not, by part: "store", "models" or a tool's type. Parts that work or are `excluded` are left out."""
+        """Why not, by part: "store", "models", "file_search" (the library) or a tool's type.
+
+        Parts that work or are `excluded` are left out.
+        """
+        core = self._core
         checks: dict[str, Callable[[], Awaitable[object]]] = {"store": self._read}
-        for name, part in (("models", self._core.models), *self._core.tools.items()):
+        parts = (
+            ("store", core.store),
+            ("models", core.models),
+            *core.tools.items(),
+            ("file_search", core.library),
+        )
+        for name, part in parts:
             if isinstance(part, Checkable):
                 checks[name] = part.check
         found = {
@@ -53,7 +63,7 @@ class Health:
     async def _answer(self, name: str, check: Callable[[], Awaitable[object]]) -> str:
         now = self._core.clock.now()
         at, problem = self._answers.get(name, (-_REMEMBERED, ""))
-        if now - at >= _REMEMBERED or name in _ALWAYS_ASKED:
+        if not 0 <= now - at < _REMEMBERED or name in _ALWAYS_ASKED:
             problem = await _problem(check)
             self._answers[name] = (now, problem)
         return problem

@@ -199,7 +199,7 @@ class Uploads:
         self, parts: Sequence[UploadPartRecord], seen: Callable[[bytes], None]
     ) -> AsyncIterator[bytes]:
         for part in parts:
-            path = self._core.blobs.path(part.id)
+            path = await self._core.blobs.intact(part.id, part.size)
             try:
                 stream = await asyncio.to_thread(path.open, "rb")
             except FileNotFoundError as error:

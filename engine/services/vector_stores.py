@@ -1,9 +1,11 @@
 """Vector stores, their files and batches. Indexing itself happens in `ingestion`."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from ..core import Core
+from ..errors import StorageFault
 from ..expiry import as_of, touched
 from ..ingestion import Ingestion
 from ..objects import ExpiresAfter, FileBatch, Page, VectorStore, VectorStoreFile
@@ -21,6 +23,8 @@ from ..stored_files import detach
 from ..tally import cancel_files, recount_batch
 from .lookup import list_page, must, must_find_store, require_files
 from .resources import add_files, make_store, refuse_expired
+
+_log = logging.getLogger("local_assistants.vector_stores")
 
 
 class VectorStores:
@@ -76,7 +80,7 @@ class VectorStores:
 
         def change(tx: Transaction) -> VectorStore:
             now = self._core.now()
-            store = must_find_store(tx, store_id, now)
+            store = must(tx, VectorStore, store_id)
             update: dict[str, Any] = {}
             if "name" in body.model_fields_set:
                 update["name"] = body.name
@@ -84,12 +88,12 @@ class VectorStores:
                 update["metadata"] = body.metadata
             store = store.model_copy(update=update)
             if "expires_after" in body.model_fields_set:
-                refuse_expired(store)
+                refuse_expired(as_of(store, now))
                 days = body.expires_after.days if body.expires_after else None
                 after = None if days is None else ExpiresAfter(days=days)
                 store = touched(store.model_copy(update={"expires_after": after}), now)
-            tx.put(store)
-            return store
+            tx.put(store)  # its status is housekeeping's to move, which lets go of the texts, too
+            return as_of(store, now)
 
         return await self._core.store.write(change)
 
@@ -266,12 +270,17 @@ class VectorStores:
         )
 
     async def _live(self, store_id: str) -> None:
-        """Refuse an expired store; mark a live one as used."""
+        """Refuse an expired store; mark a live one as used, if that can be written now."""
 
-        def use(tx: Transaction) -> None:
-            now = self._core.now()
-            store = must_find_store(tx, store_id, now)
+        def live(tx: Transaction) -> VectorStore:
+            store = must_find_store(tx, store_id, self._core.now())
             refuse_expired(store)
-            tx.put(touched(store, now))
+            return store
 
-        await self._core.store.write(use)
+        try:
+            await self._core.store.write(lambda tx: tx.put(touched(live(tx), self._core.now())))
+        except StorageFault as fault:  # a full disk is no reason to find nothing
+            if not fault.passing:
+                raise
+            _log.warning("that %s was used could not be recorded: %s", store_id, fault)
+            await self._core.store.read(live)

@@ -6,29 +6,39 @@ engine is quick and needs none of them.
 What it does not do: listen (serving), parse command lines (cli), fetch anything (pulling).
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from local_assistants import catalogue, paths
 from local_assistants.chat_models import SCRIPTED, Runtime, open_models
 from local_assistants.embedders import open_embedding
 from local_assistants.engine.clock import RandomIds, SystemClock
 from local_assistants.engine.core import Core
+from local_assistants.engine.errors import AssistantsError
 from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import DEFAULT_PROJECT
 from local_assistants.engine.ports import Clock, Models, Retriever, Store, Tool
 from local_assistants.engine.services import Export, Keys, Overview, Services
+from local_assistants.engine.services.health import Checkable
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
 from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig
+from local_assistants.telemetry.settings import TelemetrySettings
+from local_assistants.telemetry.tracing import traced
 
 if TYPE_CHECKING:
     from local_assistants.backends.models import LocalModels
+    from local_assistants.storage.presence import Keeper
     from local_assistants.storage.sqlite import SQLiteStore
     from local_assistants.tools.file_search.library import FileLibrary
+
+_CLOSING = 10.0  # seconds for each part
+_log = logging.getLogger("local_assistants")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,9 @@ class Settings:
         retrievers: sources that serve passages to file search beside the vector stores; whoever made them closes them.
         busy_thread: what becomes of a new message or run while a run holds its thread: refuse, queue, interrupt.
         busy_wait: seconds that a request may wait for a busy thread at most.
+        durability: "full": an acknowledged request survives a power cut; "normal": the end of the process only.
+        drain_seconds: how long runs at work may take to end when the server is told to stop.
+        telemetry: where traces of runs go, if anywhere.
         core: the core's own settings.
     """
 
@@ -84,6 +97,9 @@ class Settings:
     retrievers: tuple[Retriever, ...] = ()
     busy_thread: BusyPolicy = BusyPolicy.REFUSE
     busy_wait: float = 60.0
+    durability: Literal["full", "normal"] = "full"
+    drain_seconds: float = 5.0
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     core: CoreSettings = field(default_factory=CoreSettings)
 
     @property
@@ -111,18 +127,29 @@ class Engine:
             InvalidRequest: names or settings of models do not go together, or the data folder was indexed with
                 another embedding model.
             StorageFault: the data folder cannot be used.
+            MissingDependency: traces are wanted, and what makes them is not installed.
         """
-        settings = settings or Settings()
-        feed, clock = EventFeed(), SystemClock()
-        models = _models(settings, feed, clock)
-        core = _core(settings, models, feed, clock)
-        services = Services(core)
+        settings, feed = settings or Settings(), EventFeed()
+        async with traced(settings.telemetry, settings.data) as observers:
+            feed.observers.extend(observers)
+            async with _running(settings, feed) as services:
+                yield cls(services.of(DEFAULT_PROJECT))
+
+
+@asynccontextmanager
+async def _running(settings: Settings, feed: EventFeed) -> AsyncIterator[Services]:
+    clock = SystemClock()
+    models = _models(settings, feed, clock)
+    keeper = _keeper(settings.data)
+    core = _core(settings, keeper.keeps_house, models=models, feed=feed, clock=clock)
+    services = Services(core)
+    with closing(keeper), _at_work(settings.data):
         await services.start()
         models.start()
         if settings.load_at_start:
-            _prepare(core.tools)
+            await _prepare(core)
         try:
-            yield cls(services.of(DEFAULT_PROJECT))
+            yield services
         finally:
             await services.stop()
             await _close(core)
@@ -163,22 +190,42 @@ async def open_threads(
         await store.close()
 
 
-def _store(data: Path) -> "SQLiteStore":
+def _at_work(data: Path) -> AbstractContextManager[None]:
+    from local_assistants.storage.presence import at_work
+
+    return at_work(data)
+
+
+def _store(data: Path, durability: Literal["full", "normal"] = "full") -> "SQLiteStore":
     from local_assistants.storage.faults import system_fault
-    from local_assistants.storage.sqlite import SQLiteStore
+    from local_assistants.storage.sqlite import SQLiteSettings, SQLiteStore
 
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise system_fault(error, data) from error
-    return SQLiteStore.open(data / "store.db")
+    return SQLiteStore.open(data / "store.db", SQLiteSettings(durability))
 
 
-def _core(settings: Settings, models: Models, feed: EventFeed, clock: Clock) -> Core:
+def _keeper(data: Path) -> "Keeper":
+    from local_assistants.storage.presence import Keeper
+
+    return Keeper(data)
+
+
+def _core(
+    settings: Settings,
+    keeps_house: Callable[[], bool],
+    *,
+    models: Models,
+    feed: EventFeed,
+    clock: Clock,
+) -> Core:
     from local_assistants.storage.blobs import FileBlobs
 
-    store = _store(settings.data)
-    library = _library(settings, store)
+    store = _store(settings.data, settings.durability)
+    store.on_answer = feed.stored
+    library = _library(settings, store, keeps_house)
     return Core(
         store=store,
         blobs=FileBlobs(settings.data / "blobs", settings.core.min_free_bytes),
@@ -191,6 +238,7 @@ def _core(settings: Settings, models: Models, feed: EventFeed, clock: Clock) -> 
         feed=feed,
         journal=Journal(store, feed, clock),
         settings=_core_settings(settings),
+        keeps_house=keeps_house,
     )
 
 
@@ -217,14 +265,14 @@ def _models(settings: Settings, feed: EventFeed, clock: Clock) -> "LocalModels":
     return open_models(settings.served, runtime)
 
 
-def _library(settings: Settings, store: Store) -> "FileLibrary":
+def _library(settings: Settings, store: Store, keeps_house: Callable[[], bool]) -> "FileLibrary":
     from local_assistants.storage.vectors.index import open_index
     from local_assistants.tools.file_search.library import FileLibrary
     from local_assistants.tools.file_search.settings import LibrarySettings
 
     search = LibrarySettings(**settings.file_search)
     embedding = open_embedding(settings.embedder or search.model, settings.data, search)
-    index = open_index(settings.data / "vectors", search.index.server)
+    index = open_index(settings.data / "vectors", search.index.server, keeps_house)
     return FileLibrary(store, index, embedding.worker, embedding.encoder, search)
 
 
@@ -246,18 +294,26 @@ def _tools(settings: Settings, clock: Clock, library: "FileLibrary") -> dict[str
     return {tool.type: tool for tool in tools}
 
 
-def _prepare(tools: Mapping[str, Tool]) -> None:
-    """Have the sandbox tried and an interpreter kept ready, in the background."""
+async def _prepare(core: Core) -> None:
+    """Have the sandbox tried and an interpreter kept ready, in the background; say what file search lacks."""
     from local_assistants.tools.code_interpreter.tool import CodeInterpreter
 
-    for tool in tools.values():
+    for tool in core.tools.values():
         if isinstance(tool, CodeInterpreter):
             tool.prepare()
+    if isinstance(core.library, Checkable):
+        try:
+            await core.library.check()
+        except AssistantsError as error:
+            _log.warning("file_search cannot be used: %s", error)
 
 
 async def _close(core: Core) -> None:
-    for tool in core.tools.values():
-        await tool.close()
-    await core.library.close()
-    await core.models.close()
-    await core.store.close()
+    """Close all parts, the store last; one that cannot be closed, or hangs, does not keep the others from it."""
+    closing = [tool.close for tool in core.tools.values()]
+    for close in (*closing, core.library.close, core.models.close, core.store.close):
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await close()
+        except Exception:
+            _log.exception("%s failed", close.__qualname__)

@@ -94,8 +94,29 @@ def open_embedding(
     _check_note(note, chosen.used)
     model = _model(chosen, settings)
     process = ProcessWorker(model, settings.worker, settings.limits)
-    worker = _Noted(process, chosen.used, note)
+    worker = _Noted(process, chosen, note)
     return Embedding(worker, _encoder(chosen, worker, model.prompts.query))
+
+
+def check_embedder(name: str | None) -> Path:
+    """Where an embedding model lies; `name` as for `open_embedding`.
+
+    Raises:
+        ModelNotFound: there is no model of this name here.
+        MissingDependency: the catalogue's is not here; names the command that gets it.
+    """
+    chosen = _chosen(name)
+    _check_there(chosen)
+    return chosen.path
+
+
+def _check_there(chosen: _Chosen) -> None:
+    from local_assistants.tools.file_search.chunking.tokens import TOKENIZER, missing_model
+    from local_assistants.tools.file_search.embedding.folder import WEIGHTS
+
+    in_folder = all((chosen.path / name).is_file() for name in (WEIGHTS, TOKENIZER))
+    if not chosen.path.is_file() and not in_folder:
+        raise missing_model(chosen.path)
 
 
 def _chosen(name: str | None) -> _Chosen:
@@ -116,7 +137,7 @@ def _own(path: Path, name: str) -> _Chosen:
 
     weights = path if path.is_file() else path / WEIGHTS
     if not weights.is_file():
-        raise ModelNotFound(f"{path} holds no {WEIGHTS}.")
+        raise ModelNotFound(f"{path.name} holds no {WEIGHTS}.", detail=str(path))
     return _Chosen(_Used(model_identity(weights), name), path)
 
 
@@ -197,14 +218,22 @@ def _read(note: Path) -> _Used | None:
 class _Noted:
     """A worker that leaves a note when it first embeds a passage (tools.file_search.ingestion.worker.Worker)."""
 
-    def __init__(self, worker: "Worker", used: _Used, note: Path) -> None:
+    def __init__(self, worker: "Worker", chosen: _Chosen, note: Path) -> None:
         self._worker = worker
-        self._used = used
+        self._chosen = chosen
         self._note = note
 
     @property
     def recipe(self) -> str:
         return self._worker.recipe
+
+    async def check(self) -> None:
+        """Return if the model is there (engine.services.health.Checkable).
+
+        Raises:
+            MissingDependency: it is not; names the command that gets it.
+        """
+        _check_there(self._chosen)
 
     async def extract(self, path: Path, filename: str, sizes: "Sizes") -> "Extracted":
         return await self._worker.extract(path, filename, sizes)
@@ -218,9 +247,13 @@ class _Noted:
         vectors = await self._worker.embed(passages)
         if vectors and not self._note.is_file():
             try:
-                self._note.write_text(json.dumps(asdict(self._used)), encoding="utf-8")
+                self._note.write_text(json.dumps(asdict(self._chosen.used)), encoding="utf-8")
             except OSError as error:
-                raise StorageFault(f"{self._note} cannot be written: {error.strerror}.") from error
+                raise StorageFault(
+                    f"{NOTE} cannot be written: {error.strerror}.",
+                    detail=str(error),
+                    passing=True,
+                ) from error
         return vectors
 
     async def encode(self, queries: Sequence[str]) -> list[bytes]:

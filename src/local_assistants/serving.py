@@ -7,7 +7,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from local_assistants import assemble
@@ -18,8 +18,13 @@ from local_assistants.engine.observer import Observer
 from local_assistants.garbage import collected_when_idle
 
 if TYPE_CHECKING:
+    from local_assistants.engine.worker import Worker
+    from local_assistants.server.draining import Drain
     from local_assistants.server.settings import ServerSettings
 
+_LAST_WORDS = 0.5  # seconds in which streams that have heard of their run's end say so
+_REQUESTS = 2  # seconds for requests that are still worked on
+_CLOSING = 25.0  # seconds in which a server that has taken leave must have ended
 _log = logging.getLogger("local_assistants")
 
 
@@ -39,13 +44,17 @@ async def serve_forever(
     *,
     alone: bool = False,
 ) -> None:
-    """Serve for as long as it is awaited; cancelling it stops the server.
+    """Serve for as long as it is awaited; cancelling it stops the server, as a signal does.
+
+    A server that is stopped takes no more runs, says so at `/readyz`, and gives those at work `settings.drain_seconds`.
+    Then streams are cut where they can be gone on with, and what is unfinished is left to the next start.
 
     Args:
         settings: what to serve, and where.
         announce: hears the address once requests are answered.
         observers: hear what the engine does, models being loaded included.
-        alone: the process does nothing else, so its garbage may be collected when it suits the server.
+        alone: the process does nothing else: its garbage may be collected when it suits the server, SIGINT and SIGTERM
+            stop it, and a second one ends it at once.
 
     Raises:
         InvalidRequest: others could reach the server, and no key would keep them out.
@@ -55,6 +64,7 @@ async def serve_forever(
 
     from local_assistants.server.app import create_app
     from local_assistants.server.listening import listen, url_of
+    from local_assistants.server.signals import stop_signals
     from local_assistants.server.wire import http_options
 
     class Server(uvicorn.Server):
@@ -64,12 +74,11 @@ async def serve_forever(
 
         @contextmanager
         def capture_signals(self) -> Generator[None]:
-            with super().capture_signals():
-                yield
-                # uvicorn would raise them again as soon as its server is closed: before the engine is
-                self._captured_signals.clear()
+            yield  # ours: uvicorn's handlers are gone before the engine is closed
 
-    with listen(settings.host, settings.port) as listener:
+    told = asyncio.Event()
+    signals = stop_signals(told.set, settings.drain_seconds + _CLOSING) if alone else nullcontext()
+    with signals, listen(settings.host, settings.port) as listener:
         server_settings = _server_settings(settings, listener)
         await _check_door(settings, server_settings)
         async with assemble.Engine.open(settings) as engine:
@@ -78,20 +87,34 @@ async def serve_forever(
             config = uvicorn.Config(
                 app,
                 lifespan="off",  # nothing hangs on it, and a second Ctrl-C would break it off with a traceback
+                log_config=None,  # what it logs goes the way of all other lines
                 log_level="warning",
-                timeout_graceful_shutdown=5,
+                access_log=False,  # the gate's lines have the ids
+                timeout_graceful_shutdown=_REQUESTS,
                 **http_options(),
             )
             server = Server(config)
             worker = engine.services.worker
             tidy = collected_when_idle(lambda: worker.executing > 0) if alone else nullcontext()
             async with tidy:
-                task = asyncio.create_task(server.serve(sockets=[listener]))
+                serving = asyncio.create_task(server.serve(sockets=[listener]))
+                asked = asyncio.create_task(told.wait())
                 try:
-                    await asyncio.shield(task)
-                finally:  # when cancelled, let it close its connections
+                    await asyncio.wait([serving, asked], return_when=asyncio.FIRST_COMPLETED)
+                finally:  # when cancelled, too
+                    asked.cancel()
+                    if not serving.done():
+                        await _take_leave(worker, app.state.drain, settings.drain_seconds)
                     server.should_exit = True
-                    await task
+                    await serving
+
+
+async def _take_leave(worker: "Worker", drain: "Drain", seconds: float) -> None:
+    drain.begin()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await worker.drain()
+    await drain.cut(_LAST_WORDS)
 
 
 def _server_settings(settings: Settings, listener: socket.socket) -> "ServerSettings":

@@ -1,4 +1,4 @@
-"""What an operator sets beyond the command line: a file in TOML, about the code interpreter and file search.
+"""What an operator sets beyond the command line: a file in TOML, about store, runs, code interpreter and file search.
 
 docs/settings-file.md explains every key. The keys are the fields of the settings' own classes, so a field added there
 can be set here; whatever the file says is checked here, and what is wrong is named with file, table and key.
@@ -9,19 +9,24 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from local_assistants.engine.errors import InvalidRequest
+from local_assistants.engine.reading import LEAST_OUTPUT, MOST_OUTPUT
+from local_assistants.engine.settings import CoreSettings
+from local_assistants.telemetry.settings import TelemetrySettings
 from local_assistants.toml_table import Table, read_toml
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-CODE, SEARCH = "code_interpreter", "file_search"
+STORE, RUNS, CODE, SEARCH = "store", "runs", "code_interpreter", "file_search"
+TELEMETRY = "telemetry"
 """The tables at the top."""
 
 _SCALARS = (bool, int, float, str)
 _MIB = 1 << 20
+_CORE = CoreSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,45 @@ class OperatorSettings:
     Attributes:
         code_interpreter: fields of `tools.code_interpreter.settings.Settings` that differ from their defaults.
         file_search: fields of `tools.file_search.settings.LibrarySettings` that differ from theirs.
+        runs: fields of `engine.settings.CoreSettings` that differ from theirs; those of `RunSettings` can be set.
+        store: what of `StoreSettings` differs from its defaults: fields of `assemble.Settings`.
+        telemetry: fields of `telemetry.settings.TelemetrySettings` that differ from their defaults.
     """
 
     code_interpreter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     file_search: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    runs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    store: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    telemetry: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What of the core's settings belongs in a file; they are explained there.
+
+    More tokens than the hosted search ever gives, or fewer than one passage has, are none that the engine keeps to.
+    """
+
+    BOUNDS: ClassVar[dict[str, tuple[float, float]]] = {
+        "tool_output_tokens": (LEAST_OUTPUT, MOST_OUTPUT),
+        "reading_seconds": (1, 3600),
+        "max_concurrent_runs": (1, 10_000),
+        "max_queued_runs": (1, 1_000_000),
+    }
+
+    tool_output_tokens: int = _CORE.tool_output_tokens
+    reading_seconds: float = _CORE.reading_seconds
+    max_concurrent_runs: int = _CORE.max_concurrent_runs
+    max_queued_runs: int = _CORE.max_queued_runs
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What can be set of the store; docs/durability.md tells what each word promises."""
+
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {"durability": ("full", "normal")}
+
+    durability: str = "full"
 
 
 def read_settings_file(path: Path) -> OperatorSettings:
@@ -48,10 +88,19 @@ def read_settings_file(path: Path) -> OperatorSettings:
 
     table = read_toml(path, "settings file")
     top = Table(path, "at the top", table)
-    top.allow((CODE, SEARCH))
-    code, search = (top.get(name, Mapping[str, Any], {}) for name in (CODE, SEARCH))
+    kinds = {
+        CODE: Settings,
+        SEARCH: LibrarySettings,
+        RUNS: RunSettings,
+        STORE: StoreSettings,
+        TELEMETRY: TelemetrySettings,
+    }
+    top.allow(kinds)
     return OperatorSettings(
-        _changes(path, CODE, code, Settings), _changes(path, SEARCH, search, LibrarySettings)
+        **{
+            name: _changes(path, name, top.get(name, Mapping[str, Any], {}), of)
+            for name, of in kinds.items()
+        }
     )
 
 

@@ -4,7 +4,7 @@ A step is a function below, its SQL in a file of the same name beside it. sqlite
 records their names in the database (table `_sqlite_migrations`). A step that was released is never edited: a change
 is a new step.
 
-What this package does not do: it never goes back, and it does not copy the database before it changes it.
+What this package does not do: it never goes back. What a step is about to change is copied first (`keeping`).
 """
 
 import sqlite3
@@ -13,6 +13,21 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ...engine.errors import StorageFault
+from .keeping import keep, tell
+
+__all__ = [
+    "HISTORY",
+    "STEPS",
+    "Step",
+    "due",
+    "history",
+    "keep",
+    "migrate",
+    "must_be_current",
+    "refuse_foreign",
+    "run_script",
+    "tell",
+]
 
 if TYPE_CHECKING:  # sqlite-utils costs a third of a second; only opening a store needs it
     from sqlite_utils.db import Database
@@ -52,6 +67,11 @@ def m0006_library(db: "Database") -> None:
     run_script(db.conn, "m0006_library")
 
 
+def m0007_files_to_erase(db: "Database") -> None:
+    """Files taken out of a vector store are erased little by little."""
+    run_script(db.conn, "m0007_files_to_erase")
+
+
 Step = Callable[["Database"], None]
 
 STEPS: tuple[Step, ...] = (
@@ -61,6 +81,7 @@ STEPS: tuple[Step, ...] = (
     m0004_fair,
     m0005_code_sessions,
     m0006_library,
+    m0007_files_to_erase,
 )
 """All steps up to this version, oldest first."""
 
@@ -118,6 +139,32 @@ def refuse_foreign(connection: sqlite3.Connection, steps: Iterable[Step] = STEPS
         raise StorageFault(
             f"The database was made by a newer version of local-assistants (it has the schema step {newer[0]}, "
             "which this version does not know). Update local-assistants, or name another data folder."
+        )
+
+
+def due(connection: sqlite3.Connection) -> list[str]:
+    """Names of the steps that a database of an earlier version lacks; an empty file lacks nothing that it had.
+
+    Raises:
+        StorageFault: it is another program's, or a newer version's.
+    """
+    refuse_foreign(connection)
+    db, steps = _database(connection), history()
+    return [step.name for step in steps.pending(db)] if steps.applied(db) else []
+
+
+def must_be_current(connection: sqlite3.Connection) -> None:
+    """Look whether a database has exactly the steps of this version; changes nothing.
+
+    Raises:
+        StorageFault: it is another program's or a newer version's, or has steps to come.
+    """
+    refuse_foreign(connection)
+    pending = [step.name for step in history().pending(_database(connection))]
+    if pending:
+        raise StorageFault(
+            f"The database was made by an older version of local-assistants (it lacks the schema step {pending[0]}). "
+            "Start the server on it once, which brings it up to date, or use the version that made it."
         )
 
 

@@ -227,4 +227,5 @@ CREATE INDEX storage_periods_of_project ON storage_periods (project, until);
 INSERT INTO storage_periods (project, vector_store_id, usage_bytes, since)
   SELECT s.project, s.id, sum(f.usage_bytes), CAST(strftime('%s', 'now') AS INTEGER)
   FROM vector_stores AS s CROSS JOIN vector_store_files AS f ON f.vector_store_id = s.id
+  WHERE s.status <> 'expired' -- one that has expired takes nothing any more
   GROUP BY s.id HAVING sum(f.usage_bytes) > 0;

@@ -25,10 +25,14 @@ _GRAPH = {"hnsw": {"space": "cosine", "sync_threshold": 1000, "num_threads": 1}}
 
 
 class ChromaIndex:
-    """`ports.VectorIndex` over the collections of a home. `index.open_index` makes one."""
+    """`ports.VectorIndex` over the collections of a home. `index.open_index` makes one.
 
-    def __init__(self, home: Home) -> None:
+    `mine` says whether this process may use it; of several on one home one may.
+    """
+
+    def __init__(self, home: Home, mine: Callable[[], bool] = lambda: True) -> None:
         self._home = home
+        self._mine = mine
         self._changes = ThreadPoolExecutor(1, thread_name_prefix="vector-index")
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="vector-query")
         self._opening = threading.Lock()
@@ -182,8 +186,17 @@ class ChromaIndex:
     def _opened(self) -> Any:
         with self._opening:
             if self._client is None:
+                self._check_owner()
                 self._client = self._home.open()
             return self._client
+
+    def _check_owner(self) -> None:
+        if not self._mine():
+            raise StorageFault(
+                "Another server on this data folder keeps the vector index; large vector stores are searched without "
+                "it here.",
+                passing=True,
+            )
 
     def _close(self) -> None:
         self._collections.clear()

@@ -124,7 +124,9 @@ class FolderHome:
         except BlockingIOError:
             os.close(descriptor)
             raise StorageFault(
-                f"Another process uses the vector index in {self._folder}. Stop it, or use another data folder."
+                "Another process uses the vector index. Stop it, or use another data folder.",
+                detail=str(self._folder),
+                passing=True,
             ) from None
         self._lock = descriptor
 

@@ -35,7 +35,9 @@ class Home(Protocol):
 
 def fault(error: BaseException) -> StorageFault:
     """An error of Chroma in our own tree."""
-    return StorageFault(f"The vector index failed: {type(error).__name__}: {error}")
+    return StorageFault(
+        "The vector index failed.", detail=f"{type(error).__name__}: {error}", passing=True
+    )
 
 
 def missing() -> MissingDependency:

@@ -60,8 +60,9 @@ class ServerHome:
             if client is not None:
                 self.close(client)
             raise StorageFault(
-                f"No Chroma server answers at {self._address} ({error}). Start one there with "
-                "'chroma run', or take 'vectors' out of the settings file."
+                "No Chroma server answers. Start one with 'chroma run', or take 'vectors' out of the settings file.",
+                detail=f"{self._address}: {error}",
+                passing=True,
             ) from error
         return client
 

@@ -139,26 +139,49 @@ async def test_a_stretch_opens_by_its_place(web: Web) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "status", "param"),
+    ("query", "status", "param", "said"),
     [
-        ({}, 400, "start"),
-        ({"start": "0"}, 400, "end"),
-        ({"start": "x", "end": "9"}, 400, "start"),
-        ({"start": "-1", "end": "9"}, 400, "start"),
-        ({"start": "9", "end": "9"}, 400, "end"),
-        ({"start": "0", "end": "100001"}, 400, "end"),
-        ({"start": "5", "end": "5000"}, 404, None),
+        ({}, 400, "start", "Missing required parameter: 'start'."),
+        ({"start": "0"}, 400, "end", "Missing required parameter: 'end'."),
+        ({"start": "x", "end": "9"}, 400, "start", "Invalid type for 'start': expected an integer"),
+        (
+            {"start": "-1", "end": "9"},
+            400,
+            "start",
+            "Invalid 'start': integer below minimum value.",
+        ),
+        (
+            {"start": "0", "end": "9" * 20},
+            400,
+            "end",
+            "Invalid 'end': integer above maximum value.",
+        ),
+        ({"start": "9", "end": "9"}, 400, "end", "'end' has to be greater than 'start', and 9 is"),
+        (
+            {"start": "999999", "end": "40"},
+            400,
+            "end",
+            "'end' has to be greater than 'start', and 40",
+        ),
+        (
+            {"start": "0", "end": "100001"},
+            400,
+            "end",
+            "At most 100000 characters can be opened at once",
+        ),
+        ({"start": "5", "end": "5000"}, 404, None, "File '"),
     ],
 )
 async def test_a_stretch_that_cannot_be(
-    web: Web, query: dict[str, Any], status: int, param: str | None
+    web: Web, query: dict[str, Any], status: int, param: str | None, said: str
 ) -> None:
-    """The client's mistake is named."""
+    """The client's mistake is named, one sentence for each."""
     store, file = await filled(web)
     path = f"{LOCAL}/vector_stores/{store['id']}/files/{file['id']}/passages"
     error = await web.refused("GET", path, status, params=query)
 
     assert param == error["param"]
+    assert error["message"].startswith(said)
 
 
 async def test_what_is_not_there_cannot_be_opened(web: Web) -> None:

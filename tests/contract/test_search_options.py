@@ -8,6 +8,7 @@ from local_assistants.engine.ports import HybridWeights
 
 from .web import Json, Web
 
+JSON = {"content-type": "application/json"}
 WEIGHTS = {"embedding_weight": 0.5, "text_weight": 2}
 
 
@@ -71,6 +72,35 @@ async def test_options_that_cannot_be_are_refused(web: Web, ranking: Json, param
     tools: list[Any] = [{"type": "file_search", "file_search": search}]
     error = await web.refused("POST", "/assistants", json={"model": "scripted", "tools": tools})
     assert f"tools[0].file_search.{param}" == error["param"]
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("", "query"),
+        (" \n\t", "query"),
+        ("\u200b", "query"),
+        (["apples", ""], "query[1]"),
+        (["  "], "query[0]"),
+    ],
+)
+async def test_a_query_without_words_is_refused(web: Web, query: Any, param: str) -> None:
+    """Any passage would be as good as any other."""
+    path = await store(web)
+    error = await web.refused("POST", f"{path}/search", json={"query": query})
+
+    assert param == error["param"]
+    assert f"Invalid '{param}': there is nothing to look for in it." == error["message"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e308", "-0.1"])
+async def test_weights_that_are_no_weights_are_refused(web: Web, number: str) -> None:
+    """As they may come over the wire, whichever of the two it is."""
+    path = await store(web)
+    for one, other in (("embedding_weight", "text_weight"), ("text_weight", "embedding_weight")):
+        weights = f'{{"{one}": {number}, "{other}": 1}}'
+        body = f'{{"query": "apples", "ranking_options": {{"hybrid_search": {weights}}}}}'
+        await web.refused("POST", f"{path}/search", content=body.encode(), headers=JSON)
 
 
 async def test_weights_stay_with_the_assistant(web: Web) -> None:

@@ -100,8 +100,8 @@ async def test_code_that_ignores_interrupts_is_killed(kernel: Kernel) -> None:
 
 async def test_strays_end_with_an_interrupted_call(kernel: Kernel) -> None:
     """An interrupt reaches the kernel alone; what it had started does not spin on."""
-    code = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\nwhile True: pass"
-    await say(kernel, code, seconds=0.5)
+    await say(kernel, "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])")
+    await say(kernel, "while True: pass", seconds=0.5)
     assert "-9\n" == (await say(kernel, "child.wait(5)")).text
 
 

@@ -10,10 +10,14 @@ from local_assistants import Engine, Settings
 from local_assistants.engine.ports import PageQuery
 from local_assistants.engine.requests import CreateAssistant, CreateThreadAndRun
 from local_assistants.settings_file import read_settings_file
+from local_assistants.tools.code_interpreter.environment import Environment
 from local_assistants.tools.code_interpreter.isolation import cgroups
 from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
+from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits
+from local_assistants.tools.code_interpreter.tool import CodeInterpreter
+from local_assistants.tools.code_interpreter.tool import Settings as ToolSettings
 
-from .room import Desk
+from .room import Desk, HandClock
 
 SPINNING = "while True: pass"
 DEAF = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{SPINNING}"
@@ -187,3 +191,27 @@ async def test_an_engine_s_interpreter_obeys_the_settings_file(tmp_path: Path) -
         assert [event async for event in services.runs.stream(run.id)]
         answer = (await services.messages.list(run.thread_id, PageQuery())).data[0].text
     assert "time limit reached" in answer
+
+
+async def test_an_old_thread_goes_by_the_settings_of_now(
+    desk: Desk, environment: Environment, clock: HandClock, tmp_path: Path
+) -> None:
+    """After a start with a lower quota its files can be read and deleted, and nothing written until they fit."""
+    await desk.run(
+        "open('big.bin', 'wb').write(bytes(3 << 20)); open('small.txt', 'w').write('kept')"
+    )
+    await desk.tool.close()
+    settings = ToolSettings(
+        environment.prefix,
+        tmp_path / "root",
+        replace(SMALL, data_bytes=2 * MIB),
+        sessions=SessionLimits(pool=0),
+    )
+    later = Desk(CodeInterpreter(settings, clock), saved=desk.saved)
+    try:
+        assert "kept" in (await later.run("open('small.txt').read()")).output
+        assert "Error" in (await later.run("print(open('more.txt', 'w').write('x' * 9000))")).output
+        await later.run("import os; os.unlink('big.bin')")
+        assert "9000" in (await later.run("print(open('more.txt', 'w').write('x' * 9000))")).output
+    finally:
+        await later.tool.close()

@@ -108,7 +108,8 @@ async def test_a_folder_that_cannot_be_made_is_no_sandbox(
     settings = Settings(environment.prefix, tmp_path / "file" / "root")
     report = await selftest.survey(settings, environment)
     assert report.tier is None
-    assert "the folder for sessions cannot be made" in report.text
+    assert "the folder for sessions cannot be made: Not a directory" in report.text
+    assert str(tmp_path) not in report.text
     assert "--data FOLDER" in report.mend
 
 

@@ -128,6 +128,43 @@ async def test_files_outlive_the_engine(
     assert "new interpreter session: variables of earlier ones are gone" in lost.output
 
 
+async def test_a_thread_has_one_session_though_two_engines_work_on_it(
+    desk: Desk, environment: Environment, tmp_path: Path
+) -> None:
+    """Its runs are executed here and there; the session is where the latest one was, and the others are over."""
+    await desk.run("count = 1\nopen('count.txt', 'w').write('1')")
+    tool = CodeInterpreter(Settings(environment.prefix, tmp_path / "root"), HandClock())
+    other = Desk(tool)
+    await other.run(
+        "count = int(open('count.txt').read()) + 1\nopen('count.txt', 'w').write(str(count))"
+    )
+    again = await desk.run("print(open('count.txt').read())\ncount")
+    there = await other.run("count")
+    await tool.close()
+
+    assert again.output.startswith("2\n")
+    assert "NameError" in again.output
+    assert "new interpreter session: variables of earlier ones are gone" in again.output
+    assert "new interpreter session: variables of earlier ones are gone" in there.output
+
+
+async def test_a_session_whose_thread_went_elsewhere_is_ended(
+    sessions: Sessions, sandbox: Sandbox, clock: HandClock, tmp_path: Path
+) -> None:
+    """Its kernel would hold its memory for half an hour."""
+    async with sessions.use("thread_1", ()) as session:
+        await say(session.kernel, "1")
+    other = Sessions(tmp_path / "root", sandbox, clock, SessionLimits(live=1, pool=0))
+    async with other.use("thread_1", ()) as session:
+        await say(session.kernel, "1")
+    await sessions.cull()
+    await other.cull()
+    live = (sessions.live, other.live)
+    await other.close()
+
+    assert ([], ["thread_1"]) == live
+
+
 async def test_copies_that_a_killed_engine_left_are_swept(desk: Desk, tmp_path: Path) -> None:
     """They can be as large as all of /mnt/data."""
     folder = tmp_path / "root" / "sessions" / desk.thread_id

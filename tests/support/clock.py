@@ -38,6 +38,13 @@ class VirtualClock:
         self._arrived.set()
         await woken
 
+    def set_back(self, seconds: float) -> None:
+        """Let it be earlier, as when a machine's clock is mended; sleepers have as long to go as before."""
+        self._now -= seconds
+        self._sleepers = [
+            (time - seconds, arrival, woken) for time, arrival, woken in self._sleepers
+        ]
+
     async def advance(self, seconds: float, sleepers: int = 1) -> None:
         """Turn the clock, once so many sleep (a worker's heartbeat does), and wake those whose time has come.
 

@@ -1,7 +1,6 @@
 """The core on real storage: scripted turns, a virtual clock, counting ids, tools and a library that do as told.
 
-Doubles stand only where the core meets the outside world (its ports); store, blobs, journal, worker and loop are the
-product's own.
+Doubles stand only where the core meets the outside world (its ports); all else is the product's own.
 """
 
 import asyncio
@@ -41,6 +40,7 @@ from local_assistants.engine.ports import (
     Emit,
     Ids,
     Indexed,
+    Library,
     Models,
     ModelStatus,
     Opened,
@@ -229,13 +229,15 @@ def answering(output: str, **fields: Any) -> Behaviour:
 class Shelf:
     """The `Library` port: a file's bytes are its text; what a file says can make indexing it fail.
 
-    A text that begins with "unsupported" or "broken" is refused; `gate`, when set, holds indexing up, and a text that
-    begins with `held` is never done. How many are indexed now, and were at most, is counted.
+    A text that begins with "unsupported" or "broken" is refused; `gate`, when set, holds indexing up, a text that
+    begins with `held` is never done, and `fault`, when set, is met by all. How many are indexed now, and were at most,
+    is counted.
     """
 
     def __init__(self) -> None:
         self.gate: asyncio.Event | None = None
         self.held: str | None = None
+        self.fault: AssistantsError | None = None
         self.at_work = 0
         self.most_at_work = 0
         self.texts: dict[tuple[str, str], str] = {}
@@ -259,6 +261,8 @@ class Shelf:
         text = source.path.read_text()
         if self.held is not None and text.startswith(self.held):
             await asyncio.Event().wait()
+        if self.fault is not None:
+            raise self.fault
         if text.startswith("unsupported"):
             raise UnsupportedFile("The file type is not supported.")
         if text.startswith("broken"):
@@ -430,8 +434,13 @@ async def house(
     clock: Clock | None = None,
     ids: Ids | None = None,
     context_window: int = 32768,
+    library: Callable[[SQLiteStore], Library] | None = None,
+    keeps_house: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[House]:
-    """A running core over `folder`. Two may be open over one folder, or one after the other."""
+    """A running core over `folder`. Two may be open over one folder, or one after the other.
+
+    `library` makes another one than the shelf.
+    """
     clock = clock or VirtualClock()
     store = open_store(folder)
     backend = RecordingBackend(turns, clock=clock, context_window=context_window)
@@ -441,12 +450,13 @@ async def house(
         blobs=FileBlobs(folder / "blobs"),
         models=models,
         tools={tool.type: tool for tool in tools},
-        library=shelf,
+        library=shelf if library is None else library(store),
         clock=clock,
         ids=ids or CountingIds(),
         feed=feed,
         journal=Journal(store, feed, clock),
         settings=settings,
+        keeps_house=keeps_house,
     )
     made = House(core, Services(core), store, models, backend, shelf, clock)
     await made.services.start()
@@ -459,6 +469,7 @@ async def house(
 async def _close(made: House) -> None:
     try:
         await made.services.stop()
+        await made.core.library.close()
     except Exception:
         if not made.crashed:  # a crashed one cannot give its leases back
             raise

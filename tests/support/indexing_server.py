@@ -1,5 +1,6 @@
-"""A server with file search in a process that may be killed: run with its data folder and the seconds a text takes.
+"""A server with file search in a process that may be killed.
 
+Run with its data folder, the seconds that a text takes, and where to write down what is embedded (the data folder).
 Everything is the product's own, the worker process too; only the embedding model in it is a small one that writes down
 what it embeds.
 """
@@ -29,12 +30,12 @@ from tests.support.counting_embedder import FACTORY, CountingEmbedder
 from tests.support.engine import OneModel
 
 
-def library_in(data: Path, store: SQLiteStore, seconds: float) -> FileLibrary:
+def library_in(data: Path, store: SQLiteStore, seconds: float, notes: Path) -> FileLibrary:
     """File search over a data folder; queries are written down apart from the texts of files."""
     for name in ("model", "queries"):
-        (data / name).mkdir(exist_ok=True)
-    model = Model(FACTORY, {"folder": str(data / "model"), "seconds": seconds}, "counting 1")
-    encoder = CountingEmbedder(data / "queries")
+        (notes / name).mkdir(exist_ok=True)
+    model = Model(FACTORY, {"folder": str(notes / "model"), "seconds": seconds}, "counting 1")
+    encoder = CountingEmbedder(notes / "queries")
     return FileLibrary(store, open_index(data / "vectors"), ProcessWorker(model), encoder)
 
 
@@ -49,7 +50,7 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
 
-async def serve(data: Path, seconds: float) -> None:
+async def serve(data: Path, seconds: float, notes: Path) -> None:
     """Serve until the process is killed."""
     store, feed, clock = SQLiteStore.open(data / "store.db"), EventFeed(), SystemClock()
     core = Core(
@@ -57,7 +58,7 @@ async def serve(data: Path, seconds: float) -> None:
         blobs=FileBlobs(data / "blobs"),
         models=OneModel(ScriptedBackend.from_turns([{"text": "Hello."}])),
         tools={},
-        library=library_in(data, store, seconds),
+        library=library_in(data, store, seconds, notes),
         clock=clock,
         ids=RandomIds(),
         feed=feed,
@@ -72,4 +73,6 @@ async def serve(data: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(
+        serve(Path(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[-1 if sys.argv[3:] else 1]))
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ Turns = list[dict[str, Any]]
 
 
 class LiveServer:
-    """`serving.serve_forever` in a thread of its own; `stop` ends it as Ctrl-C would."""
+    """`serving.serve_forever` in a thread of its own; `stop` ends it as Ctrl-C would, without waiting for runs."""
 
     def __init__(self, settings: assemble.Settings) -> None:
         self.address = ""
-        self._settings = settings
+        self._settings = replace(settings, drain_seconds=0)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop = asyncio.new_event_loop()

@@ -36,7 +36,22 @@ _MENDED_LINES = 12  # of prose before and after
 
 def code_of(arguments: str) -> str:
     """The Python code of a call's arguments, "" when there is none."""
-    return unwrapped(_text_of(arguments))
+    code = unwrapped(_text_of(arguments))
+    return unwrapped(_text_of_call(code)) or code
+
+
+def _text_of_call(code: str) -> str:
+    """The code of a whole call that stands where its code should, "" when this is none."""
+    if not code.startswith("{") or len(code) > _MENDED_CHARS:
+        return ""
+    try:
+        call: object = json.loads(code, strict=False)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(call, dict):
+        return ""
+    fields = cast("dict[object, object]", call)
+    return _text_in(fields.get("arguments")) if "name" in fields else ""
 
 
 def unwrapped(text: str) -> str:

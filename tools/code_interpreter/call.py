@@ -13,7 +13,7 @@ from pathlib import Path
 from ...engine.objects import FilePath, ImageOutput, LogsOutput
 from ...engine.ports import Emit, MadeFile, ToolResult, ToolSession
 from . import environment
-from .advice import filters, hints, prelude, refused, row_numbers
+from .advice import filters, hints, prelude, refused, remarks
 from .isolation.job import DATA
 from .kernels.outputs import Failure, Lost, Picture, Text
 from .log_stream import LogStream
@@ -158,8 +158,10 @@ class Call:
         known = refused.hint(failure, limits, tier=tier, files=listed)
         if known:
             return known
+        at_hand = await self._ask(hints.COLUMNS_CODE)
         facts = hints.Facts(
-            tables=hints.read_tables(await self._ask(hints.COLUMNS_CODE)),
+            tables=hints.read_tables(at_hand),
+            holders=hints.read_holders(at_hand),
             files=listed,
             packages=packages,
             loading=await self._place.loading(),
@@ -167,20 +169,11 @@ class Call:
         )
         return hints.hint(failure, facts)
 
-    async def _remarks(self, code: str) -> list[str]:
-        """What helps to read the output: conditions that fit no row or all, names of rows, digits in groups."""
-        text = self._transcript.text
-        numbers = row_numbers.shown(code)
-        rows = row_numbers.hint(await self._ask(row_numbers.question(numbers)) if numbers else "")
-        wanted = filters.conditions(code)
-        found = filters.findings(await self._ask(filters.question(wanted)) if wanted else "")
-        self._doubtful = hints.is_nothing(text) and not rows and await self._has_table(code)
-        if self._doubtful:
-            return [found.no_row or hints.DOUBT]
-        return [found.every_row, rows, hints.grouped(text)]
-
-    async def _has_table(self, code: str) -> bool:
-        return hints.has_table(code, hints.read_tables(await self._ask(hints.COLUMNS_CODE)))
+    async def _remarks(self, code: str) -> Sequence[str]:
+        """What helps to read the output, or makes it doubtful."""
+        said = await remarks.remarks(code, self._transcript.text, self._ask)
+        self._doubtful = said.doubtful
+        return said.notes
 
     async def _ask(self, question: str, seconds: float = _HINT_SECONDS) -> str:
         """What the kernel prints in answer to code of ours; untrusted."""

@@ -36,12 +36,17 @@ async def isolate(settings: Settings) -> Runner:
     found = await asyncio.to_thread(environment.find, settings.environment)
     if found is None:
         raise SandboxUnavailable(
-            f"there is no interpreter in {settings.environment}; {environment.INSTALL}"
+            f"there is no interpreter for code; {environment.INSTALL}",
+            detail=str(settings.environment),
         )
     try:
         await asyncio.to_thread(settings.root.mkdir, mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageFault(f"the folder for sessions cannot be made: {error}") from error
+        raise StorageFault(
+            f"the folder for sessions cannot be made: {error.strerror}",
+            detail=str(error),
+            passing=True,
+        ) from error
     report = await survey(settings, found)
     if report.sandbox is None:
         if settings.allow_unsandboxed:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...engine.chat import ToolCall, ToolSchema
 from ...engine.errors import AssistantsError, SandboxUnavailable
-from ...engine.ports import Clock, Emit, ToolFile, ToolResult, ToolSession
+from ...engine.ports import Clock, Emit, Kernels, ToolFile, ToolResult, ToolSession
 from . import environment
 from .advice.profile import Profiler, loading
 from .arguments import code_of
@@ -148,6 +148,14 @@ class CodeInterpreter:
         profiles = await self._profiles(await self._open(), session.files, session)
         found = [lines for _, profile in profiles if (lines := loading(profile))]
         return found[0] if len(found) == 1 else ""
+
+    def kernels(self) -> Kernels:
+        """Those of sessions that live, and those of the pool."""
+        limit = max(1, self._settings.sessions.live)
+        if self._ready is None:
+            return Kernels(0, 0, limit)
+        sessions = self._ready.sessions
+        return Kernels(len(sessions.live), len(sessions.pool), limit)
 
     async def forget(self, thread_id: str) -> None:
         """The thread was deleted: end its session, delete its files."""

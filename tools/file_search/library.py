@@ -22,6 +22,7 @@ from ...engine.ports import (
     Transaction,
     VectorIndex,
 )
+from ...engine.services.health import Checkable
 from ...engine.states import StoreFileStatus
 from .ingestion.pipeline import Pipeline
 from .ingestion.worker import QueryEncoder, Worker
@@ -104,6 +105,15 @@ class FileLibrary:
         """
         return await self._searcher.search(query)
 
+    async def check(self) -> None:
+        """Return if files and queries can be embedded (engine.services.health.Checkable).
+
+        Raises:
+            MissingDependency: the embedding model is not there; the sentence that a file and a search give.
+        """
+        if isinstance(self._worker, Checkable):
+            await self._worker.check()
+
     def rewritten(self, queries: Sequence[str]) -> tuple[str, ...]:
         """What is searched in place of `queries` when a query asks for `rewrite`."""
         return rewritten(tuple(queries))
@@ -133,6 +143,7 @@ def _reranker(settings: LibrarySettings) -> CrossEncoder | None:
     folder = Path(settings.reranker).expanduser()
     if not (folder / "config.json").is_file():
         raise MissingDependency(
-            f"There is no reranking model in {folder}; correct `reranker` in the settings file or leave it out."
+            "There is no reranking model where `reranker` in the settings file says; correct it or leave it out.",
+            detail=str(folder),
         )
     return CrossEncoder(folder, settings.worker.threads)

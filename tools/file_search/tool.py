@@ -28,7 +28,7 @@ from ...engine.ports import (
     ToolResult,
     ToolSession,
 )
-from ...engine.sentences import quote
+from ...engine.sentences import is_blank, quote
 from .quoting import estimated_tokens, excerpt
 
 _log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def parsed_queries(arguments: str) -> tuple[str, ...]:
         return ()
     items = cast("list[object]", given)
     plain = (_SURROGATE.sub("", one) for one in items if isinstance(one, str))
-    texts = [one for one in plain if one.strip()]
+    texts = [one for one in plain if not is_blank(one)]
     short = (" ".join(text.split())[:_QUERY_CHARACTERS] for text in texts)
     return tuple(dict.fromkeys(short))[:QUERIES]
 

@@ -108,6 +108,8 @@ def fault_written(key: int | None, error: AssistantsError) -> Message:
         "message": error.message[:_MOST_WORDS],
         "param": error.param,
         "code": error.code,
+        "detail": error.detail[:_MOST_WORDS],
+        "passing": error.passing,
     }
 
 
@@ -121,7 +123,13 @@ def fault_of(message: Message) -> AssistantsError:
     param, code = message.get("param"), message.get("code")
     if not (isinstance(param, str | None) and isinstance(code, str | None)):
         raise WireError("it sent a malformed error")
-    return kind(typed(message, "message", str)[:_MOST_WORDS], param=param, code=code)
+    return kind(
+        typed(message, "message", str)[:_MOST_WORDS],
+        param=param,
+        code=code,
+        detail=str(message.get("detail", ""))[:_MOST_WORDS],
+        passing=message.get("passing") is True,
+    )
 
 
 def capabilities_written(capabilities: Capabilities) -> Any:

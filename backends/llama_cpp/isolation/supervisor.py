@@ -158,7 +158,10 @@ class Supervisor:
                 raise
             else:
                 return
-        raise BackendFault(f"llama.cpp cannot load {self._path}: the process {reason}.")
+        raise BackendFault(
+            f"llama.cpp cannot load {self._path.name}: its process ended; the server's log says why.",
+            detail=f"{self._path}: the process {reason}",
+        )
 
     async def _load(self, life: Life) -> None:
         self.lives += 1
@@ -178,7 +181,7 @@ class Supervisor:
         try:
             await self._bring_up()
         except AssistantsError as error:
-            _log.error("the model's process does not come back: %s", error.message)
+            _log.error("the model's process does not come back: %s", error)
             self._fail_all(error)
         finally:
             self._revival = None

@@ -142,7 +142,14 @@ class Worker:
             self._say(fault_written(None, error))
         except Exception as error:
             _log.exception("the model cannot be loaded")
-            self._say(fault_written(None, BackendFault(f"The model cannot be loaded: {error!r}")))
+            self._say(
+                fault_written(
+                    None,
+                    BackendFault(
+                        "The model cannot be loaded; the server's log says why.", detail=repr(error)
+                    ),
+                )
+            )
 
     def _start(self, message: Message, doing: Coroutine[Any, Any, None]) -> None:
         key: int = message["key"]
@@ -161,7 +168,14 @@ class Worker:
             self._say(fault_written(key, error))
         except Exception as error:
             _log.exception("a request failed in a way that nobody thought of")
-            self._say(fault_written(key, BackendFault(f"The model failed: {error!r}")))
+            self._say(
+                fault_written(
+                    key,
+                    BackendFault(
+                        "The model failed; the server's log says why.", detail=repr(error)
+                    ),
+                )
+            )
 
     async def _answer(self, message: Message) -> None:
         key, credit = message["key"], self._credits[message["key"]]

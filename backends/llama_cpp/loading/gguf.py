@@ -121,14 +121,20 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             return _Reader(file, path, path.stat().st_size).header()
     except OSError as error:
-        raise BackendFault(f"Cannot read the model {path}: {error.strerror}.") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> BackendFault:
+    """The error for a file that the system does not let us read."""
+    return BackendFault(f"Cannot read the model {path.name}: {error.strerror}.", detail=str(path))
 
 
 def cut_off(path: Path, missing: int, wanted: int) -> BackendFault:
     """The error for a file that lacks bytes at its end."""
     return BackendFault(
-        f"{path} is cut off: {missing:,} of its {wanted:,} bytes are missing. Delete it and get it again: "
-        "local-assistants models pull NAME, or from where it came."
+        f"{path.name} is cut off: {missing:,} of its {wanted:,} bytes are missing. Delete it and get it again: "
+        "local-assistants models pull NAME, or from where it came.",
+        detail=str(path),
     )
 
 
@@ -147,7 +153,7 @@ class _Reader:
     def header(self) -> Header:
         magic = self._take(4)
         if magic != MAGIC:
-            raise BackendFault(f"{self._path} is not a GGUF file.")
+            raise self._fault("is not a GGUF file.")
         self._check_version(self._number("<I"))
         tensors = self._count(_MOST_TENSORS, "tensors")
         keys = self._count(_MOST_KEYS, "metadata keys")
@@ -173,12 +179,12 @@ class _Reader:
 
     def _check_version(self, version: int) -> None:
         if version & 0xFFFF == 0 and version:
-            raise BackendFault(
-                f"{self._path} was written for machines of the other byte order. Get the little-endian one."
+            raise self._fault(
+                "was written for machines of the other byte order. Get the little-endian one."
             )
         if not 2 <= version <= _NEWEST:
-            raise BackendFault(
-                f"{self._path} is a GGUF of version {version}; versions 2 to {_NEWEST} can be read. "
+            raise self._fault(
+                f"is a GGUF of version {version}; versions 2 to {_NEWEST} can be read. "
                 "Get a newer conversion of the model, or a newer local-assistants."
             )
 
@@ -290,12 +296,13 @@ class _Reader:
         raise self._ends_early()
 
     def _ends_early(self) -> BackendFault:
-        return BackendFault(
-            f"{self._path} is cut off: it ends after {self._size:,} bytes, in the middle of its header. Delete it "
+        return self._fault(
+            f"is cut off: it ends after {self._size:,} bytes, in the middle of its header. Delete it "
             "and get it again: local-assistants models pull NAME, or from where it came."
         )
 
     def _damaged(self, what: str) -> BackendFault:
-        return BackendFault(
-            f"{self._path} is damaged: its header speaks of {what}. Delete it and get it again."
-        )
+        return self._fault(f"is damaged: its header speaks of {what}. Delete it and get it again.")
+
+    def _fault(self, what: str) -> BackendFault:
+        return BackendFault(f"{self._path.name} {what}", detail=str(self._path))

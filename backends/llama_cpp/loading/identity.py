@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from ....engine.errors import BackendFault
+from .gguf import unreadable
 
 _HEAD = 8 << 20  # bytes; the metadata of a model with 150,000 tokens takes about six million
 _SAMPLES = 256  # over the rest of the file, so that every tensor of some size is touched
@@ -28,7 +28,7 @@ def model_identity(path: Path | str) -> str:
         stats = [(part, part.stat()) for part in _parts(Path(path))]
         return _identity(tuple((part, each.st_size, each.st_mtime_ns) for part, each in stats))
     except OSError as error:
-        raise BackendFault(f"Cannot read the model {path}: {error.strerror}.") from error
+        raise unreadable(Path(path), error) from error
 
 
 def _parts(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....engine.errors import BackendFault
-from .gguf import MAGIC, Header, Listed, Value, read_header
+from .gguf import MAGIC, Header, Listed, Value, read_header, unreadable
 
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf")
 _MOST_PARTS = 1024
@@ -107,7 +107,9 @@ class ModelFacts:
             BackendFault: says what the file is.
         """
         if self.kind:
-            raise BackendFault(f"{self.path} cannot chat: it is {self.kind}.")
+            raise BackendFault(
+                f"{self.path.name} cannot chat: it is {self.kind}.", detail=str(self.path)
+            )
 
 
 def inspect(path: Path) -> ModelFacts:
@@ -119,7 +121,7 @@ def inspect(path: Path) -> ModelFacts:
     try:
         status = path.stat()
     except OSError as error:
-        raise BackendFault(f"Cannot read the model {path}: {error.strerror}.") from error
+        raise unreadable(path, error) from error
     seen = (path, status.st_mtime_ns, status.st_size)
     if seen not in _seen:
         _check_beginning(path)
@@ -136,16 +138,19 @@ def inspect(path: Path) -> ModelFacts:
 def _check_beginning(path: Path) -> None:
     try:
         if path.is_dir():
-            raise BackendFault(f"{path} is a folder. Name the GGUF file in it.")
+            raise BackendFault(
+                f"{path.name} is a folder. Name the GGUF file in it.", detail=str(path)
+            )
         if not path.is_file():  # opening a pipe would wait for somebody who writes into it
-            raise BackendFault(f"{path} is no file.")
+            raise BackendFault(f"{path.name} is no file.", detail=str(path))
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:
-        raise BackendFault(f"Cannot read the model {path}: {error.strerror}.") from error
+        raise unreadable(path, error) from error
     if not start.startswith(MAGIC):
         raise BackendFault(
-            f"{path} is not a GGUF file: it is {_called(start)}. Get the model as GGUF, or convert it first."
+            f"{path.name} is not a GGUF file: it is {_called(start)}. Get the model as GGUF, or convert it first.",
+            detail=str(path),
         )
 
 
@@ -176,16 +181,21 @@ def _other_parts(path: Path, first: Header) -> list[Path]:
     named = _SPLIT.fullmatch(path.name)
     if named is None or int(named["count"]) != count or count > _MOST_PARTS:
         raise BackendFault(
-            f"{path} is one of the {count} parts of a split model and must keep its name "
-            f"(…-00001-of-{min(count, 99999):05}.gguf), so that the others are found."
+            f"{path.name} is one of the {count} parts of a split model and must keep its name "
+            f"(…-00001-of-{min(count, 99999):05}.gguf), so that the others are found.",
+            detail=str(path),
         )
     names = [f"{named['stem']}-{part:05}-of-{count:05}.gguf" for part in range(1, count + 1)]
     if path.name != names[0]:
-        raise BackendFault(f"{path} is part {int(named['part'])} of {count}: name {names[0]}.")
+        raise BackendFault(
+            f"{path.name} is part {int(named['part'])} of {count}: name {names[0]}.",
+            detail=str(path),
+        )
     missing = [name for name in names if not path.with_name(name).is_file()]
     if missing:
         raise BackendFault(
-            f"Of the {count} parts of {path.name} these are missing beside it: {', '.join(missing[:8])}."
+            f"Of the {count} parts of {path.name} these are missing beside it: {', '.join(missing[:8])}.",
+            detail=str(path),
         )
     return [path.with_name(name) for name in names[1:]]
 
@@ -195,7 +205,9 @@ def _facts(path: Path, parts: list[Header]) -> ModelFacts:
     architecture = header.text("general.architecture")
     layers = header.number(f"{architecture}.block_count")
     if layers > _MOST_LAYERS:
-        raise BackendFault(f"{path} is damaged: its header speaks of {layers:,} layers.")
+        raise BackendFault(
+            f"{path.name} is damaged: its header speaks of {layers:,} layers.", detail=str(path)
+        )
     sizes = _Sizes(layers)
     for part in parts:
         sizes.add(part)

@@ -162,7 +162,8 @@ def _eyes(path: Path | None) -> int:
     facts = inspect(path)
     if not facts.is_vision:
         raise BackendFault(
-            f"{path} is no vision part (mmproj) of a model: it is {facts.kind or 'a model for chat'}."
+            f"{path.name} is no vision part (mmproj) of a model: it is {facts.kind or 'a model for chat'}.",
+            detail=str(path),
         )
     return facts.file_bytes + _PICTURES
 

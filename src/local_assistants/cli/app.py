@@ -11,6 +11,7 @@ import typer
 
 from local_assistants import __version__
 from local_assistants.cli import (
+    db,
     doctor,
     exit_codes,
     interpreter,
@@ -37,6 +38,9 @@ app.add_typer(interpreter.app, name="interpreter")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(keys.app, name="keys")
 app.add_typer(threads.app, name="threads")
+app.add_typer(db.app, name="db")
+app.command("export")(db.export)
+app.command("import")(db.import_)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 
@@ -91,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), prog_name="local-assistants", standalone_mode=False)
     except AssistantsError as error:
-        return _fail(error.message, exit_codes.of(error))
+        return _fail(str(error), exit_codes.of(error))
     except (typer.Abort, KeyboardInterrupt):
         code = exit_codes.INTERRUPTED
     except Exception as error:

@@ -5,6 +5,7 @@ probe writes and removes.
 """
 
 import asyncio
+import os
 import platform
 import shutil
 import subprocess
@@ -15,9 +16,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from local_assistants import catalogue, model_store, paths
+from local_assistants import catalogue, embedders, model_store, paths
 from local_assistants.cli import model_checks
-from local_assistants.engine.errors import InvalidRequest
+from local_assistants.engine.errors import AssistantsError, InvalidRequest, MissingDependency
 from local_assistants.settings_file import read_settings_file
 
 GB = 1_000_000_000
@@ -72,6 +73,7 @@ def every_check(data: Path, settings_file: Path | None) -> Iterator[Check]:
     yield from settings(settings_file)
     yield sandbox(data, settings_file)
     yield from models()
+    yield embedder(settings_file)
     yield gpu()
     yield room("cache", paths.cache_root(), ROOM_WANTED)
     yield writable(data)
@@ -180,7 +182,7 @@ def settings(file: Path | None) -> Iterator[Check]:
 
 
 def models() -> Iterator[Check]:
-    """At least one chat model, whether each could be loaded, those that the environment names, and the embedder."""
+    """At least one chat model, whether each could be loaded, and those that the environment names."""
     there = False
     for name, path, found in model_checks.installed_verdicts():
         there = True
@@ -192,7 +194,6 @@ def models() -> Iterator[Check]:
     if not there:
         mend = f"local-assistants models pull {catalogue.DEFAULT}"
         yield Check("model", False, True, "no chat model is here", mend)
-    yield _embedder()
 
 
 def gpu() -> Check:
@@ -200,17 +201,31 @@ def gpu() -> Check:
     return Check("gpu", True, False, model_checks.gpu_line())
 
 
-def _embedder() -> Check:
+def embedder(settings_file: Path | None) -> Check:
+    """The embedding model that a server with these settings and this environment would use."""
     entry = catalogue.embedder()
-    found = next((each for each in model_store.installed() if each.entry is entry), None)
     mend = f"local-assistants models pull {entry.key}"
-    if found is None:
-        return Check("embedder", False, True, f"{entry.title} is not here", mend)
-    if found.bytes != entry.bytes:
-        return Check(
-            "embedder", False, True, f"{found.path} is not whole", f"rm -r '{found.path}' && {mend}"
-        )
-    return Check("embedder", True, True, str(found.path))
+    try:
+        path = embedders.check_embedder(_embedder_name(settings_file))
+    except MissingDependency as error:
+        return Check("embedder", False, True, str(error), mend)
+    except AssistantsError as error:
+        return Check("embedder", False, True, str(error), "name one that is here")
+    found = next((each for each in model_store.installed() if each.path == path), None)
+    if found is not None and found.entry is entry and found.bytes != entry.bytes:
+        return Check("embedder", False, True, f"{path} is not whole", f"rm -r '{path}' && {mend}")
+    return Check("embedder", True, True, str(path))
+
+
+def _embedder_name(settings_file: Path | None) -> str | None:
+    """What the environment says, else the settings file; one that cannot be read has a check of its own."""
+    named = os.environ.get("LOCAL_ASSISTANTS_EMBEDDER")
+    if named or settings_file is None:
+        return named or None
+    try:
+        return read_settings_file(settings_file.expanduser()).file_search.get("model")
+    except InvalidRequest:
+        return None
 
 
 def room(name: str, folder: Path, wanted: int) -> Check:

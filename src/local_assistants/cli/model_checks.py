@@ -47,7 +47,7 @@ def verdict(model: ModelConfig, path: Path, budget: int | None = None) -> Verdic
         memory = min(available_memory(), budget or default_budget())
         plan = prepare(path, llama_settings(model, path, runtime), memory)
     except AssistantsError as error:
-        return Verdict(False, error.message)
+        return Verdict(False, str(error))
     refused = trial.refusal(path)
     if refused:
         return Verdict(False, f"llama.cpp refuses it: {refused}")
@@ -70,14 +70,14 @@ def configured_verdicts() -> Iterator[tuple[str, Verdict]]:
     try:
         config = configured()
     except AssistantsError as error:
-        yield "models file", Verdict(False, error.message)
+        yield "models file", Verdict(False, str(error))
         return
     for model in config.models if config else ():
         name = model.called
         try:
             path = weights_of(model)
         except AssistantsError as error:
-            yield name, Verdict(False, error.message)
+            yield name, Verdict(False, str(error))
             continue
         if path is not None:
             yield name, verdict(model, path, config.memory_budget if config else None)

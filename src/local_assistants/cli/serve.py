@@ -14,9 +14,12 @@ import typer
 
 from local_assistants import catalogue
 from local_assistants.engine.errors import ServerFault
-from local_assistants.engine.settings import BusyPolicy
+from local_assistants.engine.settings import BusyPolicy, CoreSettings
 from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig, read_models_file
 from local_assistants.settings_file import OperatorSettings, read_settings_file
+from local_assistants.telemetry.logs import LogFormat, LogLevel, write_logs
+from local_assistants.telemetry.run_lines import RunLines
+from local_assistants.telemetry.settings import TelemetrySettings
 
 if TYPE_CHECKING:
     from local_assistants.cli.model_lines import ModelLines
@@ -159,6 +162,15 @@ def serve(
     busy_wait: Annotated[
         float, typer.Option(help="Seconds that a request may wait for a busy thread.", min=0)
     ] = 60.0,
+    drain_seconds: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that runs at work may take to end when the server is told to stop. What is unfinished then "
+            "goes on at the next start. A second Ctrl-C or SIGTERM ends the server at once.",
+            min=0,
+            envvar="LOCAL_ASSISTANTS_DRAIN_SECONDS",
+        ),
+    ] = 5.0,
     allow_unsandboxed: Annotated[
         bool,
         typer.Option(
@@ -166,11 +178,26 @@ def serve(
             help="DANGER: run code that the model writes as you, with your files and network.",
         ),
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            help="How the log looks, on stderr: text for people, or nothing but lines of JSON, with ids of runs.",
+            envvar="LOCAL_ASSISTANTS_LOG_FORMAT",
+        ),
+    ] = LogFormat.TEXT,
+    log_level: Annotated[
+        LogLevel,
+        typer.Option(
+            help="From which gravity on they are written; info tells of every request, run, model turn and tool call.",
+            envvar="LOCAL_ASSISTANTS_LOG_LEVEL",
+        ),
+    ] = LogLevel.WARNING,
     settings_file: Annotated[
         Path | None,
         typer.Option(
             "--settings",
-            help="A file that sets limits and switches of the code interpreter (docs/settings-file.md).",
+            help="A file that sets limits and switches of runs, the code interpreter and file search "
+            "(docs/settings-file.md).",
             envvar="LOCAL_ASSISTANTS_SETTINGS",
         ),
     ] = None,
@@ -180,6 +207,7 @@ def serve(
     from local_assistants.cli.model_lines import ModelLines
     from local_assistants.cli.served import check, described
 
+    write_logs(log_format, log_level)
     served = _served(model, models)
     check(served)
     operator = _operator(settings_file, allow_unsandboxed=allow_unsandboxed)
@@ -200,13 +228,20 @@ def serve(
         allow_unsandboxed=allow_unsandboxed,
         code_interpreter=operator.code_interpreter,
         file_search=operator.file_search,
+        core=CoreSettings(**operator.runs),
+        **operator.store,
+        telemetry=TelemetrySettings(**operator.telemetry),
         busy_thread=busy_thread,
         busy_wait=busy_wait,
+        drain_seconds=drain_seconds,
     )
     try:
+        if log_format is LogFormat.JSON:  # nothing but JSON on stderr; the log tells of models, too
+            serving.serve(settings, typer.echo, [RunLines()])
+            return
         with ModelLines() as lines:
             announce = partial(_announce, lines, described(served), settings.data)
-            serving.serve(settings, announce, [lines])
+            serving.serve(settings, announce, [lines, RunLines()])
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise

@@ -53,4 +53,6 @@ def _check_server(model: ModelConfig) -> None:
     try:
         check_secrets(server)
     except BackendFault as error:
-        raise InvalidRequest(f"The model {model.called}: {error.message}") from error
+        raise InvalidRequest(
+            f"The model {model.called}: {error.message}", detail=error.detail
+        ) from error

@@ -271,6 +271,7 @@ BACKGROUND: dict[str, Callable[[Transaction], object]] = {
     "extend": lambda tx: tx.extend_leases("worker", 0.0, 10.0),
     "release": lambda tx: tx.release_run("run_1", "worker"),
     "projects": lambda tx: tx.several_projects(),
+    "leases": lambda tx: tx.leases_after(0.0),
     "overdue": lambda tx: tx.overdue_runs(0.0),
     "expired": lambda tx: tx.due(objects.File, 0.0),
     "next to expire": lambda tx: tx.next_due(),

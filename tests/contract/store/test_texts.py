@@ -198,6 +198,18 @@ async def test_relevance_does_not_depend_on_other_stores(store: Store) -> None:
     assert [pytest.approx(score) for _, score in before] == [score for _, score in after]
 
 
+async def test_a_word_that_is_repeated_counts_by_bm25_with_a_k1_of_0_9(store: Store) -> None:
+    """In texts of one length: 3 / (3 + 0.9) against 1 / (1 + 0.9), also beside a store where the word is frequent."""
+    texts = ["walrus sea ice sun", "walrus walrus walrus sun", *["seal sea ice sun"] * 8]
+    await add(store, *(chunk("vs_1", "file-1", n, text) for n, text in enumerate(texts)))
+    expected = pytest.approx((3 / 3.9) / (1 / 1.9))
+    found = await store.read(lambda tx: tx.match_chunks(["vs_1"], "walrus", 9))
+    assert expected == found[0][1] / found[1][1]
+    await add(store, *(chunk("vs_2", "file-2", n, "walrus ice sun sea") for n in range(90)))
+    found = await store.read(lambda tx: tx.match_chunks(["vs_1"], "walrus", 9))
+    assert expected == found[0][1] / found[1][1]
+
+
 async def test_frequent_words_only_order_what_rare_words_found(store: Store) -> None:
     """In a large store: a text with the rare word is found, and first if it has the frequent one too."""
     await add(

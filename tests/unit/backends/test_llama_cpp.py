@@ -9,6 +9,7 @@ import pytest
 
 from local_assistants.backends.llama_cpp import LlamaCppBackend, LlamaSettings
 from local_assistants.engine.chat import ChatRequest, ToolSchema
+from local_assistants.engine.endings import last_error
 from local_assistants.engine.errors import BackendFault, ContextOverflow, InvalidRequest
 from tests.support.toy_gguf import write_random_model, write_saying_model
 from tests.support.turns import Turn, listen, texts, tool, user
@@ -411,14 +412,17 @@ async def test_nobody_ends_a_message_but_its_author(babbler: LlamaCppBackend) ->
 async def test_file_that_cannot_be_loaded_is_named(
     tmp_path: Path, content: bytes | None, complaint: str
 ) -> None:
-    """The error says which file and what is wrong with it."""
+    """The error says which file and what is wrong with it; to clients, whom a run tells, not where it lies."""
     path = tmp_path / "broken.gguf"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BackendFault, match=rf"(?s){complaint}|broken\.gguf") as caught:
         await LlamaCppBackend.open(path)
-    assert complaint in caught.value.message
-    assert "broken.gguf" in caught.value.message
+    told = last_error(caught.value).message
+    assert complaint in told
+    assert "broken.gguf" in told
+    assert str(tmp_path) not in told
+    assert str(caught.value).endswith(f"({path})")
 
 
 async def test_truncated_weights_are_refused(tmp_path: Path) -> None:

@@ -245,7 +245,8 @@ async def test_process_that_hangs_is_replaced(start: Open, random_model: Path) -
             heard.append(delta)
             if len(heard) == 3:
                 kill(backend, signal.SIGSTOP)
-                for _ in range(11):  # a look more: one is under way
+                # Signs of life may still be under way, and each starts its patience anew.
+                while backend.lives == 1:
                     await clock.advance(Supervision().patience / 10)
     assert (await undisturbed(random_model, request)).text == Turn(tuple(heard)).text
     assert 2 == backend.lives
@@ -258,7 +259,7 @@ async def test_file_that_crashes_the_library_is_given_up(start: Open, tmp_path: 
     """After two tries, with what the library said before it ended the process."""
     path = write_saying_model(tmp_path / "twice.gguf", ["only", "once"])
     path.write_bytes(path.read_bytes().replace(b"once", b"only"))  # llama.cpp asserts over that
-    with pytest.raises(BackendFault, match=r"cannot load .*twice.gguf.*SIGABRT.*GGML_ASSERT"):
+    with pytest.raises(BackendFault, match=r"cannot load twice\.gguf.*SIGABRT.*GGML_ASSERT"):
         await start(path=path)
 
 

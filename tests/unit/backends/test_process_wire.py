@@ -187,16 +187,20 @@ def test_malformed_fragments_are_refused(change: Message) -> None:
 
 
 def test_errors_keep_their_class() -> None:
-    """And their message, parameter and code; one of an unknown class becomes a fault of the backend."""
+    """And message, parameter, code and what is for the log; one of an unknown class becomes a fault of the backend."""
     for kind in (errors.InvalidRequest, errors.ContextOverflow, errors.MissingDependency):
         error = messages.fault_of(
-            over_the_wire(messages.fault_written(1, kind("Why.", param="tools[0]")))
+            over_the_wire(
+                messages.fault_written(1, kind("Why.", param="tools[0]", detail="/x", passing=True))
+            )
         )
-        assert (kind, "Why.", "tools[0]", kind.default_code) == (
+        assert (kind, "Why.", "tools[0]", kind.default_code, "/x", True) == (
             type(error),
             error.message,
             error.param,
             error.code,
+            error.detail,
+            error.passing,
         )
     strange = messages.fault_written(1, errors.BackendFault("Why.")) | {"class": "SystemExit"}
     assert errors.BackendFault is type(messages.fault_of(strange))

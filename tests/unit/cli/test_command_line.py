@@ -163,7 +163,7 @@ def test_ctrl_c_is_code_130_and_leaves_no_traceback(empty_machine: Machine) -> N
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("--data", "The data folder {file} failed: File exists."),
+        ("--data", "The data folder failed: File exists. ([Errno 17] File exists: '{file}')"),
         ("--host", "Cannot listen on {file}:0: "),
     ],
 )

@@ -11,6 +11,7 @@ from local_assistants.embedders import NOTE, open_embedding
 from local_assistants.engine.errors import BackendFault, InvalidRequest, ModelNotFound, ToolFault
 from local_assistants.engine.requests import CreateVectorStore, SearchStore
 from local_assistants.engine.services import Services
+from local_assistants.tools.file_search.chunking.tokens import GET_MODEL
 from local_assistants.tools.file_search.embedding.folder import WEIGHTS
 from local_assistants.tools.file_search.settings import LibrarySettings
 from tests.support.toy_embedder import write_bert
@@ -164,3 +165,8 @@ async def test_files_are_searched_with_a_gguf(data: Path) -> None:
         each.chunk.text for each in found
     ]
     assert '"name": "one"' in (data / NOTE).read_text()
+
+
+def test_the_command_that_errors_name_gets_the_catalogue_s_model() -> None:
+    """By the key that `models pull` and `doctor` print."""
+    assert f"local-assistants models pull {catalogue.embedder().key}" == GET_MODEL

@@ -144,7 +144,9 @@ def test_others_are_not_served_without_a_key(
 
     made(capsys)
     assert exit_codes.CANNOT == run(command)
-    assert f"Cannot read the script {missing}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Cannot read the script missing.yaml" in said
+    assert f"({missing})" in said
 
 
 def test_a_revoked_key_is_none(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,17 +159,14 @@ def test_a_revoked_key_is_none(data: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_without_keys_only_as_told_and_loudly(
-    data: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--no-auth needs no key and says at every start what it means."""
-    del data, capsys
+    del data
     missing = f"scripted:{tmp_path}/missing.yaml"
     command = ["serve", "--host", "0.0.0.0", "--port", "0", "--no-auth", "--model", missing]
     assert exit_codes.CANNOT == run(command)
-    assert "NO KEY IS ASKED FOR: whoever reaches 0.0.0.0" in caplog.text
+    assert "NO KEY IS ASKED FOR: whoever reaches 0.0.0.0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["box.lan:80", "http://box.lan", "a b", "", "box/x"])
@@ -230,3 +229,16 @@ def test_a_running_server_knows_new_and_revoked_keys(server: str, tmp_path: Path
     assert answers(server, "", 200)  # on loopback, as before the first key
     said = (tmp_path / "server.log").read_text()
     assert not [key for key in (first, second) if key in said]
+
+
+def test_what_was_made_before_the_first_key_is_in_the_default_project(server: str) -> None:
+    """A key made without `--project` opens it, another does not."""
+    thread = httpx.post(f"{server}/threads").json()
+    other = command("create", "--project", "research")
+    default = command("create")
+    assert answers(server, "", 401)
+    seen = [
+        httpx.get(f"{server}/threads/{thread['id']}", headers={"api-key": key}).status_code
+        for key in (default, other)
+    ]
+    assert [200, 404] == seen

@@ -10,8 +10,18 @@ import pytest
 
 from local_assistants.cli import checks, exit_codes
 from local_assistants.cli.app import run
+from local_assistants.engine.chat import Capabilities
 from local_assistants.engine.errors import InvalidRequest
-from local_assistants.settings_file import OperatorSettings, read_settings_file
+from local_assistants.engine.objects import Usage
+from local_assistants.engine.reading import reading
+from local_assistants.engine.settings import CoreSettings
+from local_assistants.settings_file import (
+    OperatorSettings,
+    RunSettings,
+    StoreSettings,
+    read_settings_file,
+)
+from local_assistants.telemetry.settings import TelemetrySettings
 from local_assistants.tools.code_interpreter.isolation.limits import MIB, Limits
 from local_assistants.tools.code_interpreter.sessions.sessions import SessionLimits
 from local_assistants.tools.code_interpreter.settings import Settings
@@ -57,7 +67,10 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
         "worker": WorkerSettings(threads=4),
         "limits": ParseLimits(seconds=300, file_bytes=1024 * MIB),
     }
-    assert {"code_interpreter": code, "file_search": search} == read(tmp_path, EXAMPLE)
+    runs = {"reading_seconds": 40.0}
+    store = {"durability": "full"}
+    found = read(tmp_path, EXAMPLE)
+    assert {"code_interpreter": code, "file_search": search, "runs": runs, "store": store} == found
 
 
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
@@ -68,6 +81,9 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "of"),
     [
+        ("store", StoreSettings),
+        ("runs", RunSettings),
+        ("telemetry", TelemetrySettings),
         ("code_interpreter", Settings),
         ("code_interpreter.limits", Limits),
         ("code_interpreter.sessions", SessionLimits),
@@ -136,7 +152,13 @@ TOP, LIMITS, SESSIONS = (f"[code_interpreter{part}]\n" for part in ("", ".limits
         (SEARCH, "threads = 2", "the key 'threads' belongs in [file_search.worker]."),
         (SEARCH, "dense_weight = 2.0", "dense_weight must be at most 1, and 2 is not."),
         ("[file_search.worker]\n", "threads = 0", "threads must be at least 1, and 0 is not."),
+        ("[file_search.limits]\n", "seconds = 0.5", "seconds must be at least 5, and 0.5 is not."),
         ("[file_search.limits]\n", "memory_bytes = '64 MiB'", "memory_bytes must be at least 256 MiB"),
+        ("[runs]\n", "tool_output_tokens = 100", "tool_output_tokens must be at least 300, and 100 is not."),
+        ("[runs]\n", "reading_seconds = 0.0", "reading_seconds must be at least 1, and 0 is not."),
+        ("[runs]\n", "max_concurrent_runs = 0", "max_concurrent_runs must be at least 1, and 0 is not."),
+        ("[store]\n", "durability = 'none'", "durability must be one of full, normal, and 'none' is"),
+        ("[runs]\n", "nudges = true", "the key 'nudges' is not known; there are: "),
         (SESSIONS, "pool = -1", "pool must be at least 0, and -1 is not."),
     ],
 )  # fmt: skip
@@ -146,6 +168,16 @@ def test_a_wrong_line_is_named_with_its_place(
     """File, table, key, and what is allowed or was meant; nothing is guessed."""
     place = f"in {table.strip()}" if table else "at the top"
     assert refusal(tmp_path, table + line).startswith(f", {place}: {said}")
+
+
+def test_how_much_a_model_reads_follows_the_file(tmp_path: Path) -> None:
+    """With both keys: a slow model by tokens, a fast one by seconds."""
+    found = read(tmp_path, "[runs]\ntool_output_tokens = 600\nreading_seconds = 5")["runs"]
+    core = CoreSettings(**found)
+    rates = (None, 60.0, 500.0)
+    able = [Capabilities(context_window=64_000, prefill_rate=rate) for rate in rates]
+
+    assert [600, 600, 2400] == [reading(core, one, Usage.of(0, 0)).usual for one in able]
 
 
 def test_a_file_that_is_no_toml(tmp_path: Path) -> None:

@@ -147,6 +147,23 @@ async def test_an_expired_store_is_marked_and_emptied(tmp_path: Path) -> None:
     assert (FileCounts(cancelled=1, total=1), 0) == (fewer.file_counts, fewer.usage_bytes)
 
 
+async def test_a_store_changed_after_its_time_is_emptied_all_the_same(tmp_path: Path) -> None:
+    """A new name does not take the expiry from housekeeping, which lets go of the text and ends the bill."""
+    async with house(tmp_path) as home:
+        stores = home.services.vector_stores
+        store = await store_for_a_day(home, (await home.file("a.txt", "alpha")).id)
+        await home.services.worker.stop()  # nobody tidies up
+        await home.virtual.advance(DAY, sleepers=0)
+        renamed = await stores.modify(store.id, requests.ModifyVectorStore(name="Old"))
+        kept = await kept_status(home, store.id)
+        await home.services.housekeeping.expire()
+        (period,) = await home.store.read(lambda tx: tx.storage_since(0, START + 2 * DAY))
+        texts = home.library.texts
+
+    assert ("Old", "expired", "completed") == (renamed.name, renamed.status, kept)
+    assert ({}, START + DAY) == (texts, period.until)
+
+
 async def test_a_store_in_use_does_not_expire(tmp_path: Path) -> None:
     """Searches, new files, and runs that may search it move its expiry; reading and renaming do not."""
     async with house(tmp_path) as home:

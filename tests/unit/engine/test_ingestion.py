@@ -3,13 +3,17 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from local_assistants.engine import requests
+from local_assistants.engine.errors import StorageFault, ToolFault
 from local_assistants.engine.ingestion import Waiting, chosen
-from local_assistants.engine.objects import FileCounts, VectorStoreFile
+from local_assistants.engine.objects import FileCounts, LastError, VectorStoreFile
 from local_assistants.engine.ports import Chunk, Extract, Transaction
 from local_assistants.engine.states import StoreFileStatus
+from tests.support.clock import VirtualClock
 from tests.support.engine import FAST, OLDEST_FIRST, PATIENCE, House, house
+from tests.support.ids import CountingIds
 from tests.support.stores import indexed
 
 
@@ -157,6 +161,7 @@ async def test_progress_names_the_files_that_are_on_their_way(tmp_path: Path) ->
         "stage": "reading",
         "chunks": None,
         "chunks_embedded": 0,
+        "setback": None,
     } == reading
     assert {**reading, "file_id": ids[1], "filename": "1.txt"} | {
         "stage": "embedding",
@@ -165,3 +170,84 @@ async def test_progress_names_the_files_that_are_on_their_way(tmp_path: Path) ->
     } == embedding
     assert ("in_progress", "completed", []) == (before["status"], after["status"], after["files"])
     assert 2 == before["file_counts"]["in_progress"]
+
+
+FULL = StorageFault("The disk is full.", detail="/data/store.db", passing=True)
+
+
+async def met(home: House, store_id: str, attempts: int) -> list[dict[str, Any]]:
+    """The files in progress, once they were tried so often in vain, all together."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            files = (await home.services.indexing.progress(store_id))["files"]
+            tried = [one["setback"]["attempts"] for one in files if one["setback"]]
+            if sum(tried) >= attempts:
+                return list(files)
+            await asyncio.sleep(0.002)
+
+
+async def test_what_is_the_host_s_fault_fails_no_file(tmp_path: Path) -> None:
+    """They are tried again, one at a time, after a pause; when the host is well again all are done."""
+    clock = VirtualClock()
+    async with house(tmp_path, settings=replace(FAST, indexed_at_once=5), clock=clock) as home:
+        home.library.fault = FULL
+        store_id, _, _ = await batch_of(home, 4)
+        first = await met(home, store_id, 4)
+        home.library.most_at_work = 0
+        await clock.advance(1)
+        await met(home, store_id, 5)
+        together = home.library.most_at_work
+        home.library.fault = None
+        await clock.advance(2)
+        done = await indexed(home, store_id)
+
+    assert {"reason": "The disk is full.", "attempts": 1} == first[0]["setback"]
+    assert 1 == together
+    assert FileCounts(completed=4, total=4) == done.file_counts
+
+
+async def test_a_file_that_is_taken_out_while_it_waits_holds_up_nobody(tmp_path: Path) -> None:
+    """The next one is tried in its place."""
+    clock = VirtualClock()
+    async with house(tmp_path, clock=clock) as home:
+        home.library.fault = FULL
+        store_id, _, ids = await batch_of(home, 2)
+        await met(home, store_id, 2)
+        home.library.fault = None
+        await home.services.vector_stores.remove_file(store_id, ids[0])
+        await clock.advance(1)
+        done = await indexed(home, store_id)
+
+    assert FileCounts(completed=1, total=1) == done.file_counts
+
+
+async def test_a_fault_that_does_not_pass_is_final(tmp_path: Path) -> None:
+    """As that of a model that fails: waiting mends nothing, and whoever polls learns it."""
+    async with house(tmp_path) as home:
+        home.library.fault = ToolFault("The embedding model failed.", detail="/models/x")
+        store_id, _, ids = await batch_of(home, 1)
+        await indexed(home, store_id)
+        file = await home.services.vector_stores.get_file(store_id, ids[0])
+
+    assert LastError(code="server_error", message="The embedding model failed.") == file.last_error
+
+
+async def test_of_two_servers_the_one_that_keeps_house_indexes(tmp_path: Path) -> None:
+    """Whichever took the files in; when it is gone, the other goes on."""
+    clock, ids, keeping = VirtualClock(), CountingIds(), {"first"}
+    async with (
+        house(tmp_path, clock=clock, ids=ids, keeps_house=lambda: "second" in keeping) as second,
+        house(tmp_path, clock=clock, ids=ids, keeps_house=lambda: "first" in keeping) as first,
+    ):
+        store_id, _, _ = await batch_of(second, 2)
+        await clock.advance(1)
+        await indexed(second, store_id)
+        by = (len(first.library.texts), len(second.library.texts))
+        await first.crash()
+        keeping.add("second")
+        later_id, _, _ = await batch_of(second, 1)
+        await clock.advance(1)
+        await indexed(second, later_id)
+
+    assert (2, 0) == by
+    assert 1 == len(second.library.texts)

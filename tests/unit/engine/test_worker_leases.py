@@ -354,3 +354,18 @@ async def test_a_run_that_could_not_even_be_ended_is_taken_up_again(tmp_path: Pa
         await hasty.close()
 
     assert "thread.run.completed" == events[-1].name
+
+
+async def test_a_worker_that_drains_begins_nothing_more(tmp_path: Path) -> None:
+    """The run at work is finished, the queued one stays for another worker."""
+    async with house(tmp_path, [HANG], settings=replace(FAST, max_concurrent_runs=1)) as home:
+        busy = await speaking(home)
+        waiting = await home.ask()
+        draining = asyncio.create_task(home.services.worker.drain())
+        await home.services.runs.cancel(busy.thread_id, busy.id)
+        async with asyncio.timeout(PATIENCE):
+            await draining
+        ended, left = await home.get(busy), await home.get(waiting)
+        owner = await home.store.read(lambda tx: tx.lease_owner(waiting.id))
+
+    assert ("cancelled", "queued", None) == (ended.status, left.status, owner)

@@ -27,6 +27,7 @@ from local_assistants.engine.ports import (
     Passage,
     SearchQuery,
     Store,
+    Tool,
     ToolFile,
 )
 from local_assistants.engine.services import Keys, Services
@@ -131,15 +132,18 @@ async def open_services(
     turns: Sequence[Json] = HELLO,
     core: CoreSettings | None = None,
     clock: Clock | None = None,
+    *,
+    tools: Sequence[Tool] = (),
 ) -> AsyncGenerator[Services]:
     """Services at work, over files below `root`."""
     store = open_store(root)
     clock, feed = clock or SystemClock(), EventFeed()
+    store.on_answer = feed.stored
     bundle = Core(
         store=store,
         blobs=FileBlobs(root / "blobs"),
         models=OneModel(ScriptedBackend.from_turns(list(turns))),
-        tools={},
+        tools={tool.type: tool for tool in tools},
         library=WordLibrary(store),
         clock=clock,
         ids=RandomIds(),
@@ -190,9 +194,11 @@ async def open_house(
     settings: ServerSettings | None = None,
     core: CoreSettings | None = None,
     clock: Clock | None = None,
+    *,
+    tools: Sequence[Tool] = (),
 ) -> AsyncGenerator[House]:
     """The application over real services, called in this process."""
-    async with open_services(root, turns, core, clock) as services:
+    async with open_services(root, turns, core, clock, tools=tools) as services:
         app = create_app(services, settings)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost/v1") as client:

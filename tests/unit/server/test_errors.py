@@ -1,5 +1,9 @@
 """Every mistake gets the four-key envelope, never a framework's own body."""
 
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +15,7 @@ from local_assistants.server.app import create_app
 from local_assistants.server.errors import SORRY
 from tests.support.answers import error_of
 
-from .house import House
+from .house import House, open_house
 
 JSON = {"content-type": "application/json"}
 
@@ -95,6 +99,27 @@ async def test_our_own_faults_are_logged_with_their_request(
     answer = await house.client.get("/models")
     assert (500, "The disk is full.") == (answer.status_code, error_of(answer)["message"])
     assert answer.headers["x-request-id"] in caplog.text
+
+
+async def test_a_fault_of_the_disk_names_its_paths_in_the_log_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client learns what happened, whoever runs the server also where; both in the database and beside it."""
+    async with open_house(tmp_path) as house:
+        with closing(sqlite3.connect(tmp_path / "store.db")) as connection, connection:
+            connection.execute("ALTER TABLE assistants RENAME TO gone")
+        shutil.rmtree(tmp_path / "blobs" / "incoming")
+        file = {"file": ("a.txt", b"text")}
+        answers = [
+            await house.client.get("/assistants"),
+            await house.client.post("/files", files=file, data={"purpose": "assistants"}),
+        ]
+
+    said = [error_of(answer)["message"] for answer in answers]
+    assert ["The database failed", "The data folder failed"] == [s.partition(":")[0] for s in said]
+    assert [] == [text for text in said if str(tmp_path) in text or "store.db" in text]
+    assert str(tmp_path / "store.db") in caplog.text
+    assert str(tmp_path / "blobs" / "incoming") in caplog.text
 
 
 BROKEN: list[tuple[str, bytes]] = [

@@ -158,6 +158,25 @@ def test_names_are_cleaned(sent: str | None, kept: str) -> None:
     assert kept == clean_name(sent)
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("a" * 300 + ".pdf", "a" * 251 + ".pdf"),
+        ("報" * 300 + ".tar.gz", "報" * 252 + ".gz"),
+        ("a" * 300, "a" * 255),
+        ("a." + "b" * 300, "a." + "b" * 253),
+        ("a" * 250 + ".p" + "\u202e" * 90 + "df", "a" * 250 + ".pdf"),
+    ],
+)
+async def test_a_long_name_keeps_its_ending(house: House, sent: str, kept: str) -> None:
+    """Else a PDF of a long name would be of no type that anything reads."""
+    uploaded = await house.client.post(
+        "/files", files={"file": (sent, b"x")}, data={"purpose": "assistants"}
+    )
+
+    assert json_of(uploaded)["filename"] == kept
+
+
 @pytest.mark.parametrize("declared", [True, False])
 async def test_a_file_over_the_limit_is_refused(tmp_path: Path, declared: bool) -> None:
     """By its declared length at once, else as soon as the limit is passed; nothing is kept."""

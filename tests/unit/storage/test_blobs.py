@@ -287,7 +287,7 @@ def test_a_file_in_place_of_the_folder_is_said_in_words(tmp_path: Path) -> None:
 async def test_a_folder_that_went_away_is_said_in_words(blobs: BlobStore, root: Path) -> None:
     """A write finds no place and says so."""
     (root / "incoming").rmdir()
-    with pytest.raises(StorageFault, match=r"data folder .* failed"):
+    with pytest.raises(StorageFault, match=r"data folder failed: .*incoming"):
         await blobs.write("file-1", stream(b"abc"), limit=10)
 
 
@@ -305,3 +305,42 @@ async def test_a_file_system_that_takes_no_more_is_said_in_words(
     assert [] == files_under(root)
     await blobs.write("file-2", stream(b"x" * 3_000_000), limit=10**8)
     assert ["file-2"] == files_under(root)
+
+
+def spoiled(path: Path) -> None:
+    """One bit is another, as on a failing disk."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+async def test_what_was_written_is_intact(blobs: BlobStore) -> None:
+    """It is given out, however often it is asked for."""
+    await blobs.write("file-1", stream(b"abc"), limit=10)
+    assert (
+        blobs.path("file-1") == await blobs.intact("file-1", 3) == await blobs.intact("file-1", 3)
+    )
+
+
+@pytest.mark.parametrize("seen_before", [False, True])
+async def test_a_changed_bit_is_noticed(blobs: BlobStore, seen_before: bool) -> None:
+    """The bytes are not given out, and the error says what helps; nothing of the disk is in it."""
+    await blobs.write("file-1", stream(b"abc" * 1000), limit=10_000)
+    path = blobs.path("file-1")
+    if seen_before:
+        await blobs.intact("file-1", 3000)
+    spoiled(path)
+    with pytest.raises(StorageFault, match=r"file-1 is damaged.*backup or upload") as caught:
+        await blobs.intact("file-1", 3000)
+    assert (str(path), False) == (caught.value.detail, caught.value.passing)
+
+
+async def test_another_size_is_noticed_without_a_seal(blobs: BlobStore) -> None:
+    """Where no attributes are kept, bytes that are too few are still found."""
+    await blobs.write("file-1", stream(b"abc"), limit=10)
+    path = blobs.path("file-1")
+    os.removexattr(path, "user.local_assistants.sha256")
+    assert path == await blobs.intact("file-1", 3)
+    os.truncate(path, 2)
+    with pytest.raises(StorageFault, match="file-1 is damaged"):
+        await blobs.intact("file-1", 3)

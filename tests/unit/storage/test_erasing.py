@@ -215,3 +215,77 @@ def test_rounds_are_not_begun_one_after_the_other(tmp_path: Path) -> None:
         pause = eraser.wait()
         assert pause is not None
         assert pause > 900
+
+
+async def test_a_large_file_is_gone_at_once_and_erased_later(tmp_path: Path) -> None:
+    """No read finds its texts from the moment it is taken out, and those of other files are found as before."""
+    store = SQLiteStore.open(tmp_path / "store.db", OFTEN)
+
+    def seen(tx: Transaction) -> list[object]:
+        return [
+            tx.match_chunks(["vs_1"], "zebraquark", 9),
+            {id_.split("/")[1] for id_, _ in tx.match_chunks(["vs_1"], "walrus", 500)},
+            {id_ for id_, _ in tx.match_chunks(["vs_1"], "walrus", 9, {"file-2"})},
+            tx.match_files(["vs_1"], "walrusphone", 9),
+            tx.chunks(["vs_1/file-2/7"]),
+            tx.vectors(["vs_1/file-2/7"]),
+            tx.extract("vs_1", "file-2"),
+            tx.file_chunks("vs_1", "file-2"),
+            tx.store_vectors("vs_1", {"file-2"}),
+            (tx.count_vectors("vs_1"), tx.count_vectors("vs_1", {"file-2", "file-3"})),
+            len(tx.store_vectors("vs_1")),
+        ]
+
+    def take_out(tx: Transaction) -> list[object]:
+        tx.delete(VectorStoreFile, "vs_1/file-2")
+        return seen(tx)
+
+    gone: list[object] = [
+        [],
+        {"file-1", "file-3"},
+        set[str](),
+        [],
+        [],
+        {},
+        None,
+        [],
+        [],
+        (80, 40),
+        80,
+    ]
+    try:
+        await store.write(filled)
+        assert gone == await store.write(take_out)
+        assert await erased(store.path)
+        assert gone == await store.read(seen)
+    finally:
+        await store.close()
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert [] == connection.execute("SELECT * FROM files_to_erase").fetchall()
+        counted = "SELECT chunks, extracts, vectors FROM text_stores WHERE vector_store_id = 'vs_1'"
+        assert [(80, 2, 80)] == connection.execute(counted).fetchall()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 9])
+def test_a_file_may_come_again_before_its_old_text_is_erased(tmp_path: Path, steps: int) -> None:
+    """It has its new text alone, however far erasing had come, and erasing takes none of it."""
+    path = tmp_path / "store.db"
+    asyncio.run(SQLiteStore.open(path).close())
+    with closing(connect(path, OFTEN)) as connection:
+        tx, eraser = SQLiteTransaction(connection), Eraser(connection, 0.0)
+        filled(tx)
+        assert 40 == len(tx.delete_chunks("vs_1", "file-2"))
+        assert [] == tx.delete_chunks("vs_1", "file-2")
+        for _ in range(steps):
+            eraser.step()
+        place = {"file_id": "file-2", "vector": b"v"}
+        tx.put_chunks(
+            samples.chunk(0, f"penguin {n}", id=f"vs_1/file-2/{n}", index=n, **place)
+            for n in range(2)
+        )
+        eraser.look()
+        while eraser.wait() is not None:
+            eraser.step()
+        texts = [one.text for one in tx.file_chunks("vs_1", "file-2")]
+        assert (["penguin 0", "penguin 1"], 82) == (texts, tx.count_vectors("vs_1"))
+    assert [] == left(path)

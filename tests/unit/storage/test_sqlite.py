@@ -313,3 +313,18 @@ async def test_everything_acknowledged_survives_kill_9(tmp_path: Path, lines: in
     assert set(acknowledged) <= set(journal)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert stored == {event.data["thread"] for event in events}
+
+
+async def test_closing_empties_the_log_though_others_have_the_file_open(tmp_path: Path) -> None:
+    """Two servers on one folder: the one that is stopped leaves its writes in the file itself."""
+    path = tmp_path / "store.db"
+    first, second = SQLiteStore.open(path), SQLiteStore.open(path)
+    await first.write(putting(1))
+    log = path.with_name("store.db-wal")
+    before = log.stat().st_size
+    await first.close()
+    after = log.stat().st_size
+    await second.close()
+
+    assert before > 0
+    assert 0 == after

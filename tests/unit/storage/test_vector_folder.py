@@ -198,3 +198,18 @@ def graphs(folder: Path) -> list[str]:
     with closing(sqlite3.connect(folder / "db" / "chroma.sqlite3")) as connection:
         known = [str(row[0]) for row in connection.execute("SELECT id FROM segments")]
     return [name for name in known if (folder / "db" / name).is_dir()]
+
+
+async def test_only_who_may_opens_it(tmp_path: Path) -> None:
+    """Of several servers on one data folder; the others hear so at each call, and it opens when it is theirs."""
+    mine = False
+    index = open_index(tmp_path, mine=lambda: mine)
+    with pytest.raises(StorageFault, match="Another server on this data folder") as refused:
+        await index.upsert("vs_a", VECTORS)
+    mine = True
+    await index.upsert("vs_a", VECTORS)
+    found = await index.count("vs_a")
+    await index.close()
+
+    assert refused.value.passing
+    assert 2 == found

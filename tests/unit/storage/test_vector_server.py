@@ -35,7 +35,7 @@ async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
         await index.upsert("vs_a", VECTORS)
     with pytest.raises(StorageFault):
         await index.count("vs_a")
-    with pytest.raises(StorageFault, match="No Chroma server answers at http://127"):
+    with pytest.raises(StorageFault, match=r"No Chroma server answers.* \(http://127"):
         await index.count("vs_a")
     with chroma_server(tmp_path / "chroma", port):
         assert await index.count("vs_a") == 2

@@ -1,5 +1,6 @@
 """Group commit: many changes, one flush, and no change pays for another's failure."""
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ def stored(path: Path) -> set[str]:
     return found
 
 
-def test_changes_that_wait_together_are_committed_together(
+async def test_changes_that_wait_together_are_committed_together(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """Ten that gathered behind one take one COMMIT."""
@@ -75,14 +76,13 @@ def test_changes_that_wait_together_are_committed_together(
     assert gate.begun.wait(10)
     rest = [writer.submit(putting(n)) for n in range(10)]
     gate.open.set()
-    for future in (first, *rest):
-        future.result(10)
+    await asyncio.gather(first, *rest)
     writer.close()
     assert len(commits) == 2
     assert stored(path) == {f"thread_{n}" for n in range(10)}
 
 
-def test_a_group_has_a_limit(connection: sqlite3.Connection, path: Path) -> None:
+async def test_a_group_has_a_limit(connection: sqlite3.Connection, path: Path) -> None:
     """A flood is committed in several groups, so that the first caller does not wait for the last."""
     commits: list[str] = []
     connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
@@ -91,13 +91,12 @@ def test_a_group_has_a_limit(connection: sqlite3.Connection, path: Path) -> None
     assert gate.begun.wait(10)
     futures = [writer.submit(lambda _: None) for _ in range(2 * MOST_AT_ONCE + 1)]
     gate.open.set()
-    for future in futures:
-        future.result(10)
+    await asyncio.gather(*futures)
     writer.close()
     assert len(commits) == 4
 
 
-def test_a_change_is_acknowledged_after_its_commit(
+async def test_a_change_is_acknowledged_after_its_commit(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """Who is told can see the row from another connection; before that nobody can."""
@@ -109,28 +108,31 @@ def test_a_change_is_acknowledged_after_its_commit(
 
     future = writer.submit(change)
     assert gate.begun.wait(10)
+    await asyncio.sleep(0.05)  # it would hear of it now
     assert (future.done(), stored(path)) == (False, set())
     gate.open.set()
-    future.result(10)
+    await future
     assert stored(path) == {"thread_1"}
     writer.close()
 
 
-def test_a_full_disk_fails_in_words_and_passes(connection: sqlite3.Connection, path: Path) -> None:
+async def test_a_full_disk_fails_in_words_and_passes(
+    connection: sqlite3.Connection, path: Path
+) -> None:
     """The change that found no room is told so; when there is room again the writer goes on."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 5}")
     writer = Writer(connection, path, Eraser(connection, 30.0))
-    writer.submit(putting(1)).result(10)
+    await writer.submit(putting(1))
     with pytest.raises(StorageFault, match=r"disk is full; free some space"):
-        writer.submit(putting(2, size=1_000_000)).result(10)
+        await writer.submit(putting(2, size=1_000_000))
     connection.execute("PRAGMA max_page_count = 1000000")
-    writer.submit(putting(3, size=1_000_000)).result(10)
+    await writer.submit(putting(3, size=1_000_000))
     writer.close()
     assert stored(path) == {"thread_1", "thread_3"}
 
 
-def test_a_full_disk_tells_everybody_whose_change_was_lost(
+async def test_a_full_disk_tells_everybody_whose_change_was_lost(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """Nobody in the group is told that a change is stored which is not."""
@@ -142,13 +144,14 @@ def test_a_full_disk_tells_everybody_whose_change_was_lost(
     sizes = {1: 1, 2: 1_000_000, 3: 1}
     futures = {n: writer.submit(putting(n, size)) for n, size in sizes.items()}
     gate.open.set()
-    failed = {f"thread_{n}" for n, future in futures.items() if future.exception(10) is not None}
+    results = await asyncio.gather(*futures.values(), return_exceptions=True)
+    failed = {f"thread_{n}" for n, seen in zip(futures, results, strict=True) if seen is not None}
     writer.close()
     assert "thread_2" in failed
     assert stored(path) == {"thread_1", "thread_2", "thread_3"} - failed
 
 
-def test_a_locked_database_fails_in_words_and_passes(
+async def test_a_locked_database_fails_in_words_and_passes(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """Another process that holds the write lock too long is named; afterwards writing works again."""
@@ -156,15 +159,15 @@ def test_a_locked_database_fails_in_words_and_passes(
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageFault, match="another process keeps it locked"):
-        writer.submit(putting(1)).result(10)
+        await writer.submit(putting(1))
     other.execute("ROLLBACK")
     other.close()
-    writer.submit(putting(2)).result(10)
+    await writer.submit(putting(2))
     writer.close()
     assert stored(path) == {"thread_2"}
 
 
-def test_even_an_exit_inside_a_change_does_not_end_the_writer(
+async def test_even_an_exit_inside_a_change_does_not_end_the_writer(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """SystemExit belongs to the caller; the next change is served."""
@@ -174,13 +177,13 @@ def test_even_an_exit_inside_a_change_does_not_end_the_writer(
 
     writer = Writer(connection, path, Eraser(connection, 30.0))
     with pytest.raises(SystemExit):
-        writer.submit(leave).result(10)
-    writer.submit(putting(1)).result(10)
+        await writer.submit(leave)
+    await writer.submit(putting(1))
     writer.close()
     assert stored(path) == {"thread_1"}
 
 
-def test_a_change_holds_the_write_lock_from_its_start(
+async def test_a_change_holds_the_write_lock_from_its_start(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     """What it read cannot be changed by another process before it writes."""
@@ -192,5 +195,5 @@ def test_a_change_holds_the_write_lock_from_its_start(
         other.execute("BEGIN IMMEDIATE")
     other.close()
     gate.open.set()
-    future.result(10)
+    await future
     writer.close()

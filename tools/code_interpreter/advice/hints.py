@@ -18,11 +18,23 @@ from ..sessions.files import printable
 from .filters import Condition
 from .prelude import ALIASES, TABLE
 
-# Run in the kernel after an error: the tables at hand, those of the failing frames first. The answer is untrusted.
+# Run in the kernel after an error: the tables at hand, those of the failing frames first, and the column in which the
+# key stands that was not found. The answer is untrusted.
 COLUMNS_CODE = """
 def _columns():
     import json, sys
     found = []
+    key = (getattr(getattr(sys, "last_value", None), "args", None) or [None])[0]
+    number = int(key) if isinstance(key, str) and key.isdigit() and len(key) < 9 else key
+    def holder(table):
+        if isinstance(key, (str, int)):
+            for c in list(table.columns)[:50]:
+                kind = table[c].dtype.kind if table.columns.is_unique else ""
+                if kind in "iu" and isinstance(number, int) and (table[c] == number).any():
+                    return str(c)[:80]
+                if kind == "O" and isinstance(key, str) and (table[c] == key).any():
+                    return str(c)[:80]
+        return ""
     names = {id(v): k for k, v in list(globals().items()) if type(v).__name__ == "DataFrame" and k[:1] != "_"}
     frame = getattr(sys, "last_traceback", None)
     tables = []
@@ -31,7 +43,8 @@ def _columns():
         frame = frame.tb_next
     tables += [v for v in list(globals().values()) if type(v).__name__ == "DataFrame"]
     for table in tables[:20]:
-        found.append([names.get(id(table), ""), [str(c)[:80] for c in list(table.columns)[:200]]])
+        columns = [str(c)[:80] for c in list(table.columns)[:200]]
+        found.append([names.get(id(table), ""), columns, holder(table)])
     print(json.dumps(found))
 _columns()
 del _columns
@@ -73,6 +86,10 @@ _ADVICE = (
     ),
     (r"not supported between instances of '(str|int|float)' and '(str|int|float)'", _NUMBERS),
     (r"could not convert string to float|Unable to parse string|not convert .* to num", _NUMBERS),
+    (
+        r"truth value of a (Series|DataFrame) is ambiguous|unsupported operand type\(s\) for &|cannot compare a dtyped",
+        "join conditions by & and put each one in brackets: df[(df['a'] == 1) & (df['b'] == 2)]",
+    ),
     (
         r"agg function failed|does not support (reduction|operation)",
         "choose the columns of numbers first, such as df[['a', 'b']], or use numeric_only=True",
@@ -117,6 +134,7 @@ class Facts:
         packages: what is installed, as code imports it.
         loading: the lines that load the attached table, "" when there is none or more than one.
         conditions: those in the failing code.
+        holders: columns that hold the key which was not found, of the tables at hand.
     """
 
     tables: Sequence[Table] = ()
@@ -124,13 +142,18 @@ class Facts:
     packages: Sequence[str] = ()
     loading: str = ""
     conditions: Sequence[Condition] = ()
+    holders: Sequence[str] = ()
 
 
 def hint(failure: Failure, facts: Facts) -> str:
     """What to do about `failure`, "" when nothing certain can be said."""
     name, message = failure.name, failure.message
     if name in ("KeyError", "UndefinedVariableError") or _OF_A_TABLE.search(message):
-        return _wide_hint(failure, facts) or _column_hint(failure, facts.tables)
+        return (
+            _wide_hint(failure, facts)
+            or _value_hint(failure, facts)
+            or _column_hint(failure, facts.tables)
+        )
     if name in ("FileNotFoundError", "NotADirectoryError"):
         return f"Hint: /mnt/data holds: {_list(facts.files)}. Use one of these names exactly."
     if name == "ModuleNotFoundError":
@@ -169,7 +192,16 @@ def read_tables(text: str) -> list[Table]:
     """What COLUMNS_CODE printed; empty when it is anything else."""
     try:
         rows: Any = json.loads(text[:100_000])
-        return [(str(name)[:60], [str(column) for column in columns]) for name, columns in rows]
+        return [(str(name)[:60], [str(column) for column in columns]) for name, columns, _ in rows]
+    except (ValueError, TypeError):
+        return []
+
+
+def read_holders(text: str) -> list[str]:
+    """The columns that hold the missing key, by what COLUMNS_CODE printed; empty when it is anything else."""
+    try:
+        rows: Any = json.loads(text[:100_000])
+        return list(dict.fromkeys(str(holder)[:80] for _, _, holder in rows if holder))
     except (ValueError, TypeError):
         return []
 
@@ -200,20 +232,45 @@ def _column_hint(failure: Failure, tables: Sequence[Table]) -> str:
 def _wide_hint(failure: Failure, facts: Facts) -> str:
     """Of a table with a column for each year (or the like), for code that takes the years for values of one column."""
     wanted = _wanted(failure)
-    for condition in facts.conditions:
-        for name, columns in facts.tables:
+    longer = [line for line in facts.loading.splitlines() if ".melt(" in line]
+    for name, columns in facts.tables:
+        values = [each for each in columns if each.isdigit()]
+        if (
+            longer
+            and wanted
+            and wanted[0] in ("Year", "Value")
+            and wanted[0] not in columns
+            and values
+        ):
+            return f"Hint: the table has a column for each year. After loading it, write this line:\n{longer[0]}"
+        for condition in facts.conditions:
             value = str(condition.value)
             if wanted == [condition.column] and value in columns and wanted[0] not in columns:
+                others = [each for each in columns if each not in values][:_COLUMNS]
                 return (
-                    f"Hint: there is no column {wanted[0]!r}: {value!r} is a column of its own. Leave out conditions "
-                    f"on {wanted[0]!r} and take the values from {_variable(name)}[{value!r}]. Other columns: "
-                    + printable(
-                        ", ".join(
-                            map(repr, [each for each in columns if not each.isdigit()][:_COLUMNS])
-                        )
-                    )
+                    f"Hint: there is no column {wanted[0]!r}: {value!r} is a column of its own. Other columns: "
+                    f"{printable(', '.join(map(repr, others)))}. Leave out conditions on {wanted[0]!r} and take the "
+                    f"values from {_variable(name)}[{value!r}]"
                 )
     return ""
+
+
+def _value_hint(failure: Failure, facts: Facts) -> str:
+    """For code that looks up by a value what has to be looked up by a condition."""
+    try:
+        key: object = ast.literal_eval(failure.message)
+    except (ValueError, SyntaxError):
+        return ""
+    if not facts.holders or failure.name != "KeyError" or not isinstance(key, str | int):
+        return ""
+    if any(str(key) in columns for _, columns in facts.tables[:1]):
+        return ""
+    value = int(key) if isinstance(key, str) and key.isdigit() else key
+    column = printable(facts.holders[0])
+    return (
+        f"Hint: {value!r} is a value of the column {column!r}. Put a condition in its place: "
+        f"df[df[{column!r}] == {value!r}], or with a second condition: df[(df[{column!r}] == {value!r}) & (...)]"
+    )
 
 
 def _variable(name: str) -> str:

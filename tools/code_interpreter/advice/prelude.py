@@ -21,6 +21,7 @@ ALIASES = {
     "re": "import re",
     "os": "import os",
     "json": "import json",
+    "profile": "from table_profile import profile",
 }
 """Names that code takes for granted, and what makes them."""
 

@@ -2,7 +2,8 @@
 
 Prints one short text: size, the lines that load the table with its traps mended, a first row, few-valued columns. The
 file is hostile, and so is what this prints; the host cuts and cleans it. Needs pandas; argument: the file's path. A
-file that is no table prints nothing.
+file that is no table prints nothing. In a kernel it is the module `table_profile`, whose `profile` code may call for
+more than the short text says. One module, since it is handed in as one file.
 """
 
 import csv
@@ -17,7 +18,9 @@ from typing import Any
 _ROWS = 20_000  # looked at; of longer tables the rest is not even counted
 _HEAD = 200_000  # bytes that tell encoding and delimiter
 _TOKENS = 145  # of the whole text, by a count that is a little too high
+_MORE = 4000  # of what is asked for
 _TOP = 20  # rows in which the table must begin
+_YEARS = 3  # columns named by years that make a table wide
 _FEW = 6  # different values that are listed
 _SHORT = 24  # characters of a value that are shown
 _DATES = (
@@ -29,6 +32,8 @@ _NUMBER = re.compile(r"\(?[-+]?\s*[$€£¥]?\s*-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?
 _COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|\d+),\d+")
 _THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+")
 _DOTTED = re.compile(r"\d{1,2}\.\d{1,2}\.\d{2,4}")
+_YEAR = re.compile(r"(1[5-9]|20)\d\d")
+_DAY = r"(1[89]|20)\d{6}"
 _PLAIN = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 _BELOW = ".str.replace('(', '-')"  # (5) is how books write -5
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
@@ -45,8 +50,13 @@ class Loaded:
     note: str = ""
 
 
-def main(path: str) -> None:
-    """Print the profile of the table at `path`, or nothing when it is none."""
+def profile(path: str) -> None:
+    """Print all columns, few-valued ones with their values, and how much is missing where."""
+    main(path, _MORE)
+
+
+def main(path: str, most: int = _TOKENS) -> None:
+    """Print the profile of the table at `path` in at most that many tokens, or nothing when it is none."""
     pandas: Any = importlib.import_module("pandas")
     loaded = (_load_workbook if path.lower().endswith((".xlsx", ".xlsm", ".xls")) else _load_text)(
         pandas, path
@@ -57,18 +67,21 @@ def main(path: str) -> None:
     lines = ["import pandas as pd", f"df = {loaded.code}", *_mend_names(frame)]
     frame.columns = _clean_names(frame.columns)
     lines += _mend_values(pandas, loaded)
+    lines += _lengthen(loaded)
+    frame = loaded.frame
     rows = f"{len(frame)} rows" if loaded.whole else f"more than {_ROWS} rows"
     text = f"{rows}, {len(frame.columns)} columns. Load it with exactly these lines:\n"
-    text += "\n".join(line for at, line in enumerate(lines) if at < 2 or _fits(lines[: at + 1]))
-    for more in (_first_row(frame, text), loaded.note, _values(frame), _gaps(frame)):
-        if more and tokens(f"{text}\n{more}") <= _TOKENS:
+    fits = (line for at, line in enumerate(lines) if at < 2 or _fits(lines[: at + 1], most))
+    text += "\n".join(fits)
+    for more in (_first_row(frame, text, path, most), loaded.note, _values(frame), _gaps(frame)):
+        if more and tokens(f"{text}\n{more}") <= most:
             text += f"\n{more}"
     print(text)  # noqa: T201
 
 
-def _fits(lines: list[str]) -> bool:
+def _fits(lines: list[str], most: int) -> bool:
     """Whether there is room for these lines and something below them."""
-    return tokens("\n".join(lines)) <= _TOKENS * 3 // 4
+    return tokens("\n".join(lines)) <= most * 3 // 4
 
 
 def tokens(text: str) -> int:
@@ -83,7 +96,7 @@ def _load_text(pandas: Any, path: str) -> Loaded | None:
     encoding = _encoding(path)
     with open(path, encoding=encoding, errors="replace", newline="") as file:
         head = file.read(_HEAD)
-    found = _shape(head)
+    found = _shape(head, path)
     if found is None:
         return None
     delimiter, skip = found
@@ -141,7 +154,7 @@ def _encoding(path: str) -> str:
     return "latin-1"
 
 
-def _shape(head: str) -> tuple[str, int] | None:
+def _shape(head: str, path: str) -> tuple[str, int] | None:
     """(delimiter, lines above the header), or None when the text is no table."""
     whole = head[: head.rfind("\n") + 1] or head
     best: tuple[int, str, list[int]] = (0, "", [])
@@ -156,7 +169,7 @@ def _shape(head: str) -> tuple[str, int] | None:
             best = (width * rows, delimiter, widths)
     if not best[0]:
         # One column only: a table when its name says so, and never where prose has commas here and there.
-        return (",", 0) if sys.argv[1].lower().endswith((".csv", ".tsv")) else None
+        return (",", 0) if path.lower().endswith((".csv", ".tsv")) else None
     return best[1], _header_row(best[2][:_TOP])
 
 
@@ -222,6 +235,9 @@ def _mend_values(pandas: Any, loaded: Loaded) -> Iterator[str]:
     padded: list[str] = []
     for at, column in enumerate(frame.columns):
         values = frame.iloc[:, at]
+        if _is_day(pandas, values) and isinstance(column, str):
+            dates.setdefault("%Y%m%d", []).append(column)
+            frame.isetitem(at, pandas.to_datetime(values, format="%Y%m%d"))
         if not _is_text(values) or not isinstance(column, str):
             continue
         texts = values.dropna().astype(str)
@@ -246,6 +262,32 @@ def _mend_values(pandas: Any, loaded: Loaded) -> Iterator[str]:
     yield from _loop(money, f"pd.to_numeric(df[c]{below}.str.replace(r'[^0-9.-]', '', regex=True))")
     yield from _loop(mixed, "pd.to_numeric(df[c], errors='coerce')")
     yield from _loop(padded, "df[c].str.strip()")
+
+
+def _lengthen(loaded: Loaded) -> Iterator[str]:
+    """The line that makes rows of a column a year: code for small models looks for a column of years."""
+    frame = loaded.frame
+    years = [name for name in frame.columns if _YEAR.fullmatch(str(name))]
+    numbered = [name for name in frame.columns if str(name).isdigit()]
+    others = [name for name in frame.columns if name not in years]
+    taken = {"Year", "Value"} & set(others)
+    filled = all(frame[name].dtype.kind in "if" for name in years)
+    if len(years) < _YEARS or years != numbered or not others or taken or not filled:
+        return
+    loaded.frame = frame.melt(others, var_name="Year", value_name="Value").astype({"Year": int})
+    yield (
+        "df = df.melt([c for c in df if not str(c).isdigit()], var_name='Year', value_name='Value')"
+        ".astype({'Year': int})  # was a column a year"
+    )
+
+
+def _is_day(pandas: Any, values: Any) -> bool:
+    """Whether all are days written as bare digits, 19580329."""
+    if values.dtype.kind != "i" or values.nunique() < 2:
+        return False
+    texts = values.astype(str)
+    days = pandas.to_datetime(texts, format="%Y%m%d", errors="coerce")
+    return bool(texts.str.fullmatch(_DAY).all() and days.notna().all())
 
 
 def _is_text(values: Any) -> bool:
@@ -287,29 +329,32 @@ def _date_form(pandas: Any, texts: Any) -> str:
 # --- showing ---------------------------------------------------------------------------------------------------------
 
 
-def _first_row(frame: Any, text: str) -> str:
+def _first_row(frame: Any, text: str, path: str, most: int) -> str:
     """The first row as Python would write it, or as many names as there is room for."""
     if not len(frame):
         return "Columns: " + ", ".join(map(repr, frame.columns))
-    row = frame.loc[frame.count(axis=1).head(50).idxmax()]
-    shown = [_shown(value) for value in row.to_list()]
+    at = int(frame.count(axis=1).head(50).to_numpy().argmax())
+    # Column by column: a row of its own has one type, and 19580329 would become 1.958e+07.
+    shown = [_shown(frame.iloc[:, column].iloc[at]) for column in range(len(frame.columns))]
     pairs = _without_runs(list(zip(map(repr, frame.columns), shown, strict=True)))
     dearest = sorted(pairs, key=lambda pair: tokens(pair[1]), reverse=True)
     for left_out in range(len(pairs) + 1):
         hidden = {name for name, _ in dearest[:left_out]}
         values = (f"{name}: {'...' if name in hidden else value}" for name, value in pairs)
         first = "A row: {" + ", ".join(values) + "}"
-        if tokens(f"{text}\n{first}") <= _TOKENS:
+        if tokens(f"{text}\n{first}") <= most:
             return first
-    return _names([name for name, _ in pairs], text)
+    return _names([name for name, _ in pairs], text, path, most)
 
 
-def _names(names: list[str], text: str) -> str:
-    """As many as there is room for."""
-    for most in range(len(names), 0, -1):
-        left = f", and {len(names) - most} more, see df.columns" if most < len(names) else ""
-        shown = "Columns: " + ", ".join(names[:most]) + left
-        if tokens(f"{text}\n{shown}") <= _TOKENS:
+def _names(names: list[str], text: str, path: str, most: int) -> str:
+    """As many as there is room for, and how to see the others."""
+    for count in range(len(names), 0, -1):
+        left = (
+            f", and {len(names) - count} more, see profile({path!r})" if count < len(names) else ""
+        )
+        shown = "Columns: " + ", ".join(names[:count]) + left
+        if tokens(f"{text}\n{shown}") <= most:
             return shown
     return ""
 

@@ -35,7 +35,7 @@ INSTALL_BUBBLEWRAP = (
 
 _TELLING = (
     "keys", "key-users", "kcore", "kallsyms", "modules", "timer_list", "sched_debug", "latency_stats", "config.gz",
-    "cmdline", "diskstats", "interrupts", "slabinfo", "vmallocinfo", "sysrq-trigger",
+    "cmdline", "diskstats", "interrupts", "slabinfo", "vmallocinfo", "sysrq-trigger", "pressure",
 )  # fmt: skip
 _LIMITED = Path(__file__).parent / "limited_inside.py"
 _UID = 65534  # inside; outside it is the engine's own user or the spawner's identity
@@ -195,7 +195,7 @@ class Sandbox:
                 )  # fmt: skip
             except OSError as error:
                 raise SandboxUnavailable(
-                    f"{self.bubblewrap.path} cannot be started: {error}"
+                    f"bubblewrap cannot be started: {error.strerror}", detail=str(error)
                 ) from error
 
     def _program(self) -> str:
@@ -276,7 +276,9 @@ def _masked() -> Iterator[str]:
     """Of /proc, what no namespace makes the sandbox's own and what tells about the host."""
     for name in _TELLING:
         path = f"/proc/{name}"
-        if os.path.exists(path):
+        if os.path.isdir(path):
+            yield from ("--size", "4096", "--tmpfs", path, "--remount-ro", path)
+        elif os.path.exists(path):
             yield from ("--ro-bind", "/dev/null", path)
 
 

@@ -5,6 +5,9 @@ the child takes away its own rights and becomes the program, the parent stays as
 becomes, when orphaned, the guard's child; when the program ends, when the engine ends, or when the engine says so
 (SIGTERM), the guard kills all of it at once and ends with the program's exit code as a shell would say it.
 
+Where sessions share the engine's user there are two guards, one the other's child: should somebody kill one, the
+other does its work. Where a session has a user of its own, the engine finds by that what a killed guard left.
+
 What confines: Landlock for files (and, from ABI 6 on, for signals), a seccomp filter, a user of its own where the
 engine is root, rlimits. Whatever cannot be put in force ends the sandbox before the program begins.
 
@@ -85,12 +88,26 @@ def _start(order: dict[str, Any]) -> int:
     rules = _ruleset(order)
     if order["user"] is None:
         _enter_domain(rules, order["engine"])
+        _double(order, rules)
     guard = os.getpid()
     program = os.fork()
     if program == 0:
         _become(order, rules, guard)
     os.close(rules)
     return program
+
+
+def _double(order: dict[str, Any], rules: int) -> None:
+    """Fork: the first guard stays and watches the second, which goes on from here as if the first were the engine."""
+    first = os.getpid()
+    second = os.fork()
+    if second:
+        os.close(rules)
+        _stand_guard(order)
+        _watch(second)
+    order["engine"] = first
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _restrict(rules)  # a domain within the first one's: a signal to all must not reach the first
 
 
 def _stand_guard(order: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,22 +142,26 @@ class Landlocked:
         await asyncio.to_thread(self._folders.moved, before, after)
 
     def program_of(self, pid: int) -> int | None:
-        """The guard's first child; orphans that it took on come after it."""
-        return next(iter(processes.children(pid)), None)
+        """The innermost guard's first child; orphans that it took on come after it."""
+        return next(iter(processes.children(self._guards(pid)[-1])), None)
 
     def kill(self, pid: int) -> None:
         """The guard kills all at once when it is told to. Killed itself, it would leave what was orphaned."""
         processes.signal_quietly(pid, signal.SIGTERM)
 
     def end_strays(self, pid: int) -> None:
-        """All but the guard and the program."""
-        program = self.program_of(pid)
+        """All but the guards and the program."""
+        spared = {*self._guards(pid), self.program_of(pid)}
         for _ in range(_ROUNDS):
-            strays = [each for each in processes.descendants(pid) if each != program]
+            strays = [each for each in processes.descendants(pid) if each not in spared]
             if not strays:
                 return
             for each in strays:
                 processes.signal_quietly(each, signal.SIGKILL)
+
+    def _guards(self, pid: int) -> list[int]:
+        """The process that was started, and below it the second one where they are two (`confine.py`)."""
+        return [pid] if self._folders.lends_users else [pid, *processes.children(pid)[:1]]
 
     def _ready(self, job: Job) -> Prepared:
         prepared = self._folders.prepare(job.data or self._folders.temporary())
@@ -174,7 +177,9 @@ class Landlocked:
                     pass_fds=(order, *job.descriptors), env={}, cwd="/", start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
-                raise SandboxUnavailable(f"{sys.executable} cannot be started: {error}") from error
+                raise SandboxUnavailable(
+                    f"the sandbox's helper cannot be started: {error.strerror}", detail=str(error)
+                ) from error
 
     def _order(self, job: Job, prepared: Prepared) -> dict[str, object]:
         place, lent = prepared.place, prepared.lent

@@ -183,7 +183,9 @@ def folder(root: Path | None) -> Iterator[Path]:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix="probe-", dir=root))
     except OSError as error:
-        raise Refusal(f"the folder for sessions cannot be made: {error}", ANOTHER_FOLDER) from error
+        _LOG.warning("the folder for sessions cannot be made: %s", error)
+        reason = f"the folder for sessions cannot be made: {error.strerror}"
+        raise Refusal(reason, ANOTHER_FOLDER) from error
     try:
         yield made
     finally:

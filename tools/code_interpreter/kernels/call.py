@@ -12,9 +12,10 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from . import messages, outputs
-from .connection import ChannelName, Connection, Received
+from .connection import PAUSE, ChannelName, Connection, Received
 from .outputs import Output, Text
 
+_LONG_PAUSE = 0.032  # seconds between turns of reading what nobody keeps: a flood gets a sixteenth of the loop
 _IDLE_PATIENCE = 3.0  # seconds without a byte after the reply: then the idle message was lost
 
 
@@ -28,12 +29,23 @@ class Call:
     """
 
     def __init__(
-        self, connection: Connection, request: messages.Request, *, seconds: float, headstart: float
+        self,
+        connection: Connection,
+        request: messages.Request,
+        *,
+        seconds: float,
+        headstart: float,
+        most: int,
     ) -> None:
-        """`headstart`: seconds that a kernel which still has to come up may take before it begins."""
+        """Args beside the obvious ones.
+
+        headstart: seconds that a kernel which still has to come up may take before it begins.
+        most: characters and messages that are worth reading at once; more can wait for others, until the reply came.
+        """
         self._connection = connection
         self._request = request
         self._seconds = seconds
+        self._worth = most
         self._replied = self._idle = self._left_out = False
         self._end = self.deadline = now() + seconds + headstart
         self.begun = False
@@ -60,8 +72,12 @@ class Call:
 
     async def listen(self) -> Sequence[Output]:
         """What comes next, perhaps nothing: then look whether the call is late, or the connection is closed."""
-        received = await self._connection.receive(self.deadline - now())
+        hurried = self._replied or self._worth > 0
+        received = await self._connection.receive(
+            self.deadline - now(), PAUSE if hurried else _LONG_PAUSE
+        )
         found = list(_joined(self._outputs(received)))
+        self._worth -= len(received) + sum(len(one.text) for one in found if isinstance(one, Text))
         if self._replied and self._connection.spoke:
             self.deadline = min(now() + _IDLE_PATIENCE, self._end)
         if self._replied and not self._idle and self.late:

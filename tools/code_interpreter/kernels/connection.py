@@ -20,8 +20,9 @@ ChannelName = Literal["shell", "iopub"]
 Received = Sequence[tuple[ChannelName, zmtp.Multipart]]
 
 _CHUNK = 16384  # bytes; filled with the smallest of frames it is 10 ms of work
-_TURN = 0.002  # seconds of reading in one go
-_PAUSE = 0.004  # seconds before the next turn when more was there: a flood gets a third of the loop
+_TURN = 0.002  # seconds of reading in one go; what was read takes longer to understand, so also
+_MOST_MESSAGES, _MOST_PIECES = 64, 32  # of them, and of pieces
+PAUSE = 0.004  # seconds before the next turn when more was there: what comes then gets a third of the loop
 
 
 class Connection:
@@ -30,6 +31,9 @@ class Connection:
     def __init__(self, shell: Path, iopub: Path, most_bytes: int) -> None:
         self._shell = _Channel("shell", shell, "DEALER", most_bytes)
         self._iopub = _Channel("iopub", iopub, "SUB", most_bytes)
+        self._requests = (
+            bytearray()
+        )  # until the kernel knows that we listen to what it says of them
         self._ended = False
         self._waiting: asyncio.Future[None] | None = None
         self._watched: list[int] = []
@@ -43,13 +47,13 @@ class Connection:
 
     def send(self, frames: Sequence[bytes]) -> None:
         """Have a request sent on shell: what the kernel does not take at once goes out during `receive`."""
-        self._shell.outbox += zmtp.encode(frames)
-        self._shell.flush()
+        self._requests += zmtp.encode(frames)
+        self._flush()
 
-    async def receive(self, seconds: float) -> Received:
-        """What came after at most `seconds`; may be nothing."""
+    async def receive(self, seconds: float, pause: float = PAUSE) -> Received:
+        """What came after at most `seconds`; may be nothing. Where more was there, not before `pause` seconds."""
         if self.backlog:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(pause)
         if not self.closed:
             await self._readable(seconds)
         return self.received()
@@ -59,12 +63,18 @@ class Connection:
         until = time.perf_counter() + _TURN
         self.backlog = self.spoke = False
         came: list[tuple[ChannelName, zmtp.Multipart]] = []
+        pieces = 0
         for channel in (self._shell, self._iopub):
             while not self.backlog and channel.readable():
                 self.spoke = True
                 came.extend((channel.name, message) for message in channel.read())
-                self.backlog = time.perf_counter() > until
-            channel.flush()
+                pieces += 1
+                self.backlog = (
+                    time.perf_counter() > until
+                    or len(came) >= _MOST_MESSAGES
+                    or pieces >= _MOST_PIECES
+                )
+        self._flush()
         return came
 
     def hang_up(self) -> None:
@@ -78,6 +88,14 @@ class Connection:
         self.hang_up()
         self._shell.close()
         self._iopub.close()
+
+    def _flush(self) -> None:
+        """The subscription goes out first: a kernel throws away what it says while nobody has subscribed."""
+        self._iopub.flush()
+        if not self._iopub.outbox or self._iopub.closed:
+            self._shell.outbox += self._requests
+            self._requests.clear()
+        self._shell.flush()
 
     async def _readable(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

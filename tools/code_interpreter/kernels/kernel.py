@@ -189,7 +189,7 @@ class Kernel:
         reason = await kernel.ending("its process ended")
         if not kernel.answered and not self._closed:
             await self._end()
-            raise ToolFault(f"the interpreter did not start: {kernel.last_words or reason}")
+            raise ToolFault(f"the interpreter did not start: {reason}", detail=kernel.last_words)
         return await self._replace(reason)
 
     async def _replace(self, reason: str) -> Lost:

@@ -7,7 +7,9 @@ Nothing here is a security border: model-written code runs in the same process a
 which the kernel of the operating system keeps.
 """
 
+import array
 import codecs
+import fcntl
 import importlib
 import json
 import os
@@ -15,12 +17,16 @@ import resource
 import select
 import socket
 import sys
+import termios
+import threading
 from typing import Any, cast
 
 FOLDER = "/run/kernel"
 _PIECE = 65536  # bytes; what a pipe holds
-_SHOWN = ("text/plain", "image/png", "image/jpeg")
-_WAITING = 10_000  # messages that the host has not read yet; more are lost
+_PICTURES = ("image/png", "image/jpeg")
+_SHOWN = ("text/plain", *_PICTURES)
+_WAITING = 10_000  # messages that the host has not read yet; who has more to say waits
+_REST = "\n[the rest of what this call wrote was left out]\n"
 _TEXTS = ("text", "text/plain", "ename", "evalue")  # in messages; tracebacks are lists of such
 
 
@@ -32,8 +38,10 @@ def main(folder: str) -> None:
     kernelapp = importlib.import_module("ipykernel.kernelapp")
     _take_sockets(kernelapp, settings["listeners"])
     _cut_long_texts(settings["limits"]["log_chars"])
+    _end_displays(settings["limits"]["log_chars"], settings["limits"]["images"])
     _spare_loopback()
     importlib.import_module("ipykernel.zmqshell").ZMQInteractiveShell.ask_exit = _stay
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside"))
     for module in settings["preload"]:
         importlib.import_module(module)
     if _abandoned():
@@ -90,6 +98,9 @@ def _take_sockets(kernelapp: Any, listeners: dict[str, int]) -> None:
     def bind(socket: Any, descriptor: int) -> None:
         socket.setsockopt(zmq.USE_FD, descriptor)
         socket.setsockopt(zmq.SNDHWM, _WAITING)
+        if socket.socket_type in (zmq.PUB, zmq.XPUB):
+            # By default these drop what is too much: output, and the word that the call is over.
+            socket.setsockopt(zmq.XPUB_NODROP, 1)
         socket.bind(f"ipc:///tmp/kernel-{descriptor}")  # the name is not used, only required
 
     def bind_of_app(app: Any, socket: Any, port: int) -> int:
@@ -109,12 +120,14 @@ def _cut_long_texts(most: int) -> None:
     make = session.msg
 
     def make_cut(self: Any, kind: str, content: Any = None, *args: Any, **keywords: Any) -> Any:
-        return make(self, kind, _cut(content, most), *args, **keywords)
+        return make(self, kind, _cut(content, most + len(_REST)), *args, **keywords)
 
     session.msg = make_cut
     stream = importlib.import_module("ipykernel.iostream").OutStream
     stream._watch_pipe_fd = _listen_to_descriptor
+    stream.taking = None  # until its thread is there to listen
     _cut_at_the_source(stream, most)
+    _flush_what_is_there(stream)
 
 
 def _cut(content: Any, most: int) -> Any:
@@ -137,35 +150,93 @@ def _start(text: Any, most: int) -> Any:
 
 
 def _cut_at_the_source(stream: Any, most: int) -> None:
-    """Do not even collect more than `most` characters for one message: a loop prints gigabytes between two."""
-    write, rotate = stream.write, stream._rotate_buffers
+    """Do not even collect more than `most` characters in one call: a loop that prints goes on, and says nothing."""
+    write, set_parent = stream.write, stream.set_parent
 
     def write_start(self: Any, text: Any) -> Any:
         if not isinstance(text, str):
             return write(self, text)  # raises what a stream raises
-        room = most - getattr(self, "collected", 0)
-        self.collected = most - room + len(text)
+        room = most - getattr(self, "said", 0)
         if len(text) <= room:
+            self.said = most - room + len(text)
             return write(self, text)
-        if room > 0:
-            write(self, text[:room])
+        if room >= 0:
+            self.said = most + 1
+            write(self, text[:room] + _REST)
         return len(text)
 
-    def rotate_and_tell(self: Any) -> Any:
-        collected = getattr(self, "collected", 0)
-        if collected > most:
-            write(self, f"\n[{collected - most} more characters were left out]\n")
-        self.collected = 0
-        return rotate(self)
+    def begin_anew(self: Any, parent: Any) -> Any:
+        self.said = 0
+        return set_parent(self, parent)
 
-    stream.write, stream._rotate_buffers = write_start, rotate_and_tell
+    stream.write, stream.set_parent = write_start, begin_anew
+
+
+def _end_displays(most_chars: int, most_pictures: int) -> None:
+    """Display no more in one call than the host keeps, and one more, of which it tells that it was too much."""
+    publisher = importlib.import_module("ipykernel.zmqshell").ZMQDisplayPublisher
+    publish, set_parent = publisher.publish, publisher.set_parent
+
+    def publish_start(self: Any, data: Any, *args: Any, **keywords: Any) -> None:
+        if isinstance(data, dict):
+            kind = "pictures" if any(name in data for name in _PICTURES) else "chars"
+            room = self.rooms[kind]
+            if room < 0:
+                return
+            text = str(cast("dict[str, Any]", data).get("text/plain", ""))
+            self.rooms[kind] = room - (len(text) + 1 if kind == "chars" else 1)
+        publish(self, data, *args, **keywords)
+
+    def begin_anew(self: Any, parent: Any) -> Any:
+        self.rooms = {"chars": most_chars, "pictures": most_pictures}
+        return set_parent(self, parent)
+
+    publisher.publish, publisher.set_parent = publish_start, begin_anew
+    publisher.rooms = {"chars": most_chars, "pictures": most_pictures}
+
+
+def _flush_what_is_there(stream: Any) -> None:
+    """Without text there is nothing to wait for: ipykernel's flush visits another thread and back, four times a call.
+
+    Text that is on its way already is in that thread's hands, and so before whatever it is given next. What a child
+    wrote to the descriptor before it ended is part of the call, even if nobody has come to read it yet.
+    """
+    flush = stream.flush
+
+    def flush_text(self: Any) -> None:
+        if self.taking is not None and self._is_master_process():
+            self.taking.take()
+        if self._buffers:
+            flush(self)
+
+    stream.flush = flush_text
+
+
+class _Taking:
+    """Takes what goes to the raw descriptor, in pieces of a size; echoes it nowhere: the engine reads that slowly."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        # Held from reading to writing: when it is free, nothing is on its way.
+        self._one = threading.Lock()
+
+    def take(self) -> None:
+        """Pass on what is there now; does not wait for more."""
+        waiting = array.array("i", [0])
+        with self._one:
+            fcntl.ioctl(self._stream._fid, termios.FIONREAD, waiting)
+            if waiting[0]:
+                self._stream.write(self._decoder.decode(os.read(self._stream._fid, _PIECE)))
 
 
 def _listen_to_descriptor(stream: Any) -> None:
-    """Take what goes to the raw descriptor in pieces of a size, and echo it nowhere: the engine reads that slowly."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    while piece := os.read(stream._fid, _PIECE):
-        stream.write(decoder.decode(piece))
+    """Take whatever comes, until nobody can write any more."""
+    stream.taking = _Taking(stream)
+    something = select.poll()
+    something.register(stream._fid, select.POLLIN)
+    while any(event & select.POLLIN for _, event in something.poll()):
+        stream.taking.take()
 
 
 def _spare_loopback() -> None:

@@ -30,6 +30,7 @@ from ..isolation.runner import Runner
 NAME = "local-assistants-sandbox"
 
 _LAUNCH = Path(__file__).parent / "launch.py"
+_PROFILE = Path(__file__).parents[1] / "advice" / "profile_inside.py"
 _SOCKETS = ("shell", "iopub", "stdin", "hb", "control")
 _USED = ("shell", "iopub")  # by the host; the kernel wants all five
 _STDERR_TAIL = 8192
@@ -167,6 +168,7 @@ class SandboxProvisioner(KernelProvisionerBase):
             data=self.place.data,
             files={
                 "/run/launch.py": _LAUNCH.read_bytes(),
+                "/run/inside/table_profile.py": _PROFILE.read_bytes(),
                 "/run/kernel/launch.json": json.dumps(settings).encode(),
                 "/run/kernel/kernel.json": json.dumps(inside).encode(),
             },

@@ -93,6 +93,7 @@ class Running:
             self._execute_request(self._manager, code, silent=silent),
             seconds=self._limits.wall_seconds if seconds is None else seconds,
             headstart=0.0 if self.answered else self._limits.start_seconds,
+            most=self._limits.log_chars,
         )
 
     async def interrupt(self) -> None:

@@ -4,6 +4,9 @@ A session ends after an hour, after half an hour without a call, when another th
 Its files stay on disk and the thread's next session finds them again; variables are gone, and the first call of the
 next session says so. Time comes from the clock port.
 
+Several engines may share the folder. A thread's session is the one that began last, whichever engine has it: the others
+end theirs when they notice, at the thread's next call or within half a minute.
+
 A new session gets a kernel from the pool where one waits, else one that is started by its first call. There are never
 more kernels than may live: who comes when all are at work waits until one is not.
 
@@ -203,9 +206,10 @@ class Sessions:
         await asyncio.to_thread(ThreadFolder(root, thread_id).remove)
 
     async def cull(self) -> None:
-        """End sessions that are past their time; those in use go on."""
+        """End sessions that are past their time, or whose thread another engine works on; those in use go on."""
         for thread_id, session in list(self._live.items()):
-            if self._expired(session) and not self._turns.wanted(thread_id):
+            over = self._expired(session) or not await asyncio.to_thread(session.home.in_place)
+            if over and not self._turns.wanted(thread_id):
                 await self._end_resting(thread_id)
         self.pool.fill()
 

@@ -75,7 +75,8 @@ async def stored(work: Coroutine[Any, Any, T], problem: str) -> T:
     try:
         return await work
     except OSError as error:
-        raise StorageFault(f"{problem}: {error}") from error
+        reason = error.strerror or "the server's log says why"
+        raise StorageFault(f"{problem}: {reason}", detail=str(error), passing=True) from error
 
 
 def _laid_out(home: ThreadFolder, spare: Spare | None) -> tuple[bool, bool]:

@@ -1,7 +1,7 @@
 """What the host keeps of a thread between its sessions: the folder behind /mnt/data and the names of its input files.
 
     <thread>/data           shown as /mnt/data, written by untrusted code
-    <thread>/session        there was a session before
+    <thread>/session        there was a session before; its text names the latest
     <thread>/inputs.json    file id -> name in /mnt/data; what a thread was once told stays so
     <thread>/mounted        ids of the files that were copied in
     <thread>/data.next      on its way to be data, with what data held (`adopt`)
@@ -16,6 +16,7 @@ import json
 import os
 import re
 import stat
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class ThreadFolder:
         safe = _SAFE_ID.fullmatch(thread_id)
         self.path = root / (thread_id if safe else hashlib.sha256(thread_id.encode()).hexdigest())
         self._noted: tuple[int, int] | None = None
+        self._session = ""
 
     def __str__(self) -> str:
         return str(self.path)
@@ -46,6 +48,10 @@ class ThreadFolder:
     def data(self) -> Path:
         """The host folder behind /mnt/data."""
         return self.path / "data"
+
+    @property
+    def _mark(self) -> Path:
+        return self.path / "session"
 
     @property
     def _next(self) -> Path:
@@ -58,9 +64,9 @@ class ThreadFolder:
             folders.remove_tree(leftover)
         self.settle()
         self.unlock()
-        mark = self.path / "session"
-        known = mark.exists()
-        mark.touch()
+        known = self._mark.exists()
+        self._session = uuid.uuid4().hex
+        self._mark.write_text(self._session)
         return known
 
     def unlock(self) -> None:
@@ -104,8 +110,9 @@ class ThreadFolder:
         self._noted = self._identity()
 
     def in_place(self) -> bool:
-        """Whether `data` is still the one noted: another engine on the same files may have made a new one."""
-        return self._noted is not None and self._noted == self._identity()
+        """Whether `data` is still the one noted, and no session began since: another engine shares these files."""
+        same = self._noted is not None and self._noted == self._identity()
+        return same and _text(self._mark) == self._session
 
     def _identity(self) -> tuple[int, int] | None:
         with contextlib.suppress(OSError):
@@ -156,6 +163,12 @@ class ThreadFolder:
     def remove(self) -> None:
         """Delete it with all that is in it."""
         folders.remove_tree(self.path)
+
+
+def _text(file: Path) -> str:
+    with contextlib.suppress(OSError):
+        return file.read_text()
+    return ""
 
 
 def _read(record: Path) -> dict[str, str]:

@@ -13,6 +13,11 @@ from ....engine.errors import MissingDependency
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as _Tokenizer
 
+TOKENIZER = "tokenizer.json"
+
+GET_MODEL = "local-assistants models pull minilm-l6-v2"
+"""What brings the embedding model that is used when no other is named, or brings it anew."""
+
 
 class Tokenizer(Protocol):
     """What chunking needs of an embedding model; safe to use from several threads."""
@@ -34,7 +39,7 @@ class FolderTokenizer:
     """
 
     def __init__(self, folder: Path) -> None:
-        file = folder / "tokenizer.json"
+        file = folder / TOKENIZER
         if not file.is_file():
             raise missing_model(folder)
         try:
@@ -78,5 +83,5 @@ def cut(tokenizer: Tokenizer, text: str, limit: int) -> str:
 def missing_model(folder: Path) -> MissingDependency:
     """The error for a model folder that is not there."""
     return MissingDependency(
-        f"The embedding model is not in {folder}. Get it with: local-assistants models pull all-minilm-l6-v2"
+        f"The embedding model '{folder.name}' is not there. Get it with: {GET_MODEL}"
     )

@@ -113,7 +113,9 @@ def _json(file: Path, default: Any) -> Any:
     except FileNotFoundError:
         return default
     except (OSError, ValueError) as error:
-        raise ToolFault(f"The embedding model's {file} cannot be read: {error}.") from error
+        raise ToolFault(
+            f"The embedding model's {file.name} cannot be read.", detail=f"{file}: {error}"
+        ) from error
     if type(found) is not type(default):
-        raise ToolFault(f"The embedding model's {file} is damaged.")
+        raise ToolFault(f"The embedding model's {file.name} is damaged.", detail=str(file))
     return found

@@ -1,105 +1,29 @@
 """Texts to vectors without torch: a model folder's tokenizer.json and onnx/model.onnx, by tokenizers and onnxruntime.
 
 It is there for queries in the server's own process: it is loaded in a third of a second and answers in a few
-milliseconds. The model lives on one thread of its own, so the event loop never waits for it. Never a download.
+milliseconds.
 """
 
-import asyncio
-import hashlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ....engine.errors import MissingDependency, ToolFault
-from ..chunking.tokens import FolderTokenizer, Tokenizer, missing_model
-from .batches import BATCH
-from .folder import ONNX, FolderFacts, Pooling, folder_facts
+from .folder import ONNX, Pooling
+from .threaded import ThreadedEmbedder
 
 _POOLED = "sentence_embedding"  # the output of models that pool for themselves
 _QUIET = 3  # onnxruntime's level for errors
 
 
-class OnnxEmbedder:
-    """The ONNX file of a model folder as an `Embedder`.
-
-    Args:
-        folder: the model's folder.
-        sha256: what the ONNX file must hash to; None takes any (an operator's own model).
-        threads: compute threads.
-        window: tokens of a text that count, special ones included; None: what the folder says.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        sha256: str | None = None,
-        threads: int = 1,
-        window: int | None = None,
-    ) -> None:
-        self._folder = folder
-        self._sha256 = sha256
-        self._threads = threads
-        self._facts: FolderFacts = folder_facts(folder)
-        self._window = window or self._facts.window
-        self._tokenizer: FolderTokenizer | None = None
-        self._native: _Native | None = None
-        self._closed = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="query-embedder")
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer.
-
-        Raises:
-            MissingDependency: the model folder is not there.
-        """
-        if self._tokenizer is None:
-            self._tokenizer = FolderTokenizer(self._folder)
-        return self._tokenizer
-
-    @property
-    def window(self) -> int:
-        return self._window - self._facts.specials
-
-    async def encode(self, texts: Sequence[str]) -> list[bytes]:
-        """Embed `texts`, in batches between which other callers get their turn.
-
-        Raises:
-            MissingDependency: the file or a package is missing.
-            ToolFault: the file is not the pinned one, cannot be used, or fails.
-        """
-        loop = asyncio.get_running_loop()
-        vectors: list[bytes] = []
-        for start in range(0, len(texts), BATCH):
-            if self._closed:
-                raise ToolFault("The embedding model is closed; make a new one to use it.")
-            batch = list(texts[start : start + BATCH])
-            vectors += await loop.run_in_executor(self._thread, self._encode, batch)
-        return vectors
-
-    async def close(self) -> None:
-        """End the thread and let go of the model. May be called twice; nothing can be embedded after."""
-        self._closed = True
-        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
-        self._native = None
-
-    def _encode(self, texts: list[str]) -> list[bytes]:
-        if self._native is None:
-            self._native = self._load()
-        return self._native.encode(texts)
+class OnnxEmbedder(ThreadedEmbedder["_Native"]):
+    """The ONNX file of a model folder as an `Embedder`."""
 
     def _load(self) -> "_Native":
-        file = self._folder / ONNX
-        if not file.is_file():
-            raise missing_model(self._folder)
-        if self._sha256 is not None:
-            with file.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-            if found != self._sha256:
-                raise ToolFault(f"{file} is not the expected one (sha256 {found}).")
+        self._check(self._folder / ONNX)
         return _Native(self._folder, self._facts.pooling, self._window, self._threads)
+
+    def _encode(self, model: "_Native", texts: list[str]) -> list[bytes]:
+        return model.encode(texts)
 
 
 class _Native:
@@ -137,7 +61,8 @@ class _Native:
         self._output = _POOLED if _POOLED in outputs else outputs[0]
         if self._output != _POOLED and pooling is None:
             raise ToolFault(
-                f"{folder / ONNX} gives a vector for each token, and the folder does not say how to pool them."
+                "The embedding model gives a vector for each token, and its folder does not say how to pool them.",
+                detail=str(folder / ONNX),
             )
         self._tokenizer.enable_truncation(window)
         pad: dict[str, Any] = self._tokenizer.padding or {}
@@ -176,4 +101,7 @@ class _Native:
         return (tokens * mask).sum(axis=1) / mask.sum(axis=1)
 
     def _fault(self, error: Exception) -> ToolFault:
-        return ToolFault(f"{self._folder / ONNX} cannot be used: {error}")
+        return ToolFault(
+            f"The embedding model's {ONNX.name} cannot be used; the server's log says why.",
+            detail=f"{self._folder / ONNX}: {error}",
+        )

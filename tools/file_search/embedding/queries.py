@@ -61,7 +61,7 @@ class LocalQueries:
                 return await self._here(queries)
             except (MissingDependency, ToolFault) as error:
                 self._failed = True
-                _log.warning("Queries are embedded by the worker process: %s", error.message)
+                _log.warning("Queries are embedded by the worker process: %s", error)
         return await self._worker.encode(queries)
 
     async def _here(self, queries: list[str]) -> list[bytes]:

@@ -79,6 +79,8 @@ def fault_written(key: int, error: AssistantsError) -> Message:
         "message": error.message[:_MOST_WORDS],
         "param": error.param,
         "code": error.code,
+        "detail": error.detail[:_MOST_WORDS],
+        "passing": error.passing,
     }
 
 
@@ -90,6 +92,8 @@ def fault_of(message: Message) -> AssistantsError:
         str(message.get("message"))[:_MOST_WORDS],
         param=param if isinstance(param, str) else None,
         code=code if isinstance(code, str) else None,
+        detail=str(message.get("detail", ""))[:_MOST_WORDS],
+        passing=message.get("passing") is True,
     )
 
 

@@ -132,7 +132,9 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise StorageFault(
-            f"The bytes of a file cannot be read: {error.strerror}. Check the data folder."
+            f"The bytes of a file cannot be read: {error.strerror}. Check the data folder.",
+            detail=str(error),
+            passing=not isinstance(error, FileNotFoundError),
         ) from error
 
 

@@ -70,7 +70,9 @@ class Process:
             reader, made._writer = await asyncio.open_unix_connection(sock=ours, limit=_READ)
         except OSError as error:
             raise ToolFault(
-                f"The worker process of file search cannot be started: {error.strerror}."
+                f"The worker process of file search cannot be started: {error.strerror}.",
+                detail=str(error),
+                passing=True,
             ) from error
         made._end = asyncio.create_task(made._live(reader))
         made._end.add_done_callback(lambda end: lost(end.result()))

@@ -220,7 +220,11 @@ class ProcessWorker:
         self._accuse(at_work)
         if not self._ready and self._deaths >= _TRIES:
             self._fail_all(
-                ToolFault(f"The worker process of file search does not start: it {reason}.")
+                ToolFault(
+                    "The worker process of file search does not start; the server's log says why.",
+                    detail=f"it {reason}",
+                    passing=True,
+                )
             )
         self._hand_over()
 

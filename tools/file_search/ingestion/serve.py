@@ -145,7 +145,10 @@ class Service:
             await self._say(fault_written(key, error))
         except Exception as error:
             _log.exception("a call failed")
-            fault = ToolFault(f"The worker process failed: {type(error).__name__}: {error}.")
+            fault = ToolFault(
+                "The worker process failed; the server's log says why.",
+                detail=f"{type(error).__name__}: {error}",
+            )
             await self._say(fault_written(key, fault))
 
     async def _extract(self, key: int, message: Message) -> None:

@@ -12,7 +12,6 @@ import contextlib
 import gc
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -21,7 +20,7 @@ from typing import BinaryIO, NoReturn
 
 from ....engine.errors import AssistantsError
 from . import answers, reading, refusals
-from .confinement import bound, confine
+from .confinement import confine, confine_reader
 from .limits import ParseLimits
 
 READY = b"ready"
@@ -50,8 +49,8 @@ def serve(link: socket.socket, limits: ParseLimits) -> None:
 
 def _fulfil(
     link: socket.socket, filename: str, descriptors: tuple[int, int], limits: ParseLimits
-) -> int:
-    """Read a file here or in a fork; the status with which that ended, 0 here."""
+) -> int | None:
+    """Read a file here or in a fork; the status with which that ended, 0 here, None when it left processes behind."""
     file, answer = descriptors
     if reading.is_plain(filename) and os.fstat(file).st_size <= _READ_HERE:
         _write(answer, _answer(file, filename, limits))
@@ -68,7 +67,16 @@ def _fulfil(
     os.close(answer)
     _wait_for(mine, link, fork)
     os.close(mine)
-    return os.waitpid(fork, 0)[1]
+    status = os.waitpid(fork, 0)[1]
+    return status if _is_alone() else None
+
+
+def _is_alone() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _wait_for(fork_pipe: int, link: socket.socket, fork: int) -> None:
@@ -85,8 +93,7 @@ def _read_and_end(descriptors: tuple[int, int], filename: str, limits: ParseLimi
     code = 1
     try:
         seconds = int(limits.seconds) + 1
-        bound(resource.RLIMIT_CPU, seconds)
-        bound(resource.RLIMIT_NPROC, 0)
+        confine_reader(seconds)
         signal.alarm(seconds)
         file, answer = descriptors
         _write(answer, _answer(file, filename, limits))

@@ -6,8 +6,9 @@ it. It does not promise to find all of them.
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
-from .documents import Heading
+from .documents import MOST_HEADINGS, Heading
 
 _INDENT = r"^([ \t]{0,80})"
 _MODIFIERS = (
@@ -52,7 +53,7 @@ def headings_for(suffix: str) -> Callable[[str], Iterator[Heading]]:
 
     def headings(text: str) -> Iterator[Heading]:
         for pattern in patterns:
-            for match in pattern.finditer(text):
+            for match in islice(pattern.finditer(text), MOST_HEADINGS):
                 if match[2] not in _NO_NAMES:
                     depth = len(match[1].expandtabs(_TAB))
                     yield Heading.at(match.start(), 1 + depth, match[2])

@@ -1,7 +1,8 @@
 """What a parsing child gives up before it sees its first file.
 
 Files come to it as open descriptors, so it needs no file system: with Landlock it can read Python's own folders, for
-imports, and nothing else; a seccomp filter leaves it no network. Limits on memory and on writing hold everywhere.
+imports, and nothing else; seccomp filters leave it no network and no way out of its group of processes, and what reads
+a file in it no way to start or to signal a process. Limits on memory and on writing hold everywhere.
 
 Landlock and the filter are a second line, behind the child's being a process of its own: on a kernel that lacks them
 the child works without. It promises nothing about processor time, which is the supervisor's.
@@ -19,8 +20,10 @@ from pathlib import Path
 from ....engine import errors
 from ...code_interpreter.isolation.refusal import Refusal
 from ...code_interpreter.isolation.seccomp import Walls, build
+from . import offspring
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+_PR_SET_CHILD_SUBREAPER = 36
 # linux/landlock.h; the calls have the same numbers on every machine.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION, _PATH_BENEATH = 1, 1
@@ -52,7 +55,16 @@ def confine(memory: int) -> bool:
     ):
         bound(kind, value)
     # Each by itself: a kernel without Landlock has a filter all the same.
-    return all([_in_force(_renounce_privileges), _in_force(_restrict_files), _in_force(_filter)])
+    walls = (_renounce_privileges, _adopt, _restrict_files, _filter)
+    in_force = [_in_force(wall) for wall in walls]
+    return all(in_force)
+
+
+def confine_reader(seconds: int) -> bool:
+    """Bind what reads a single file: to its time, and to being one process with one thread; whether all is in force."""
+    bound(resource.RLIMIT_CPU, seconds)
+    bound(resource.RLIMIT_NPROC, 0)  # where the filter is not to be had; it does not bind root
+    return _in_force(lambda: _filter_calls(offspring.of_reader()))
 
 
 def _in_force(wall: Callable[[], None]) -> bool:
@@ -67,8 +79,14 @@ def _renounce_privileges() -> None:
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
+def _adopt() -> None:
+    """Become the parent of what descendants leave behind, so that the supervisor finds it."""
+    _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
 def _filter() -> None:
     _filter_calls(build(walls=Walls.SAME_USER))
+    _filter_calls(offspring.of_child())
 
 
 def bound(kind: int, value: int) -> None:

@@ -5,10 +5,13 @@ loop: pages nest as deeply as their makers like.
 """
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from .blocks import CELL_BORDER, Blocks
 from .documents import Page
+from .refusals import invalid
+from .visibility import is_hidden
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -27,7 +30,6 @@ _CLOSE = frozenset(
 )
 _CELLS = frozenset({"td", "th"})
 _HEADING = re.compile(r"h([1-6])\Z")
-_HIDDEN = re.compile(r"display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden", re.IGNORECASE)
 _SPACES = re.compile(" {2,}")
 _ITEM = "- "
 _NO_WORDS = " -|\n\t"
@@ -35,10 +37,51 @@ _BLANKS = re.compile(r"\s+")
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 
 
+# A tag's name; what it may not stand in does not matter for a count that only has to tell pages from traps.
+_TAG = re.compile(r"<(/?)([a-z][^\s/>]{0,40})", re.IGNORECASE)
+_DEEPEST = 40_000  # elements in one another; lexbor's time grows with the square, to 3 s about here
+_NO_DEPTH = frozenset(
+    {
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+    }
+    | {
+        "html",
+        "head",
+        "body",
+        "p",
+        "li",
+        "dt",
+        "dd",
+        "option",
+        "colgroup",
+        "caption",
+    }  # end by themselves
+    | {"thead", "tbody", "tfoot", "tr", "td", "th"}
+    | {"path", "rect", "circle", "line", "use", "polygon", "polyline", "ellipse", "stop", "image"}
+)
+
+
 def page(text: str) -> Page:
-    """What a reader sees of an HTML page."""
+    """What a reader sees of an HTML page.
+
+    Raises:
+        InvalidRequest: it nests its elements as no page does.
+    """
     from selectolax.lexbor import LexborHTMLParser
 
+    _check_depth(text)
     tree = LexborHTMLParser(text)
     reader = _Reader()
     title = tree.head.css_first("title") if tree.head else None
@@ -47,6 +90,22 @@ def page(text: str) -> Page:
     if tree.body is not None:
         _walk(tree.body, reader)
     return reader.finished()
+
+
+def _check_depth(text: str) -> None:
+    depth, opened = 0, Counter[str]()
+    for tag in _TAG.finditer(text):
+        name = tag[2].lower()
+        if name in _NO_DEPTH:
+            continue
+        if not tag[1]:
+            opened[name] += 1
+            depth += 1
+            if depth > _DEEPEST:
+                raise invalid(f"its elements stand in one another more than {_DEEPEST:,} deep")
+        elif opened[name]:
+            opened[name] -= 1
+            depth -= 1
 
 
 class _Reader:
@@ -132,7 +191,4 @@ def _following(node: "LexborNode", root: "LexborNode", reader: _Reader) -> "Lexb
 
 
 def _is_seen(node: "LexborNode") -> bool:
-    if node.tag in _UNSEEN:
-        return False
-    attributes = node.attributes
-    return "hidden" not in attributes and not _HIDDEN.search(attributes.get("style") or "")
+    return node.tag not in _UNSEEN and not is_hidden(node.attributes)

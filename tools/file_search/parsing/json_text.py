@@ -1,12 +1,13 @@
 """JSON: its text as it stands where people wrote it in lines; written in lines where a program left them out.
 
 The keys above a value are its headings. No value is changed, and nothing is refused: what is no JSON stays text. It
-works on tokens, so that neither depth nor size makes it slow.
+works on tokens, kept as numbers, so that neither depth nor size makes it slow or hungry.
 """
 
 import re
+from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from io import StringIO
 
 from .documents import Heading, Page
 
@@ -17,99 +18,116 @@ _DEEPEST = 3  # levels of keys that are headings
 _LEAST = 200  # code points of a value whose key is a heading
 _INDENTS = 8  # levels that are indented: the text is to stay about as long
 _NESTED = 200  # levels from which on nobody meant it to be read
+_LONGER = 3  # times its length that a text may become; one that is made of brackets stays as it is
 
 
-@dataclass(slots=True)
-class _Token:
-    text: str
-    start: int
-    closes: int = -1  # of an opening bracket: the place of its closing one
+class _Tokens:
+    """The tokens of a text: where each begins and ends, and for an opening bracket the place of its closing one."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.starts, self._ends = array("q"), array("q")
+        for match in _TOKEN.finditer(text):
+            self.starts.append(match.start())
+            self._ends.append(match.end())
+        self.closes = array("q", [-1]) * len(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, at: int) -> str:
+        return self._text[self.starts[at] : self._ends[at]]
+
+    def match(self) -> bool:
+        """Find for each opening bracket its closing one; False when there is a bracket without, or far too many."""
+        opened: list[int] = []
+        for at, start in enumerate(self.starts):
+            first = self._text[start]
+            if first in "{[":
+                opened.append(at)
+                if len(opened) > _NESTED:
+                    return False
+            elif first in "}]":
+                if not opened:
+                    return False
+                self.closes[opened.pop()] = at
+        return not opened
+
+    def is_key(self, at: int) -> bool:
+        return at + 2 < len(self) and self[at + 1] == ":" and self[at].startswith('"')
+
+    def is_short(self, at: int) -> bool:
+        """Whether what the bracket at `at` opens fits into a line."""
+        return self.starts[self.closes[at]] - self.starts[at] <= _SHORT
 
 
 def page(text: str) -> Page:
     """The page of a JSON text."""
-    tokens = list(_tokens(text))
-    if not _matched(tokens):
+    tokens = _Tokens(text)
+    if not tokens.match():
         return Page(None, text)
     if len(text) <= _LONG_LINE * (text.count("\n") + 1):
-        return Page(None, text, list(_headings(tokens, [token.start for token in tokens])))
-    written, starts = _written(tokens)
-    return Page(None, written, list(_headings(tokens, starts)))
+        return Page(None, text, list(_headings(tokens, tokens.starts)))
+    written = _Written(tokens, _LONGER * len(text))
+    if written.length > _LONGER * len(text):
+        return Page(None, text)
+    return Page(None, written.text(), list(_headings(tokens, written.starts)))
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    for match in _TOKEN.finditer(text):
-        yield _Token(match[0], match.start())
+class _Written:
+    """The text in lines, and where each token stands in it; written no further than to `most` code points."""
+
+    def __init__(self, tokens: _Tokens, most: int) -> None:
+        self._parts = StringIO()
+        self.starts = array("q")
+        self.length = 0
+        self._depth = 0
+        self._flat_until = -1
+        for at in range(len(tokens)):
+            self._token(tokens, at)
+            if self.length > most:
+                return
+
+    def text(self) -> str:
+        return self._parts.getvalue()
+
+    def _write(self, part: str) -> None:
+        self._parts.write(part)
+        self.length += len(part)
+
+    def _token(self, tokens: _Tokens, at: int) -> None:
+        token, close = tokens[at], tokens.closes[at]
+        if token in ("}", "]") and at > self._flat_until:
+            self._depth -= 1
+            self._write(self._line())
+        self.starts.append(self.length)
+        self._write(token)
+        if at > self._flat_until and close >= 0:
+            if tokens.is_short(at):
+                self._flat_until = close
+            else:
+                self._depth += 1
+                self._write(self._line())
+        elif token == ":":
+            self._write(" ")
+        elif token == ",":
+            self._write(" " if at < self._flat_until else self._line())
+
+    def _line(self) -> str:
+        return "\n" + " " * min(self._depth, _INDENTS)
 
 
-def _matched(tokens: list[_Token]) -> bool:
-    """Find for each opening bracket its closing one; False when there is a bracket without, or far too many."""
-    opened: list[int] = []
-    for at, token in enumerate(tokens):
-        if token.text in ("{", "["):
-            opened.append(at)
-            if len(opened) > _NESTED:
-                return False
-        elif token.text in ("}", "]"):
-            if not opened:
-                return False
-            tokens[opened.pop()].closes = at
-    return not opened
-
-
-def _written(tokens: list[_Token]) -> tuple[str, list[int]]:
-    """The text in lines, and where each token stands in it."""
-    parts: list[str] = []
-    starts: list[int] = []
-    length, depth, flat_until = 0, 0, -1
-    for at, token in enumerate(tokens):
-        if token.text in ("}", "]") and at > flat_until:
-            depth -= 1
-            parts.append(_line(depth))
-            length += len(parts[-1])
-        starts.append(length)
-        parts.append(token.text)
-        length += len(token.text)
-        if at > flat_until and token.closes >= 0 and _is_short(tokens, at):
-            flat_until = token.closes
-        after = _after(token, at < flat_until, depth)
-        if token.closes >= 0 and at > flat_until:
-            depth += 1
-            after = _line(depth)
-        parts.append(after)
-        length += len(after)
-    return "".join(parts), starts
-
-
-def _is_short(tokens: list[_Token], at: int) -> bool:
-    return tokens[tokens[at].closes].start - tokens[at].start <= _SHORT
-
-
-def _after(token: _Token, flat: bool, depth: int) -> str:
-    if token.text == ":":
-        return " "
-    if token.text == ",":
-        return " " if flat else _line(depth)
-    return ""
-
-
-def _line(depth: int) -> str:
-    return "\n" + " " * min(depth, _INDENTS)
-
-
-def _headings(tokens: list[_Token], starts: list[int]) -> Iterator[Heading]:
+def _headings(tokens: _Tokens, starts: "array[int]") -> Iterator[Heading]:
     """The keys of large objects and arrays, down to some depth."""
     depth = 0
-    for at, token in enumerate(tokens):
-        if token.closes >= 0:
+    for at, close in enumerate(tokens.closes):
+        if close >= 0:
             depth += 1
-        elif token.text in ("}", "]"):
+            continue
+        token = tokens[at]
+        if token in ("}", "]"):
             depth -= 1
-        elif _is_key(tokens, at) and depth <= _DEEPEST:
-            value = tokens[at + 2]
-            if value.closes >= 0 and starts[value.closes] - starts[at + 2] >= _LEAST:
-                yield Heading.at(starts[at], depth, token.text.strip('"'))
-
-
-def _is_key(tokens: list[_Token], at: int) -> bool:
-    return at + 2 < len(tokens) and tokens[at + 1].text == ":" and tokens[at].text.startswith('"')
+        elif depth <= _DEEPEST and tokens.is_key(at):
+            end = tokens.closes[at + 2]
+            if end >= 0 and starts[end] - starts[at + 2] >= _LEAST:
+                yield Heading.at(starts[at], depth, token.strip('"'))

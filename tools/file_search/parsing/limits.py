@@ -9,7 +9,7 @@ class ParseLimits:
     """What parsing one file may take: seconds of wall clock, bytes of memory and file, pages, code points of text."""
 
     BOUNDS: ClassVar[dict[str, tuple[float, float]]] = {
-        "seconds": (1, float("inf")),
+        "seconds": (5, float("inf")),  # in less a busy machine may not read a short PDF
         "memory_bytes": (256 << 20, float("inf")),  # what ordinary documents take
         "file_bytes": (1, float("inf")),
         "pages": (1, float("inf")),

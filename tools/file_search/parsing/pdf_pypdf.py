@@ -20,7 +20,7 @@ from .pdf_text import (
     keeps_words,
     tidy,
 )
-from .refusals import damaged, encrypted
+from .refusals import UNREADABLE, damaged, encrypted
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
@@ -47,10 +47,10 @@ def read(file: BinaryIO, limits: ParseLimits, only: Container[int] | None = None
         raise
     except (DependencyError, FileNotDecryptedError):
         raise encrypted(KIND) from None
-    except PyPdfError as error:
-        raise damaged(KIND, f"or empty: {type(error).__name__}") from None
-    except Exception as error:  # pypdf meets hostile input with whatever Python raises
-        raise damaged(KIND, type(error).__name__) from None
+    except PyPdfError:
+        raise damaged(KIND, "it is cut off, or its pages cannot be found") from None
+    except Exception:  # pypdf meets hostile input with whatever Python raises
+        raise damaged(KIND, UNREADABLE) from None
 
 
 def _open(file: BinaryIO) -> "PdfReader":

@@ -17,7 +17,7 @@ from threading import Lock
 from time import monotonic
 
 from ....engine.errors import InvalidRequest, ToolFault
-from . import answers, refusals
+from . import answers, offspring, refusals
 from .child import LONGEST_ORDER, READY, TAKEN
 from .documents import Document
 from .limits import ParseLimits
@@ -84,13 +84,15 @@ class ParsingProcess:
                 return self._served(link, file, filename)
             except _Gone:  # it died in its sleep; a new one has not
                 self._discard()
-        raise ToolFault("The parsing process ends as soon as it is started; see the server's log.")
+        raise ToolFault(
+            "The parsing process ends as soon as it is started; see the server's log.", passing=True
+        )
 
     def _served(self, link: socket.socket, file: int, filename: str) -> Document:
         mine, of_child = os.pipe()
         try:
             try:
-                socket.send_fds(link, [filename.encode()[:LONGEST_ORDER]], [file, of_child])
+                socket.send_fds(link, [_order(filename)], [file, of_child])
             except OSError:
                 raise _Gone from None
             finally:
@@ -126,7 +128,7 @@ class ParsingProcess:
         raise refusals.invalid(f"parsing took more than {self._limits.seconds:g} seconds; split it")
 
     def _status(self, link: socket.socket) -> int:
-        """How reading ended, as `wait` says it; SIGKILL where the child itself is gone."""
+        """How reading ended, as `wait` says it; SIGKILL where the child is gone or is not alone any more."""
         with contextlib.suppress(OSError, ValueError):
             return int(link.recv(_STATUS))
         self._discard()
@@ -151,12 +153,18 @@ class ParsingProcess:
                 self._process = _spawned(of_child.fileno(), self._limits)
             except OSError as error:
                 link.close()
-                raise ToolFault(f"The parsing process cannot be started: {error}.") from error
+                raise ToolFault(
+                    f"The parsing process cannot be started: {error.strerror}.",
+                    detail=str(error),
+                    passing=True,
+                ) from error
         self._link = link
         link.settimeout(_START)
         if not _heard(link, READY):
             self._end()
-            raise ToolFault("The parsing process cannot be started: it ends before it is ready.")
+            raise ToolFault(
+                "The parsing process cannot be started: it ends before it is ready.", passing=True
+            )
 
     def _discard(self) -> None:
         with self._lock:
@@ -166,13 +174,15 @@ class ParsingProcess:
         process, link = self._process, self._link
         self._process = self._link = None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(
-                    process.pid, signal.SIGKILL
-                )  # its fork too; not reaped yet, so the number is its own
+            offspring.end(process.pid)  # not reaped yet, so the number is its own
             process.wait()
         if link is not None:
             link.close()
+
+
+def _order(filename: str) -> bytes:
+    """A name as the child takes it: of a long one the end, for that says what the file is."""
+    return filename[-LONGEST_ORDER // 4 :].encode("utf-8", "replace")
 
 
 def _heard(link: socket.socket, word: bytes) -> bool:

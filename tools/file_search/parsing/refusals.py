@@ -2,6 +2,9 @@
 
 from ....engine.errors import InvalidRequest
 
+UNREADABLE = "its parts do not fit together"
+"""The detail of damage that a library found, which says it in names that only its programmers know."""
+
 
 def invalid(reason: str) -> InvalidRequest:
     """The error for a file that is of a supported kind and cannot be parsed."""

@@ -4,7 +4,6 @@ Shapes are read from top to bottom, as people look at a slide, not in the order 
 """
 
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ....engine.errors import AssistantsError
@@ -12,7 +11,8 @@ from .archive import check_archive
 from .blocks import Blocks
 from .documents import Document, Page
 from .limits import ParseLimits
-from .refusals import damaged, invalid
+from .office_xml import parsed, prepare
+from .refusals import UNREADABLE, damaged, invalid
 
 if TYPE_CHECKING:
     from pptx.slide import Slide
@@ -34,16 +34,16 @@ def slides_document(file: BinaryIO, limits: ParseLimits) -> Document:
     from pptx import Presentation
 
     try:
-        slides = list(Presentation(file).slides)
+        source = Presentation(file)
+        prepare(source.part.package)
+        slides = list(source.slides)
         if len(slides) > limits.pages:
             raise invalid(f"it has {len(slides)} slides, more than the {limits.pages} allowed")
         pages, unreadable = _read(slides)
     except (AssistantsError, MemoryError, RecursionError):
         raise
-    except (
-        Exception
-    ) as error:  # hostile input is met with whatever zipfile, lxml and python-pptx raise
-        raise damaged("the presentation", type(error).__name__) from None
+    except Exception:  # hostile input is met with whatever zipfile, lxml and python-pptx raise
+        raise damaged("the presentation", UNREADABLE) from None
     document = Document.of_pages(pages, tuple(unreadable))
     if unreadable and not document.text:
         raise damaged("the presentation", "none of its slides can be read")
@@ -125,9 +125,8 @@ def _figure(value: float | None) -> str:
 
 def _add_diagram(blocks: Blocks, shape: Any) -> None:
     """The words of a SmartArt diagram, which are in a part of their own."""
-    oxml: Any = import_module("pptx.oxml")
     for ids in shape.element.iter(_DIAGRAM):
-        data = oxml.parse_xml(shape.part.related_part(ids.get(_DATA)).blob)
+        data = parsed(shape.part.related_part(ids.get(_DATA)).blob)
         for paragraph in data.iter(f"{_A}p"):
             blocks.add("".join(_texts(paragraph)), close=True)
 

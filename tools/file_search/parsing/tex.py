@@ -36,7 +36,7 @@ def headings(text: str) -> Iterator[Heading]:
 
 
 def _is_comment(text: str, at: int) -> bool:
-    line = text[max(text.rfind("\n", 0, at) + 1, at - _LONGEST) : at]
+    line = text[max(0, at - _LONGEST) : at].rpartition("\n")[2]
     return "%" in line.replace(r"\%", "")
 
 

@@ -7,13 +7,16 @@ laid out, so the text has none; headers, footers and the numbers of numbered par
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ....engine.errors import AssistantsError
 from .archive import check_archive
 from .blocks import Blocks
 from .documents import Document
 from .limits import ParseLimits
-from .refusals import damaged
+from .office_xml import parsed, prepare
+from .refusals import UNREADABLE, damaged
 
 if TYPE_CHECKING:
     from docx.document import Document as WordDocument
@@ -33,6 +36,7 @@ _LEFT_OUT = {f"{_W}del", f"{_W}moveFrom", f"{_W}pPr", f"{_W}rPr", f"{_MC}Fallbac
 _NOTES = {f"{_W}footnoteReference": "footnotes", f"{_W}endnoteReference": "endnotes"}
 _HEADING = re.compile(r"heading ([1-9])\Z", re.IGNORECASE)
 _BASES = 10  # styles that are based on one another
+_STYLES = 10_000  # that are looked at
 _BODY_TEXT = 9  # the level of outlines that is none
 
 
@@ -46,11 +50,13 @@ def word_document(file: BinaryIO, limits: ParseLimits) -> Document:
     import docx
 
     try:
-        blocks = _Reading(docx.Document(file)).blocks()
-    except (MemoryError, RecursionError):
+        source = docx.Document(file)
+        prepare(source.part.package)
+        blocks = _Reading(source).blocks()
+    except (AssistantsError, MemoryError, RecursionError):
         raise
-    except Exception as error:  # lxml and python-docx meet hostile input with whatever they raise
-        raise damaged("the Word document", type(error).__name__) from None
+    except Exception:  # lxml and python-docx meet hostile input with whatever they raise
+        raise damaged("the Word document", UNREADABLE) from None
     return Document.of_pages([blocks.page()])
 
 
@@ -127,21 +133,20 @@ def _rows(table: Element) -> Iterator[Iterable[str]]:
 
 def _style_levels(styles: Element) -> Iterator[tuple[str, int]]:
     """(style id, level of its headings) for the styles that make headings."""
-    found: dict[str, Element] = {
-        each.get(f"{_W}styleId"): each for each in styles.iter(f"{_W}style")
-    }
-    for name in found:
-        style: Element = found[name]
+    levels: dict[str, int | None] = {}
+    bases: dict[str, str | None] = {}
+    for style in islice(styles.iter(f"{_W}style"), _STYLES):
+        name, base = style.get(f"{_W}styleId"), style.find(f"{_W}basedOn")
+        levels[name] = _own_level(style)
+        bases[name] = None if base is None else base.get(f"{_W}val")
+    for name in levels:
+        level, above = levels[name], bases[name]
         for _ in range(_BASES):
-            level = _own_level(style)
-            if level is not None:
-                if level <= _BODY_TEXT:
-                    yield name, level
+            if level is not None or above not in levels:
                 break
-            base = style.find(f"{_W}basedOn")
-            style = None if base is None else found.get(base.get(f"{_W}val"))
-            if style is None:
-                break
+            level, above = levels[above], bases[above]
+        if level is not None and level <= _BODY_TEXT:
+            yield name, level
 
 
 def _own_level(style: Element) -> int | None:
@@ -162,13 +167,11 @@ def _outline(element: Element) -> int | None:
 
 def _notes(source: "WordDocument") -> Iterator[tuple[tuple[str, str], str]]:
     """((kind, id), text) of each footnote and endnote."""
-    from docx.oxml import parse_xml
-
     for relation in source.part.rels.values():
         kind = relation.reltype.rpartition("/")[2]
         if kind not in _NOTES.values() or relation.is_external:
             continue
-        notes: Element = parse_xml(relation.target_part.blob)
+        notes: Element = parsed(relation.target_part.blob)
         for note in notes:
             text = " ".join(_text(each) for each in _found(note, {_PARAGRAPH}))
             yield (kind, note.get(f"{_W}id")), text.strip()

@@ -42,8 +42,8 @@ class CrossEncoder:
         """
         if not await asyncio.to_thread((self._folder / "config.json").is_file):
             raise MissingDependency(
-                f"There is no reranking model in {self._folder}; correct `reranker` in the settings file "
-                "or leave it out."
+                "There is no reranking model where `reranker` in the settings file says; correct it or leave it out.",
+                detail=str(self._folder),
             )
         async with self._turn:
             try:
@@ -51,7 +51,8 @@ class CrossEncoder:
             except TimeoutError:
                 await self._end()
                 raise ToolFault(
-                    f"The reranking model in {self._folder} gave no answer for {_PATIENCE:.0f} seconds."
+                    f"The reranking model gave no answer for {_PATIENCE:.0f} seconds.",
+                    detail=str(self._folder),
                 ) from None
             except BaseException:  # whoever is cancelled leaves a reply behind that is nobody's
                 await self._end()
@@ -74,11 +75,17 @@ class CrossEncoder:
             await process.stdin.drain()
             reply: dict[str, Any] = json.loads(await process.stdout.readline())
         except (OSError, ValueError) as error:
-            raise ToolFault(f"The reranking model in {self._folder} failed: {error}.") from error
+            raise self._fault(str(error)) from error
         scores: list[float] = reply.get("scores", [])
         if len(scores) != len(texts) - 1:
-            raise ToolFault(f"The reranking model in {self._folder} failed: {reply.get('error')}")
+            raise self._fault(str(reply.get("error")))
         return scores
+
+    def _fault(self, reason: str) -> ToolFault:
+        return ToolFault(
+            "The reranking model failed; the server's log says why.",
+            detail=f"{self._folder}: {reason}",
+        )
 
     async def _started(self) -> asyncio.subprocess.Process:
         command = ["-P", "-m", _CHILD, str(self._folder), str(self._threads), str(os.getpid())]

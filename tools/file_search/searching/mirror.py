@@ -1,12 +1,12 @@
 """Keeps the vector index in step with the vectors in the store: behind the writers, and again after any mishap.
 
-A vector store has a collection from a number of vectors on. What was committed is added to it; after any removal the
-collection is dropped, which erases the bytes, and filled again a little later. At the first use after a start every
-collection is compared with the store. The index's failures are logged and end here: nobody's file or search fails by
-them, and a later call tries again.
+A vector store has a collection from a number of vectors on. What was committed is added to it. After any removal
+nothing is looked for in it any more; it is dropped behind the caller, which erases the bytes, and filled again later.
+At the first use after a start every collection is compared with the store. The index's failures are logged and end
+here: nobody's file or search fails by them, and a later call tries again.
 
-It does not search, embeds nothing, and promises only what `in_step` says. It trusts that no other process changes
-the vectors of the stores it knows.
+It does not search, embeds nothing, and promises only what `in_step` says. Another process on the same data may take
+vectors out, which is noticed within half a minute; it trusts that none puts any in.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _SLICE = 500  # vectors added at once; what comes in between waits for so many
 _RETRY_SECONDS = 60.0
+_LOOK_SECONDS = 30.0  # between two looks at what other processes have taken out
 _OPENING_SECONDS = 2.0  # that a first search waits for the index to be opened; reading all vectors takes about as long
 
 
@@ -62,11 +63,14 @@ class Mirror:
         self._sweep_at = 0.0
         self._closed = False
         self._first: asyncio.Task[bool] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._dropping: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
         """Put right in the background what a crash may have left; once."""
         if self._first is None and not self._closed:
             self._first = asyncio.create_task(self._sweep())
+            self._looking = asyncio.create_task(self._look_for_ever())
 
     def in_step(self, store_id: str) -> bool:
         """Whether the collection holds what the store does."""
@@ -93,26 +97,68 @@ class Mirror:
             self._begin_filling(store_id)
 
     async def removed(self, store_id: str) -> None:
-        """Vectors may have been taken out or replaced: erase the collection if so; it is filled again later."""
+        """Vectors may have been taken out or replaced: if so nothing is looked for in the collection from now on.
+
+        It is erased behind the caller, and filled again later.
+        """
         copy = self._copies[store_id]
         copy.removed += 1
+        if copy.in_step and await self._kept(store_id, copy):
+            return  # what was taken out had no vectors
+        copy.in_step = False
+        self._in_background(self._erase(store_id, copy))
+
+    async def dropped(self, store_id: str) -> None:
+        """The store is gone; its collection is erased behind the caller."""
+        copy = self._copies[store_id]
+        copy.removed += 1
+        copy.in_step = False
+        self._in_background(self._forget(store_id, copy))
+
+    async def look(self) -> None:
+        """Let go of collections that hold what another process has taken out of the store."""
+        for store_id, copy in list(self._copies.items()):
+            if not copy.in_step:
+                continue
+            try:
+                async with copy.lock:
+                    # In this order: what is committed meanwhile and not added yet makes the store's number greater.
+                    more = await self._index.count(store_id) > await self._count(store_id)
+            except (StorageFault, MissingDependency) as error:
+                _log.warning("The vector index could not be looked at: %s", error)
+                return
+            if more:
+                await self.removed(store_id)
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.look()
+
+    async def _kept(self, store_id: str, copy: _Copy) -> bool:
+        """Whether the collection has as many vectors as the store."""
+        kept = False
+        try:
+            kept = await self._same(store_id)
+        except (StorageFault, MissingDependency) as error:
+            _log.warning("The vector index did not take a change: %s", error)
+            self._out_of_step(copy)
+        return kept
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._dropping.add(task)
+        task.add_done_callback(self._dropping.discard)
+
+    async def _erase(self, store_id: str, copy: _Copy) -> None:
         if await self._sweep():
             async with copy.lock:
-                await self._try(copy, self._erase(store_id, copy))
+                if not copy.in_step:  # else it was filled anew meanwhile
+                    await self._try(copy, self._index.drop(store_id))
             if not copy.in_step and await self._count(store_id) >= self._least:
                 self._begin_filling(store_id)
 
-    async def _erase(self, store_id: str, copy: _Copy) -> None:
-        if copy.in_step and await self._same(store_id):
-            return  # what was taken out had no vectors
-        copy.in_step = False
-        await self._index.drop(store_id)
-
-    async def dropped(self, store_id: str) -> None:
-        """The store is gone."""
-        copy = self._copies[store_id]
-        copy.removed += 1
-        copy.in_step = False
+    async def _forget(self, store_id: str, copy: _Copy) -> None:
         if await self._sweep():
             async with copy.lock:
                 await self._try(copy, self._index.drop(store_id))
@@ -123,14 +169,21 @@ class Mirror:
         """A search in the collection failed: it is filled again."""
         self._out_of_step(self._copies[store_id])
 
+    async def erased(self) -> None:
+        """Wait until what was removed has left the index."""
+        while self._dropping:
+            await asyncio.gather(*self._dropping)
+
     async def settled(self) -> None:
-        """Wait for what is being put right or filled."""
+        """Wait for what is being put right, erased or filled."""
+        await self.erased()
         await asyncio.gather(*self._tasks())
 
     async def close(self) -> None:
-        """End what is under way and close the index."""
+        """End what is under way, but for erasing, and close the index."""
         self._closed = True
-        tasks = self._tasks()
+        await asyncio.gather(*self._dropping, return_exceptions=True)
+        tasks = self._tasks() + ([self._looking] if self._looking is not None else [])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

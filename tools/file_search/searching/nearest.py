@@ -14,11 +14,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ....engine.errors import StorageFault
-from ....engine.ports import Store, VectorIndex
+from ....engine.objects import VectorStoreFile
+from ....engine.ports import PageQuery, Store, Transaction, VectorIndex
 from ..settings import IndexSettings
 from .matrices import Matrices, Matrix
 from .mirror import Mirror
 from .ranking import Ranking
+
+_State = tuple[int, str]
+"""What tells whether a vector store changed: its vectors' number, and its newest file, as one may replace another."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ class Nearest:
         self._matrices = Matrices(store, self._settings.cache_bytes)
         least = min(self._settings.collection_from, self._settings.exact_vectors + 1)
         self._mirror = Mirror(store, index, least, self._settings.quiet_seconds)
-        self._counts: dict[str, int] = {}  # as the last search found them
+        self._states: dict[str, _State] = {}  # as the last search found them
 
     async def nearest(
         self,
@@ -90,19 +94,27 @@ class Nearest:
         await self._mirror.added(store_id, vectors)
 
     async def removed(self, store_id: str) -> None:
-        """Chunks with vectors were deleted or replaced; their bytes leave the index before this returns."""
+        """Chunks with vectors were deleted or replaced; nothing finds them, and their bytes leave the index soon."""
         self.changed(store_id)
         await self._mirror.removed(store_id)
 
     async def dropped(self, store_id: str) -> None:
-        """All of a store was deleted; its bytes leave the index before this returns."""
+        """All of a store was deleted; its bytes leave the index soon."""
         self.changed(store_id)
         await self._mirror.dropped(store_id)
 
     def changed(self, store_id: str) -> None:
         """Forget what is kept of a store's vectors."""
         self._matrices.forget(store_id)
-        self._counts.pop(store_id, None)
+        self._states.pop(store_id, None)
+
+    async def erased(self) -> None:
+        """Wait until what was removed has left the index."""
+        await self._mirror.erased()
+
+    async def look(self) -> None:
+        """Notice now what other processes have taken out; otherwise it takes half a minute."""
+        await self._mirror.look()
 
     async def settled(self) -> None:
         """Wait until the index has what is on its way to it."""
@@ -161,12 +173,17 @@ class Nearest:
         return [_of_files(ranking, search.files)[: search.limit] for ranking in found]
 
     async def _count(self, store_id: str) -> int:
-        """How many vectors a store has now; notices most of what another process did."""
-        count = await self._store.read(lambda tx: tx.count_vectors(store_id))
-        if self._counts.get(store_id, count) != count:
+        """How many vectors a store has now; notices what another process did."""
+        found = await self._store.read(lambda tx: _state(tx, store_id))
+        if self._states.get(store_id, found) != found:
             self._matrices.forget(store_id)
-        self._counts[store_id] = count
-        return count
+        self._states[store_id] = found
+        return found[0]
+
+
+def _state(tx: Transaction, store_id: str) -> _State:
+    newest, _ = tx.page(VectorStoreFile, PageQuery({"vector_store_id": store_id}, 1))
+    return tx.count_vectors(store_id), newest[0].id if newest else ""
 
 
 async def _exact(

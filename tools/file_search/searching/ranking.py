@@ -88,6 +88,9 @@ def fused_by_rank(found: Evidence, weights: HybridWeights) -> dict[str, float]:
     """Reciprocal rank fusion with a client's weights; 1 is the first of both. A way that found nothing has no say."""
     ways = [(found.cosines, weights.embedding_weight), (found.words, weights.text_weight)]
     heard = [(scores, weight) for scores, weight in ways if scores and weight > 0]
+    # As shares of the greatest first: huge ones have a sum that no float holds.
+    greatest = max((weight for _, weight in heard), default=1.0)
+    heard = [(scores, weight / greatest) for scores, weight in heard]
     total = sum(weight for _, weight in heard)
     sums: dict[str, float] = {}
     for scores, weight in heard:

@@ -34,7 +34,7 @@ class _Asked:
     """One of the queries, and where it is looked for."""
 
     text: str
-    vector: bytes
+    vector: bytes | None  # None: only words count
     nearest: Ranking
     stores: Sequence[str]
     allowed: frozenset[Key] | None
@@ -97,6 +97,8 @@ class Searcher:
     ) -> list[_Asked]:
         stores = tuple(dict.fromkeys(query.vector_store_ids))
         by_files = query.ranker != _UNRANKED and query.hybrid is None
+        if query.hybrid is not None and not query.hybrid.embedding_weight:
+            return [_Asked(text, None, (), stores, allowed, by_files) for text in texts]
         vectors = await self._encoder.encode([text[:_MEANT] for text in texts])
         most = self._settings.candidates
         rankings = await self._nearest.nearest(stores, vectors, most, allowed)
@@ -157,6 +159,8 @@ def _with_files(tx: Transaction, asked: _Asked, found: Evidence) -> Evidence:
 
 def _cosines(tx: Transaction, asked: _Asked, ids: Sequence[str]) -> dict[str, float]:
     """How near the chunks' vectors are to the query's; chunks without one are left out."""
+    if asked.vector is None:
+        return {}
     stored = tx.vectors(ids)
     return dict(zip(stored, cosines(asked.vector, list(stored.values())), strict=True))
 

@@ -5,11 +5,13 @@ import json
 import pytest
 
 from local_assistants.tools.code_interpreter.advice import (
+    counting,
     filters,
     hints,
     prelude,
     profile,
     row_numbers,
+    slips,
 )
 from local_assistants.tools.code_interpreter.kernels.outputs import Failure
 
@@ -98,8 +100,166 @@ def test_dates_are_not_compared_with_text() -> None:
 def test_a_condition_that_fits_every_row_is_questioned() -> None:
     """Such as a share compared with a percentage."""
     answer = '[["urban", ">", 0.8, true, false, ["38.2 to 100"]]]'
-    hint = "Check: every row has urban > 0.8 (it holds 38.2 to 100). Was that meant?"
-    assert filters.Findings(every_row=hint) == filters.findings(answer)
+    found = filters.findings(answer)
+    assert (
+        "Check: every row has urban > 0.8 (it holds 38.2 to 100). Was that meant?"
+        == found.every_row
+    )
+    assert "urban' goes from 38.2 to 100; write 80 instead of 0.8" in found.share
+
+
+@pytest.mark.parametrize(
+    ("value", "held"), [(0.8, "0.9 to 1"), (0.8, "2 to 300"), (0.8, "-5 to 90"), (1, "2 to 100")]
+)
+def test_only_percentages_are_taken_for_some(value: float, held: str) -> None:
+    """A column from 0 to 100, and a share."""
+    answer = json.dumps([["n", ">", value, True, False, [held]]])
+    assert "" == filters.findings(answer).share
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("x = df[(df['a'] == 1) & (df['n'] < 0)]", "write: x = df[df['a'] == 1]"),
+        ("x = df[(df['n'] < 0) & (df['a'] == 1) & (df['b'] == 2)]", "df[(df['a'] == 1) & (df['b'] == 2)]"),
+        ("x = df[df['n'] < 0]", "mend that condition or remove it"),
+        ("x = df[(df['n'] < 0) | (df['a'] == 1)]", "mend that condition or remove it"),
+        ("x = df[(df['n'] < 0) & a]\ny = df[(df['n'] < 0) & b]", "mend that condition or remove it"),
+        ("x = (", "mend that condition or remove it"),
+    ],
+)  # fmt: skip
+def test_the_line_without_the_condition_is_written_out(code: str, line: str) -> None:
+    """Where one line has it, joined to others by &."""
+    answer = '[["n", "<", 0, false, false, ["1 to 7"]]]'
+    assert line in filters.findings(answer, code).no_row
+
+
+@pytest.mark.parametrize(
+    ("code", "years"),
+    [
+        ("n = len(df[df['d'].dt.month == 11])  # November 2008\nprint(n)", ["2008"]),
+        ("gdp_1999 = df.loc[0, 'x']\ngdp_2009 = df.loc[1, 'x']\nprint(gdp_2009)", ["1999", "2009"]),
+        ("n = df['x'].sum()\nprint(f'In 2010 it was {n}')", ["2010"]),
+        ("n = df[df['y'] == 2010]['x'].sum()\nprint(f'In 2010 it was {n}')", []),
+        ("print('2010 to 2019:', df[df['y'].between(2010, 2020)])", []),
+        ("print(df['2010'].sum())  # 2010", []),
+        ("print(f\"2010: {df['2010'].sum()}\")", []),
+        ("print('2010:', len(earlier))", []),
+        ("n = len(df)  # 2010", []),
+        ("print(len(df))  # the 1970s, 20100 of 12345", []),
+        ("print(  # 2010", []),
+    ],
+)
+def test_years_that_code_only_speaks_of_are_seen(code: str, years: list[str]) -> None:
+    """Where it looks for none of them, prints something and does not go on from earlier code."""
+    assert years == slips.years_left_out(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("x = df[df['a'] > 1]\nprint(x)", "x = df[(df['a'] > 1) & (df['y'] == 1)]"),
+        (
+            "x = df[(df['a'] > 1) & (df['b'] > 2)]",
+            "x = df[(df['a'] > 1) & (df['b'] > 2) & (df['y'] == 1)]",
+        ),
+        ("x = df[df['a'] > 1]\nz = df[df['a'] > 2]", ""),
+        ("x = df['a']", ""),
+        ("x = (", ""),
+    ],
+)
+def test_the_one_filter_is_narrowed(code: str, line: str) -> None:
+    """Of several nobody knows which."""
+    assert line == slips.narrowed(code, "df['y'] == 1")
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("x_1999 = df.loc[0, 'a']", ["x_1999 = df.loc[df['y'] == 1999, 'a'].iloc[0]"]),
+        ("x_1999 = t['a'].iloc[-1]", ["x_1999 = t.loc[t['y'] == 1999, 'a'].iloc[0]"]),
+        ("x_1999 = t.a.iloc[-1]", []),
+        ("x = df.loc[0, 'a']", []),
+        ("x_1999 = df.loc[n, 'a']", []),
+        ("x_1999 = df.loc[0]", []),
+        ("x_1999 = 7", []),
+        ("x_1999 = (", []),
+    ],
+)
+def test_a_guessed_number_of_a_row_becomes_a_condition(code: str, lines: list[str]) -> None:
+    """Where a name tells the year."""
+    assert lines == slips.by_condition(code, "['y']")
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("a = 1\nb = 2\nprint(b)", ["a"]),
+        ("a = 1\nprint(a)", []),
+        ("a = 1", []),
+        ("a, _ = f()\n_b = 1\nfor i in x: print(1)", []),
+        ("print(", []),
+    ],
+)
+def test_unused_results_are_seen_where_something_is_printed(code: str, names: list[str]) -> None:
+    """Without a print the next code may use them; parts of a tuple and loops' names may be idle."""
+    assert names == slips.unused(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("a_1 = f()\nb_2 = f()\nc = 2 - 1\nprint(c)", ("c = 2 - 1", "c = b_2 - a_1")),
+        ("a = f()\nc = 2 - 1\nprint(c)", ("c = 2 - 1", "")),
+        ("a = f()\nc = 2 - g\nprint(c)", ("", "")),
+        ("c = 2 - 1\nprint(c)", ("", "")),
+    ],
+)
+def test_a_result_of_written_numbers_alone_is_questioned(code: str, lines: tuple[str, str]) -> None:
+    """Where results of the table are left unused."""
+    assert lines == slips.untouched(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "counted", "extremes"),
+    [
+        ("len(x)", ("x",), ()),
+        ("len(df[df['a'] == 1])", ("df[df['a'] == 1]",), ()),
+        ("df[(df['a'] == 1) & ~m].shape[0]", ("df[(df['a'] == 1) & ~m]",), ()),
+        ("x['a'].count()", ("x",), ()),
+        ("len(open('a').read())", (), ()),
+        ("len(df.groupby('a'))", (), ()),
+        ("df['a'].max()", (), (("df['a'].max()", "df", "a", "max"),)),
+        ("f(x)['a'].max()", (), ()),
+        ("len(", (), ()),
+    ],
+)
+def test_what_code_counts_and_seeks_is_seen(
+    code: str, counted: tuple[str, ...], extremes: tuple[tuple[str, ...], ...]
+) -> None:
+    """Nothing is looked at again that calls anything."""
+    found = counting.looked(code)
+    assert (counted, extremes) == (tuple(table for _, table in found.counted), found.extremes)
+
+
+@pytest.mark.parametrize(
+    ("column", "code", "meant"),
+    [
+        ("Country", "european_countries = 1", True),
+        ("Country Name", "# all Countries", True),
+        ("firm", "firms = 1", True),
+        ("Country", "rows = len(df['Country'])", False),
+    ],
+)
+def test_things_are_meant_where_code_names_them_in_the_plural(
+    column: str, code: str, meant: bool
+) -> None:
+    """The name of the column alone says nothing."""
+    answer = json.dumps([[["len(df)", "df", 360, 30, column, "Year"]], []])
+    found = counting.findings(answer, code)
+    assert found.rows.startswith("Check: 360 is a number of rows")
+    assert meant == bool(found.meant)
+    assert meant == found.meant.endswith(f"write: df[{column!r}].nunique()")
 
 
 @pytest.mark.parametrize("answer", ["", "[]", "no json", "3", "[1]", '[["a"]]', "null"])
@@ -107,6 +267,9 @@ def test_forged_answers_say_nothing(answer: str) -> None:
     """What comes from the kernel is untrusted."""
     assert filters.Findings() == filters.findings(answer)
     assert "" == row_numbers.hint(answer)
+    assert counting.Findings() == counting.findings(answer, "x = 1")
+    assert [] == hints.read_holders(answer)
+    assert [] == hints.read_tables(answer)
 
 
 MURDER = row_numbers.Shown("df", "murder", "idxmax")

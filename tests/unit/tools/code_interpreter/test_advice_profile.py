@@ -60,6 +60,11 @@ CASES: dict[str, bytes] = {
     "wide.csv": (
         "country," + ",".join(map(str, range(1960, 2014))) + "\nA" + ",1.25" * 54 + "\n"
     ).encode(),
+    "digits.csv": b"day,n\n19580329,1.5\n19580405,2.5\n",
+    "ids.csv": b"id,n\n19580329,1.5\n19589905,2.5\n",
+    "quarters.csv": b"place,2001,2002,2003,12\nA,1,2,3,4\n",
+    "years.csv": b"Year,2001,2002,2003\nA,1,2,3\n",
+    "numbered.csv": ("place," + ",".join(map(str, range(1, 40))) + "\nA" + ",1.25" * 39 + "\n").encode(),
     "many.csv": (",".join(f"a_rather_long_name_{n}" for n in range(90)) + "\n" + "1," * 89 + "1\n").encode(),
     "days.csv": b"from,to,n\n3-Nov-23,4-Nov-23,1\n28-Jul-09,29-Jul-09,2\n",
     "traps.csv": (
@@ -143,6 +148,8 @@ def test_what_cannot_be_seen_in_names_is_taken_out(
         ("dates.csv", "Mi"),
         ("late.csv", "Mi"),
         ("days.csv", "MMi"),
+        ("digits.csv", "Mf"),
+        ("ids.csv", "if"),
         ("mixed.csv", "if"),
         ("padded.csv", "Oi"),
         ("titled.csv", "iiO"),
@@ -153,6 +160,11 @@ def test_what_cannot_be_seen_in_names_is_taken_out(
 def test_the_lines_give_numbers_and_dates(told: dict[str, Told], name: str, kinds: str) -> None:
     """What looks like text because of separators, signs, titles, notes or stray words."""
     assert kinds == "".join(told[name].kinds.values())
+
+
+def test_whole_numbers_are_shown_whole(told: dict[str, Told]) -> None:
+    """Beside columns of fractions too."""
+    assert "A row: {'id': 19580329, 'n': 1.5}" in told["ids.csv"].text
 
 
 def test_decimal_commas_and_dots_between_thousands_are_read(told: dict[str, Told]) -> None:
@@ -184,16 +196,32 @@ def test_gaps_are_counted(told: dict[str, Told]) -> None:
     assert "Missing values: name 1, n 1" in told["gaps.csv"].text
 
 
-def test_a_run_of_years_is_shown_by_its_ends(told: dict[str, Told]) -> None:
+def test_a_column_a_year_becomes_a_row_a_year(told: dict[str, Told]) -> None:
+    """Code looks for a column of years; gaps stay rows."""
+    wide = told["wide.csv"]
+    assert "54 rows, 3 columns." in wide.text
+    assert "{'country': 'A', 'Year': 1960, 'Value': 1.25}" in wide.text
+    assert {"country": "O", "Year": "i", "Value": "f"} == wide.kinds
+    assert ["A", 1961, 1.25] == wide.rows[1]
+
+
+@pytest.mark.parametrize("name", ["quarters.csv", "years.csv", "numbered.csv"])
+def test_other_numbers_in_names_are_left_alone(told: dict[str, Told], name: str) -> None:
+    """What is no year, or would get the name of another column."""
+    assert "melt" not in told[name].text
+
+
+def test_a_run_of_numbered_columns_is_shown_by_its_ends(told: dict[str, Told]) -> None:
     """In quotes: such names are text."""
-    assert "{'country': 'A', '1960': 1.25, ...: ..., '2013': 1.25}" in told["wide.csv"].text
+    assert "{'place': 'A', '1': 1.25, ...: ..., '39': 1.25}" in told["numbered.csv"].text
 
 
 def test_many_columns_are_named_as_far_as_there_is_room(told: dict[str, Told]) -> None:
     """And where to see the others."""
     last = told["many.csv"].text.splitlines()[-1]
     assert last.startswith("Columns: 'a_rather_long_name_0', ")
-    assert last.endswith("more, see df.columns")
+    assert last.endswith("/many.csv')")
+    assert " more, see profile('" in last
 
 
 @pytest.mark.parametrize("name", ["prose.txt", "empty.csv"])

@@ -44,6 +44,20 @@ def test_what_holds_no_code_gives_none(arguments: str) -> None:
     assert "" == code_of(arguments)
 
 
+def test_a_whole_call_in_the_place_of_code_is_opened() -> None:
+    """As a small model writes that is made to call once more."""
+    call = {"name": "code_interpreter", "arguments": {"code": "print(1)"}}
+    assert "print(1)" == code_of(json.dumps({"code": json.dumps(call)}))
+
+
+@pytest.mark.parametrize(
+    "code", ['{"name": "x", "arguments": {}}', '{"arguments": {"code": "1"}}', "{1: 2}", "{"]
+)
+def test_other_objects_in_the_place_of_code_are_left_alone(code: str) -> None:
+    """A dictionary is code."""
+    assert code == code_of(json.dumps({"code": code}))
+
+
 def test_a_stray_backslash_warns_nobody() -> None:
     """Python's parser would; its warning would stand in the server's log."""
     assert r"re.findall('\d', 'a1')" == code_of(r"""{'code': "re.findall('\d', 'a1')"}""")

@@ -70,6 +70,24 @@ async def test_a_request_waits_for_the_handshake(peer: Peer) -> None:
     connection.close()
 
 
+async def test_a_request_waits_until_the_host_has_subscribed(peer: Peer) -> None:
+    """A kernel that began before it knew of the subscription would throw away what it says of the call."""
+    connection = peer.connect()
+    connection.send([b"request"])
+    shell, iopub = peer.ends
+    assert zmtp.hello("DEALER") == shell.recv(4096)
+    shell.sendall(zmtp.hello("ROUTER"))
+    assert [] == await connection.receive(5)
+    shell.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        shell.recv(4096)
+    iopub.sendall(zmtp.hello("XPUB"))
+    assert [] == await connection.receive(5)
+    assert zmtp.encode([b"request"]) == shell.recv(4096)
+    assert zmtp.hello("SUB") + zmtp.SUBSCRIPTION == iopub.recv(4096)
+    connection.close()
+
+
 async def test_a_large_request_goes_out_as_the_kernel_takes_it(peer: Peer) -> None:
     """More than a socket's buffer, to a kernel that reads slowly."""
     connection = peer.connect()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from local_assistants.tools.code_interpreter.isolation import guard, landlock, seccomp
+from local_assistants.tools.code_interpreter.isolation import guard, landlock, processes, seccomp
 from local_assistants.tools.code_interpreter.isolation.places import Place, Places
 from local_assistants.tools.code_interpreter.isolation.seccomp import Walls
 from local_assistants.tools.code_interpreter.isolation.users import Users, tasks_of, users_at_work
@@ -100,6 +100,24 @@ os.wait()
 print("left", flush=True)
 {then}
 """
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_daemons_end_when_one_of_two_guards_is_killed(tmp_path: Path, which: str) -> None:
+    """SIGKILL, as from an operator or a system out of memory, leaves the other to do the work of both."""
+    end, held = os.pipe()
+    process = start(
+        order(tmp_path, _DAEMON.format(then="time.sleep(60)"), descriptors=[held]), held
+    )
+    os.close(held)
+    assert process.stdout is not None
+    if CONFINES_SIGNALS:
+        assert b"left\n" == process.stdout.readline()
+        (second,) = processes.children(process.pid)
+        os.kill(process.pid if which == "first" else second, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert b"" == os.read(end, 1)
+    os.close(end)
 
 
 @pytest.mark.parametrize("then", ["", "time.sleep(60)"], ids=["it ends", "it is ended"])

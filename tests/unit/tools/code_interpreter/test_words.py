@@ -98,8 +98,8 @@ def test_a_table_with_a_column_for_each_value_is_told_as_that(code: str, said: b
     )
     hint = hints.hint(Failure("KeyError", "'Year'", ""), facts)
     expected = (
-        "Hint: there is no column 'Year': '2010' is a column of its own. Leave out conditions on 'Year' and take the "
-        "values from df['2010']. Other columns: 'Country'"
+        "Hint: there is no column 'Year': '2010' is a column of its own. Other columns: 'Country'. Leave out "
+        "conditions on 'Year' and take the values from df['2010']"
     )
     assert said is (expected == hint)
 

@@ -172,6 +172,28 @@ def test_texts_without_words_are_cut_too(text: str, tokenizer: Tokenizer) -> Non
     assert max(piece.end - piece.start for piece in pieces) <= 40 * CHUNK_TOKENS
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        ". " * 100_000,
+        "." * 200_000,
+        '\\"' * 100_000,
+        "{" * 200_000,
+        "[1,2]," * 40_000,
+        ". (" * 70_000,
+    ],
+)
+def test_texts_of_nothing_but_marks_make_a_bounded_number_of_chunks(
+    text: str, tokenizer: Tokenizer
+) -> None:
+    """Where each mark is a token: a chunk begins 100 tokens after the one before it, or more."""
+    pieces = chunked(text, tokenizer)
+
+    assert 100 < len(pieces) <= len(text) / 100 + 1
+    assert (pieces[0].start, pieces[-1].end) == (0, len(text))
+    assert all(a.start < b.start <= a.end < b.end for a, b in itertools.pairwise(pieces))
+
+
 def test_long_texts_are_cut_in_linear_time(tokenizer: Tokenizer) -> None:
     """Texts made to slow a pattern down do not: each takes well under a minute, the test's limit."""
     for evil in ("\n \n " * 100_000, ".\n" * 200_000, "# " * 200_000, "```\n~~~\n" * 50_000):

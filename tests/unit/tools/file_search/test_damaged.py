@@ -25,6 +25,7 @@ FILES = {
     "a.cpp": b"namespace n {\nclass A {\n  void f(int x) {\n" * 5,
 }
 ROUNDS = 60
+CLASS_NAME = re.compile(r"\w*(?:Error|Exception|Warning|Fault)\b")  # as Python's and libraries'
 SENTENCE = re.compile(r"The file could not be parsed: \w.+\.")
 
 
@@ -69,6 +70,7 @@ def test_a_damaged_file_is_read_or_refused(
     refused = [words for words in said if words]
 
     assert [words for words in refused if not SENTENCE.fullmatch(words)] == []
+    assert [words for words in refused if CLASS_NAME.search(words)] == []
     assert refused
 
 

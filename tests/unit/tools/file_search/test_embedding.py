@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_assistants.engine.errors import MissingDependency, ToolFault
-from local_assistants.tools.file_search.chunking.tokens import Tokenizer
+from local_assistants.tools.file_search.chunking.tokens import GET_MODEL, Tokenizer
 from local_assistants.tools.file_search.embedding.sentence import SentenceEmbedder
 from local_assistants.tools.file_search.embedding.vectors import cosines, pooled, unpacked
 
@@ -49,9 +49,9 @@ async def test_a_missing_folder_names_the_command(tmp_path: Path) -> None:
     """Without weights the error says how to get them; nothing is fetched."""
     embedder = SentenceEmbedder(tmp_path / "none")
 
-    with pytest.raises(MissingDependency, match="models pull all-minilm-l6-v2"):
+    with pytest.raises(MissingDependency, match=f"{GET_MODEL}$"):
         await embedder.encode(["text"])
-    with pytest.raises(MissingDependency, match="models pull all-minilm-l6-v2"):
+    with pytest.raises(MissingDependency, match=f"{GET_MODEL}$"):
         embedder.tokenizer.count("text")
     await embedder.close()
 
@@ -62,7 +62,7 @@ async def test_other_weights_are_refused(tmp_path: Path, model_folder: Path) -> 
     (tmp_path / "model.safetensors").write_bytes(b"something else")
     embedder = SentenceEmbedder(tmp_path, sha256="0" * 64)
 
-    with pytest.raises(ToolFault, match="not the expected ones"):
+    with pytest.raises(ToolFault, match="not the expected one"):
         await embedder.encode(["text"])
     await embedder.close()
 

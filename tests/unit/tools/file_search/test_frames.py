@@ -143,7 +143,12 @@ async def test_what_a_dead_process_said_is_forgotten() -> None:
 async def test_the_error_s_class_survives_the_call() -> None:
     """Whoever waits for an answer gets the error itself."""
     call = Call(1, {"do": "extract"})
-    call.take(fault_written(1, NotFound("It is gone.")), b"")
+    call.take(fault_written(1, NotFound("It is gone.", detail="/x", passing=True)), b"")
 
-    with pytest.raises(NotFound, match="gone"):
+    with pytest.raises(NotFound, match="gone") as raised:
         await call.answer
+    assert ("It is gone.", "/x", True) == (
+        raised.value.message,
+        raised.value.detail,
+        raised.value.passing,
+    )

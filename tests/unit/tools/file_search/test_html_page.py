@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from local_assistants.engine.errors import InvalidRequest
 from tests.unit.tools.file_search.reading import headings, read
 
 PAGE = """<!doctype html><html><head><title>The  report</title><style>p{}</style></head><body>
@@ -91,3 +92,62 @@ def test_pages_made_to_be_slow_are_not(page: str) -> None:
 
     assert read("a.html", page.encode()).text
     assert time.process_time() - started < 30
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        "hidden",
+        "HIDDEN",
+        'hidden=""',
+        "hidden=until-found",
+        'style="display :   none"',
+        'style="DISPLAY:NONE"',
+        f'style="display{" " * 500}:\n\t{" " * 500}none"',
+        'style="display:none !important; display:block"',
+        'style="display:/* ; */none"',
+        'style="display:none/*"',
+        'style="d\\69splay:no\\6e e"',
+        'style="color:red;;visibility:\thidden"',
+        'style="visibility:collapse"',
+        'style="display:none; display:what?"',
+        'style="display&#58;none"',
+        'style="opacity:0"',
+        'style="font-size: 0px"',
+    ],
+)
+def test_what_hides_itself_is_not_read(attribute: str) -> None:
+    """However it says so: people do not see it, and it has been used to talk to models."""
+    assert read("a.html", f"<p>seen<p {attribute}>not seen".encode()).text == "seen"
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        'style="display:none; display:block"',
+        'style="display:block!important; display:none"',
+        'style="display-mode:none"',
+        'style="opacity:0.9"',
+        'style="--display:none"',
+        'style="color:red /* display:none */"',
+        'title="display:none"',
+        'data-hidden="hidden"',
+        "style",
+    ],
+)
+def test_what_only_looks_hidden_is_read(attribute: str) -> None:
+    """A reader sees it, so a search finds it."""
+    assert read("a.html", f"<p>seen<p {attribute}>too".encode()).text == "seen\n\ntoo"
+
+
+@pytest.mark.parametrize("tags", ["<div>", "<DIV a=b/>", "<ul><li>", "<table><td>", "<x-1><p></x>"])
+def test_a_page_of_nothing_but_depth_is_refused(tags: str) -> None:
+    """Before its tree is built, which would take many minutes."""
+    with pytest.raises(InvalidRequest, match=r"more than 40,000 deep"):
+        read("a.html", (tags * 200_000 + "x").encode())
+
+
+@pytest.mark.parametrize("tags", ["<p>a", "<li>a<br>", "<div>a</DIV >", "<hr><img>a", "<b>a</b>"])
+def test_a_long_page_is_not_deep(tags: str) -> None:
+    """Elements that end, or need no end, may be as many as they like."""
+    assert read("a.html", (tags * 50_000).encode()).text.count("a") == 50_000

@@ -80,7 +80,7 @@ async def test_commits_while_it_is_filled_are_not_lost(tmp_path: Path) -> None:
 
 
 async def test_removing_a_file_erases_its_vectors(tmp_path: Path) -> None:
-    """When the removal returns no file of the index holds them; the others are filled in again."""
+    """Nothing finds them when the removal returns, soon no file of the index holds them; the others are filled in."""
     vectors = units(1300)
     async with vector_room(tmp_path) as room:
         await room.put(A, "gone", vectors[:1250])
@@ -90,8 +90,11 @@ async def test_removing_a_file_erases_its_vectors(tmp_path: Path) -> None:
         before = holders(tmp_path / "vectors", probe)
 
         await room.remove(A, "gone")
+        found = await room.found(A, probe, 100)
+        await room.nearest.erased()
 
         assert before != []
+        assert (100, {f"{A}/kept"}) == (len(found), {key.rpartition("/")[0] for key in found})
         assert holders(tmp_path / "vectors", probe) == []
         await room.nearest.settled()
         assert await room.index.count(A) == 100
@@ -127,7 +130,7 @@ async def test_removing_what_had_no_vectors(tmp_path: Path) -> None:
 
 
 async def test_deleting_a_store_erases_its_vectors(tmp_path: Path) -> None:
-    """Its collection, its folder and its bytes are gone when that returns; other stores stay."""
+    """Its collection, its folder and its bytes are gone soon after; other stores stay."""
     vectors = units(1300)
     async with vector_room(tmp_path) as room:
         await room.put(A, "one", vectors)
@@ -136,6 +139,7 @@ async def test_deleting_a_store_erases_its_vectors(tmp_path: Path) -> None:
         before = graphs(tmp_path)
 
         await room.drop(A)
+        await room.nearest.erased()
 
         assert await room.index.names() == [B]
         assert len(before) - len(graphs(tmp_path)) == 1

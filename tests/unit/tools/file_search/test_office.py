@@ -292,3 +292,45 @@ def test_many_parts_are_refused() -> None:
 
     with pytest.raises(InvalidRequest, match="more than 20,000 parts"):
         read("a.docx", buffer.getvalue())
+
+
+TEXTS = [
+    ("a.docx", office.word, "word/document.xml"),
+    ("a.pptx", office.slides, "ppt/slides/slide1.xml"),
+]
+
+
+@pytest.mark.parametrize(("name", "made", "member"), TEXTS)
+@pytest.mark.parametrize(
+    ("xml", "text"),
+    [
+        (b"R&amp;D &lt;b&gt;", "R&D <b>"),
+        (b"5&#176; &#x20AC; &#128512;", "5\u00b0 \u20ac \U0001f600"),
+        (b"a<!-- aside -->b<!---->c", "abc"),
+        (b"a<?mark x?>b", "ab"),
+        (b"a<![CDATA[ & b]]>c", "a & bc"),
+    ],
+)
+def test_no_text_is_lost_at_what_is_no_letter(
+    name: str, made: Callable[[str], bytes], member: str, xml: bytes, text: str
+) -> None:
+    """References are the characters they stand for; comments and the like leave what follows them."""
+    data = office.changed(made("WORDS"), member, lambda old: old.replace(b"WORDS", xml))
+
+    assert read(name, data).text == text
+
+
+@pytest.mark.parametrize(("name", "made", "member"), TEXTS)
+@pytest.mark.parametrize("entity", ['"b"', 'SYSTEM "file:///etc/passwd"'])
+def test_a_document_with_entities_of_its_own_is_refused(
+    name: str, made: Callable[[str], bytes], member: str, entity: str
+) -> None:
+    """No part of its text is taken for the whole, and the sentence says what to do."""
+    declared = f"<!DOCTYPE d [<!ENTITY e {entity}>]>"
+
+    def change(old: bytes) -> bytes:
+        head, end, rest = old.replace(b"WORDS", b"a &e; c").partition(b"?>")
+        return head + end + declared.encode() + rest
+
+    with pytest.raises(InvalidRequest, match=r"XML entities.*save it anew"):
+        read(name, office.changed(made("WORDS"), member, change))

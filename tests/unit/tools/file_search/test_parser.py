@@ -125,6 +125,16 @@ async def test_a_bomb_is_stopped_by_its_hunger(tmp_path: Path) -> None:
     await parser.close()
 
 
+@pytest.mark.parametrize("text", ["[[1,2]" + ",[1,2]" * 500_000 + "]", "[]" * 1_500_000])
+async def test_a_json_of_nothing_but_brackets_is_read(tmp_path: Path, text: str) -> None:
+    """Three megabytes that are millions of tokens fit into a third of the memory that a file may take."""
+    parser = Parser(replace(LIMITS, memory_bytes=352 << 20), children=1)
+    document = await parser.parse(stored(tmp_path, text.encode()), "a.json")
+
+    assert "".join(document.text.split()) == text
+    await parser.close()
+
+
 async def test_a_child_that_was_killed_is_replaced(parser: Parser, tmp_path: Path) -> None:
     """Whatever ends an idle child, no file pays for it."""
     text = stored(tmp_path, b"text")
@@ -177,6 +187,16 @@ async def test_closing_is_no_fault_of_the_file(parser: Parser, tmp_path: Path) -
         await task
     assert not children()
     assert (await parser.parse(stored(tmp_path, b"text"), "a.txt")).text == "text"
+
+
+@pytest.mark.parametrize(
+    "name", ["😀" * 70_000 + ".md", "a\udc80.md", "a\0.md", "\u202edm.md", "../../a.md", " .MD"]
+)
+async def test_any_name_that_ends_well_is_a_name(parser: Parser, tmp_path: Path, name: str) -> None:
+    """Its ending says how the file is read; the rest of it is looked at by nobody."""
+    document = await parser.parse(stored(tmp_path, b"# One"), name)
+
+    assert [heading.title for heading in document.headings] == ["One"]
 
 
 async def test_a_file_that_is_gone_says_so(parser: Parser, tmp_path: Path) -> None:

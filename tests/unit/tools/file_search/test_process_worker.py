@@ -161,8 +161,9 @@ async def test_a_process_that_does_not_start_says_why(tmp_path: Path) -> None:
     """No call waits for ever for a process that cannot come up."""
     worker = _worker(tmp_path, factory="tests.support.no_such_module:made")
 
-    with pytest.raises(ToolFault, match=r"does not start.*no_such_module"):
+    with pytest.raises(ToolFault, match=r"does not start.*no_such_module") as raised:
         await _soon(worker.encode(["anything"]))
+    assert ("no_such_module" in raised.value.message, raised.value.passing) == (False, True)
     await worker.close()
 
 

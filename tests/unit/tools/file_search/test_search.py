@@ -1,12 +1,15 @@
 """One search over a real store: which ways count, by which ranker, under which filter."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
+from local_assistants.engine.errors import InvalidRequest
 from local_assistants.engine.objects import File, VectorStore, VectorStoreFile
 from local_assistants.engine.ports import (
     Chunk,
@@ -145,6 +148,28 @@ async def test_a_clients_weights_fuse_by_rank(place: Place) -> None:
 
     assert await place.texts("zebras", hybrid=HybridWeights(0.0, 1.0)) == ["zebras sleep"]
     assert (await place.texts("zebras", hybrid=HybridWeights(1.0, 0.0)))[0] == "lions hunt"
+
+
+@pytest.mark.parametrize("weight", [1e308, 1.7e308, 5e-324])
+async def test_weights_count_by_their_ratio_alone(place: Place, weight: float) -> None:
+    """However large or small they are: equal ones give the scores of 1 and 1."""
+    await place.put("a", {"zebras graze": EAST, "zebras sleep": NORTH, "lions hunt": EAST})
+    usual, odd = HybridWeights(1.0, 1.0), HybridWeights(weight, weight)
+    equal = await place.search("zebras", hybrid=usual, ranker="none")
+    found = await place.search("zebras", hybrid=odd, ranker="none")
+
+    shown = [[(one.chunk.id, one.score) for one in each] for each in (equal, found)]
+    assert shown[0] == shown[1]
+    assert found[0].score > 0.9
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, -1.0])
+def test_other_numbers_are_no_weights(weight: float) -> None:
+    """Whoever makes the query, a client or a program."""
+    with pytest.raises(InvalidRequest, match="have to be finite"):
+        HybridWeights(weight, 1.0)
+    with pytest.raises(InvalidRequest, match="have to be finite"):
+        HybridWeights(1.0, weight)
 
 
 async def test_filters_hold_for_both_ways(place: Place) -> None:

@@ -240,7 +240,9 @@ def test_sloppy_arguments_are_understood(arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["", "net sales", "{}", "[]", "3", '{"queries": []}', "null", "[" * 100_000]
+    "arguments",
+    ["", "net sales", "{}", "[]", "3", '{"queries": []}', "null", "[" * 100_000]
+    + ['{"queries": ""}', '{"queries": ["", " \\n"]}', '{"queries": ["\\u200b"]}'],
 )
 async def test_arguments_without_a_query_are_explained(arguments: str) -> None:
     """What cannot be understood comes back as advice, not as an error."""
