@@ -16,7 +16,9 @@ from local_assistants.tools.code_interpreter.kernels.outputs import Picture, Tex
 from .room import say
 
 _TICK = 0.005
-_LONGEST = 0.05  # seconds of processor time that a kernel may hold the event loop
+_LONGEST = (
+    0.15  # seconds of processor time that a kernel may hold the event loop: half of 8 MB's parsing
+)
 _FLOOD = 8000  # messages, fewer than the kernel keeps for a host that does not read (`_WAITING` in launch.py)
 _PRINTS = 12_000  # more than that
 

@@ -7,7 +7,7 @@ import itertools
 START = 1_700_000_000
 """Unix seconds at which a virtual clock begins."""
 
-_PATIENCE = 10.0  # real seconds to wait for the sleepers
+_PATIENCE = 60.0  # real seconds to wait for the sleepers
 
 
 class VirtualClock:

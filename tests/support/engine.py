@@ -63,7 +63,7 @@ from .database import open_store
 from .ids import CountingIds
 
 MODEL = "scripted"
-PATIENCE = 10.0  # real seconds after which a test that waits has failed
+PATIENCE = 60.0  # real seconds after which a test that waits has failed
 OLDEST_FIRST = PageQuery(order="asc", limit=100)
 FAST = CoreSettings(flush_interval=0.0, nudges=False)
 

@@ -17,7 +17,7 @@ from local_assistants.backends.llama_cpp.kv.sequences import Resident, Residents
 from local_assistants.backends.llama_cpp.loading.identity import model_identity
 from local_assistants.backends.llama_cpp.native import NativeModel
 
-PATIENCE = 10.0  # seconds after which a test that waits for the disk has failed
+PATIENCE = 60.0  # seconds after which a test that waits for the disk has failed
 SETTINGS = LlamaSettings(context_tokens=512, threads=1, sequences=4, parallel=4, prefill_chunk=64)
 
 

@@ -17,7 +17,7 @@ from local_assistants.backends.llama_cpp.kv.state_files import State, name_of
 from local_assistants.backends.llama_cpp.kv.token_ids import packed
 
 STAMP = {"model": "m", "library": "1"}
-PATIENCE = 10.0
+PATIENCE = 60.0
 MEGABYTE = 1 << 20
 ANSWERS = {bytes(16): packed([7, 8])}
 

@@ -1,6 +1,8 @@
 """Indexing of several files at a time: whose turn it is, what becomes of them, how far they are."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,23 @@ async def met(home: House, store_id: str, attempts: int) -> list[dict[str, Any]]
             await asyncio.sleep(0.002)
 
 
+@asynccontextmanager
+async def passing(clock: VirtualClock) -> AsyncIterator[None]:
+    """Time goes by meanwhile, however late somebody lies down to sleep."""
+
+    async def go_by() -> None:
+        while True:
+            await clock.advance(1)
+            await asyncio.sleep(0.02)
+
+    going = asyncio.create_task(go_by())
+    try:
+        yield
+    finally:
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+
+
 async def test_what_is_the_host_s_fault_fails_no_file(tmp_path: Path) -> None:
     """They are tried again, one at a time, after a pause; when the host is well again all are done."""
     clock = VirtualClock()
@@ -194,12 +213,11 @@ async def test_what_is_the_host_s_fault_fails_no_file(tmp_path: Path) -> None:
         store_id, _, _ = await batch_of(home, 4)
         first = await met(home, store_id, 4)
         home.library.most_at_work = 0
-        await clock.advance(1)
-        await met(home, store_id, 5)
-        together = home.library.most_at_work
-        home.library.fault = None
-        await clock.advance(2)
-        done = await indexed(home, store_id)
+        async with passing(clock):
+            await met(home, store_id, 5)
+            together = home.library.most_at_work
+            home.library.fault = None
+            done = await indexed(home, store_id)
 
     assert {"reason": "The disk is full.", "attempts": 1} == first[0]["setback"]
     assert 1 == together
@@ -215,8 +233,8 @@ async def test_a_file_that_is_taken_out_while_it_waits_holds_up_nobody(tmp_path:
         await met(home, store_id, 2)
         home.library.fault = None
         await home.services.vector_stores.remove_file(store_id, ids[0])
-        await clock.advance(1)
-        done = await indexed(home, store_id)
+        async with passing(clock):
+            done = await indexed(home, store_id)
 
     assert FileCounts(completed=1, total=1) == done.file_counts
 
@@ -240,14 +258,14 @@ async def test_of_two_servers_the_one_that_keeps_house_indexes(tmp_path: Path) -
         house(tmp_path, clock=clock, ids=ids, keeps_house=lambda: "first" in keeping) as first,
     ):
         store_id, _, _ = await batch_of(second, 2)
-        await clock.advance(1)
-        await indexed(second, store_id)
+        async with passing(clock):
+            await indexed(second, store_id)
         by = (len(first.library.texts), len(second.library.texts))
         await first.crash()
         keeping.add("second")
         later_id, _, _ = await batch_of(second, 1)
-        await clock.advance(1)
-        await indexed(second, later_id)
+        async with passing(clock):
+            await indexed(second, later_id)
 
     assert (2, 0) == by
     assert 1 == len(second.library.texts)
