@@ -4,8 +4,11 @@ from .chat import Capabilities
 from .choice import Called
 from .nudges import GIVE_UP, NOT_RUN, Circles
 from .objects import CodeInterpreterTool, Run, Usage
+from .observer import TurnSeen
 from .ports import Citation, MadeFile
 from .prompt import Budget
+from .recording import record_of
+from .records import TurnRecord
 from .settings import CoreSettings
 from .states import On
 from .tool_runner import ToolOutcome
@@ -24,6 +27,8 @@ class Execution:
         self.begun = False
         self.budget = Budget.of(run)
         self.turn: Turn | None = None
+        self.turn_number = 0
+        self.seen: TurnSeen | None = None  # what observers were told of the turn
         self.called = Called()
         self.capabilities = Capabilities(context_window=0)  # of the model, before each turn
         self.reminders = 0
@@ -37,6 +42,12 @@ class Execution:
     def next_number(self) -> int:
         """The first number no passage of this run has had yet; calls leave gaps between theirs."""
         return max((citation.number for citation in self.citations), default=0) + 1
+
+    def record(self) -> TurnRecord | None:
+        """What is to be kept of the turn; None between turns."""
+        if self.turn is None or self.seen is None:
+            return None
+        return record_of(self.turn_number, self.seen, self.turn)
 
     def is_open(self, outcome: ToolOutcome) -> bool:
         """Whether code is to be written again: a small model quotes its own instead, which would pass for an answer."""

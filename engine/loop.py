@@ -38,6 +38,7 @@ from .pump import batches
 from .readiness import wait_for_thread_store
 from .reading import Reading, reading
 from .recall import recall
+from .records import TurnRecord
 from .states import RUN, On, RunStatus
 from .tool_runner import ToolOutcome, run_tools
 from .tool_step import chat_calls
@@ -132,6 +133,7 @@ class RunLoop:
         run = execution.run
         functions = function_names(run)
         past = await self._core.store.read(lambda tx: recall(tx, run, functions))
+        execution.turn_number = past.recorded
         execution.budget.spend(past.spent.prompt_tokens, past.spent.completion_tokens)
         execution.called = Called(past.turns, past.obeyed, past.tool_turns, past.failed_calls)
         execution.citations = list(past.citations)
@@ -158,17 +160,21 @@ class RunLoop:
                 return
             plan = self._plan(execution, builder, view)
             turn = Turn(self._core, execution.run, plan)
-            execution.turn = turn
-            await self._stream(execution.run, turn, backend, prompt.request)
+            execution.turn, execution.seen = turn, None
+            execution.turn_number += 1
+            await self._stream(execution, turn, backend, prompt.request)
             execution.budget.spend(turn.spent.prompt_tokens, turn.spent.completion_tokens)
             if await self._reminded(execution, turn, plan):
                 continue
             if not await self._after(execution, builder, view):
                 return
 
-    async def _stream(self, run: Run, turn: Turn, backend: Backend, request: ChatRequest) -> None:
+    async def _stream(
+        self, execution: Execution, turn: Turn, backend: Backend, request: ChatRequest
+    ) -> None:
         source = batches(backend.stream(request), self._core.settings.flush_interval)
-        with watched_turn(self._core, turn, run, request) as watch:
+        with watched_turn(self._core, turn, execution.run, request) as watch:
+            execution.seen = watch.seen
             async with aclosing(source) as stream:
                 async for batch in stream:
                     watch.heard()
@@ -267,8 +273,10 @@ class RunLoop:
 
         advice = execution.advice(self._core.settings, failed=outcome.failed)
         function_step = turn.release_functions()
+        record = execution.record()
 
         def commit(unit: Unit) -> Run:
+            _keep(unit, execution.run.id, record)
             unit.tx.append_transcript(turn.entry())
             if turn.tool_step is not None:
                 turn.tool_step.complete(turn.usage)(unit)
@@ -321,7 +329,8 @@ class RunLoop:
         run = execution.run
         told = TranscriptEntry(run.thread_id, run.id, body=ChatMessage(role="user", content=note))
         entries = [turn.entry(), told] if spoke else [told]
-        await turn.finish(*(partial(_append, entry) for entry in entries))
+        kept = partial(_keep, run_id=run.id, record=execution.record())
+        await turn.finish(kept, *(partial(_append, entry) for entry in entries))
         execution.carried = Usage.of(0, 0) if spoke else turn.usage
         execution.turn = None
         return True
@@ -329,6 +338,7 @@ class RunLoop:
     async def _complete(self, execution: Execution, turn: Turn) -> None:
         """The model has answered: message, transcript and run are closed in one transaction."""
         await turn.finish(
+            lambda unit: _keep(unit, execution.run.id, execution.record()),
             lambda unit: unit.tx.append_transcript(turn.entry()),
             lambda unit: end_run(unit, execution.run.id, On.COMPLETE),
         )
@@ -345,6 +355,7 @@ class RunLoop:
         last_words = turn.last_words() if turn else []
         unfinished = turn.unfinished() if turn else Unfinished(usage=execution.carried)
         spoken = turn.spoken() if turn else None
+        record = execution.record()
 
         def end(unit: Unit) -> Run:
             run = unit.must_get(Run, execution.run.id)
@@ -352,6 +363,7 @@ class RunLoop:
                 return run  # the work ended by itself just before it was interrupted
             if spoken is not None and not _recorded(unit, spoken):
                 unit.tx.append_transcript(spoken)
+            _keep(unit, run.id, record)
             for operation in last_words:
                 operation(unit)
             if run.status is RunStatus.CANCELLING and event is On.EXHAUST:
@@ -369,6 +381,11 @@ class RunLoop:
 
 def _append(entry: TranscriptEntry, unit: Unit) -> None:
     unit.tx.append_transcript(entry)
+
+
+def _keep(unit: Unit, run_id: str, record: TurnRecord | None) -> None:
+    if record is not None:
+        unit.tx.append_turn(run_id, record)
 
 
 def _recorded(unit: Unit, spoken: TranscriptEntry) -> bool:

@@ -29,6 +29,7 @@ class Past:
 
     Attributes:
         spent: tokens of all its steps.
+        recorded: turns that there are records of.
         turns: finished turns that called something; an unfinished one is done again and does not count.
         obeyed: those of them that called a tool or function that exists.
         tool_turns: those of them that called engine-side tools, or tools that do not exist.
@@ -40,6 +41,7 @@ class Past:
     """
 
     spent: Usage
+    recorded: int
     turns: int
     obeyed: int
     tool_turns: int
@@ -59,6 +61,7 @@ def recall(tx: Transaction, run: Run, functions: frozenset[str]) -> Past:
     known = functions | {tool.type for tool in run.tools}
     return Past(
         spent=sum_usage(steps),
+        recorded=tx.count_turns(run.id),
         turns=len(turns),
         obeyed=sum(any(call.name in known for call in calls) for calls in turns),
         tool_turns=sum(any(call.name not in functions for call in calls) for calls in turns),

@@ -121,6 +121,7 @@ async def _run_call(
         await core.journal.commit(partial(apply, session.run_id, step.output(call, output)))
 
     with watched_call(core, session.run_id, call.as_call()) as seen:
+        call.seen = seen
         seen.result = result = await tool.run(call.as_call(), session, emit)
     if result.search is not None:
         call.search = result.search

@@ -36,6 +36,7 @@ from .objects import (
     ToolCallsDetails,
     Usage,
 )
+from .observer import CallSeen
 from .partial_json import StringField
 from .speech import Operation
 from .states import STEP, On, StepStatus
@@ -52,6 +53,7 @@ class CallDraft:
     shown: str = ""  # code as previewed
     outputs: list[CodeOutput] = field(default_factory=list[CodeOutput])
     search: FileSearchDetails | None = None
+    seen: CallSeen | None = None  # how it went, once it was made
     preview: StringField = field(default_factory=lambda: StringField("code"))
 
     def as_call(self) -> ToolCall:

@@ -30,17 +30,17 @@ class TurnWatch:
     """The turn that goes on."""
 
     def __init__(self, seen: TurnSeen) -> None:
-        self._seen = seen
+        self.seen = seen
         self._began = perf_counter()
 
     def heard(self) -> None:
         """The model has given something."""
-        if self._seen.first is None:
-            self._seen.first = perf_counter() - self._began
+        if self.seen.first is None:
+            self.seen.first = perf_counter() - self._began
 
     def over(self, turn: Turn) -> None:
         """Take from the turn what it came to."""
-        seen = self._seen
+        seen = self.seen
         seen.seconds = perf_counter() - self._began
         seen.usage, seen.answer = turn.spent, turn.entry().body
         seen.reason = turn.reason if seen.error is None else None

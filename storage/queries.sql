@@ -119,6 +119,18 @@ SELECT seq, name, data FROM run_events WHERE run_id = :run_id AND seq > :after O
 -- The number of a run's latest event, 0 before the first.
 SELECT coalesce(max(seq), 0) FROM run_events WHERE run_id = :run_id;
 
+-- name: append_turn
+-- What is kept of a model's turn; one that was kept already, by a commit whose answer got lost, stays.
+INSERT INTO model_turns (run_id, number, body) VALUES (:run_id, :number, :body) ON CONFLICT DO NOTHING;
+
+-- name: turns
+-- A run's turns.
+SELECT body FROM model_turns WHERE run_id = :run_id ORDER BY number;
+
+-- name: count_turns
+-- How many of them are kept.
+SELECT count(*) FROM model_turns WHERE run_id = :run_id;
+
 -- name: append_transcript
 -- One more line of a thread's transcript.
 INSERT INTO transcript (thread_id, run_id, step_id, message_id, body, evidence)

@@ -22,6 +22,7 @@ from ..engine.objects import (
     Wire,
 )
 from ..engine.ports import CodeSession, Lease, TranscriptEntry
+from ..engine.records import TurnRecord
 from . import rows
 from .scoped_texts import ScopedTexts
 from .transaction import SQLiteTransaction, misplaced
@@ -151,6 +152,24 @@ class ScopedTransaction(ScopedTexts):
     def last_seq(self, run_id: str) -> int:
         """0 for another project's run."""
         return super().last_seq(run_id) if self._owns_run(run_id) else 0
+
+    def append_turn(self, run_id: str, turn: TurnRecord) -> None:
+        """Only to runs of the project.
+
+        Raises:
+            StorageFault: there is no such run.
+        """
+        if not self._owns_run(run_id):
+            raise misplaced()
+        super().append_turn(run_id, turn)
+
+    def turns(self, run_id: str) -> list[TurnRecord]:
+        """None of another project's run."""
+        return super().turns(run_id) if self._owns_run(run_id) else []
+
+    def count_turns(self, run_id: str) -> int:
+        """0 for another project's run."""
+        return super().count_turns(run_id) if self._owns_run(run_id) else 0
 
     def append_transcript(self, entry: TranscriptEntry) -> None:
         """Only to threads of the project.

@@ -12,6 +12,7 @@ from ..engine.errors import InvalidRequest, StorageFault, ThreadBusy
 from ..engine.events import Event, EventName
 from ..engine.objects import Assistant, FileCounts, Run, Thread, VectorStoreFile, Wire
 from ..engine.ports import CodeSession, Lease, PageQuery, TranscriptEntry
+from ..engine.records import TurnRecord
 from . import records, rows
 from .texts import SQLiteTexts
 
@@ -209,6 +210,21 @@ class SQLiteTransaction(SQLiteTexts):
     def last_seq(self, run_id: str) -> int:
         """Number of the run's latest event, 0 before the first."""
         return int(self._named("last_seq", run_id=run_id).fetchone()[0])
+
+    def append_turn(self, run_id: str, turn: TurnRecord) -> None:
+        """Keep what a turn of the run's model came to, once."""
+        body = rows.encode_model(turn)
+        self._named("append_turn", run_id=run_id, number=turn.number, body=body)
+
+    def turns(self, run_id: str) -> list[TurnRecord]:
+        """What is kept of a run's turns, in order."""
+        return [
+            rows.decode_model(TurnRecord, row[0]) for row in self._named("turns", run_id=run_id)
+        ]
+
+    def count_turns(self, run_id: str) -> int:
+        """How many turns are kept."""
+        return int(self._named("count_turns", run_id=run_id).fetchone()[0])
 
     def append_transcript(self, entry: TranscriptEntry) -> None:
         """Add a line; its `seq` is given here."""

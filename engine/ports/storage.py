@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from ..chat import ChatMessage
 from ..events import Event, EventName
 from ..objects import Assistant, FileCounts, Run, Thread, VectorStoreFile, Wire
+from ..records import TurnRecord
 from .texts import Texts
 from .work import Citation, MadeFile
 
@@ -175,6 +176,17 @@ class Transaction(Texts, Protocol):
     def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[Event]: ...
 
     def last_seq(self, run_id: str) -> int: ...
+
+    # what models did, turn by turn
+    def append_turn(self, run_id: str, turn: TurnRecord) -> None:
+        """Keep what a turn came to; one of the same number that is kept already stays."""
+        ...
+
+    def turns(self, run_id: str) -> list[TurnRecord]:
+        """What is kept of a run's turns, in order."""
+        ...
+
+    def count_turns(self, run_id: str) -> int: ...
 
     # transcript
     def append_transcript(self, entry: TranscriptEntry) -> None: ...

@@ -15,6 +15,7 @@ from .citations import Citations
 from .export import Export, ExportFormat
 from .files import Files
 from .health import Health
+from .histories import Histories
 from .indexing import Indexing
 from .keys import Keys
 from .models import ModelList
@@ -36,6 +37,7 @@ __all__ = [
     "Export",
     "ExportFormat",
     "Files",
+    "Histories",
     "Indexing",
     "Keys",
     "Messages",

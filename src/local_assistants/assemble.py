@@ -24,7 +24,7 @@ from local_assistants.engine.feed import EventFeed
 from local_assistants.engine.journal import Journal
 from local_assistants.engine.objects import DEFAULT_PROJECT
 from local_assistants.engine.ports import Clock, Models, Retriever, Store, Tool
-from local_assistants.engine.services import Export, Keys, Overview, Services
+from local_assistants.engine.services import Export, Histories, Keys, Overview, Services
 from local_assistants.engine.services.health import Checkable
 from local_assistants.engine.settings import BusyPolicy, CoreSettings
 from local_assistants.models_file import Isolation, ModelConfig, ModelsConfig
@@ -186,6 +186,20 @@ async def open_threads(
     seen: Store = store if project is None else store.scoped(project)
     try:
         yield Overview(seen), Export(seen, SystemClock())
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_histories(data: Path, project: str | None = None) -> AsyncIterator[Histories]:
+    """The histories of a data folder's runs, whether a server runs on it or not; `project` as in `open_threads`.
+
+    Raises:
+        StorageFault: the data folder cannot be used.
+    """
+    store = _store(data)
+    try:
+        yield Histories(store if project is None else store.scoped(project))
     finally:
         await store.close()
 

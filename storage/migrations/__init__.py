@@ -72,6 +72,11 @@ def m0007_files_to_erase(db: "Database") -> None:
     run_script(db.conn, "m0007_files_to_erase")
 
 
+def m0008_model_turns(db: "Database") -> None:
+    """What is kept of a run's model turns."""
+    run_script(db.conn, "m0008_model_turns")
+
+
 Step = Callable[["Database"], None]
 
 STEPS: tuple[Step, ...] = (
@@ -82,6 +87,7 @@ STEPS: tuple[Step, ...] = (
     m0005_code_sessions,
     m0006_library,
     m0007_files_to_erase,
+    m0008_model_turns,
 )
 """All steps up to this version, oldest first."""
 

@@ -17,6 +17,7 @@ from local_assistants.cli import (
     interpreter,
     keys,
     models,
+    runs,
     sandbox,
     serve,
     threads,
@@ -38,6 +39,7 @@ app.add_typer(interpreter.app, name="interpreter")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(keys.app, name="keys")
 app.add_typer(threads.app, name="threads")
+app.add_typer(runs.app, name="runs")
 app.add_typer(db.app, name="db")
 app.command("export")(db.export)
 app.command("import")(db.import_)
